@@ -42,6 +42,14 @@ impl Vault {
         later()
     }
 
+    /// The database's time.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn now(&self) -> Result<time::OffsetDateTime> {
+        later()
+    }
+
     /// The scope of one tenant. It is not looked up: a scope of an unknown tenant finds nothing and writes nothing.
     #[must_use]
     pub fn scope(&self, tenant: TenantId) -> TenantScope {

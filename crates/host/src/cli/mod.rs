@@ -1,5 +1,228 @@
-//! x
-/// x
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line. People and tests rely on its words.
+
+mod admin;
+mod audit;
+mod connections;
+mod doctor;
+mod log;
+mod print;
+mod serve;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use resto_core::{Code, Error, Result};
+
+use crate::config::Config;
+use crate::host::{Caller, Host, LOCAL_TENANT};
+use print::Out;
+
+/// Operates a business's own accounts at other services, for AI agents, through MCP.
+#[derive(Parser)]
+#[command(
+    name = "resto",
+    version,
+    max_term_width = 100,
+    after_help = "Start here:\n  resto serve\n  resto connect github"
+)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+struct Options {
+    /// The configuration file [default: config.toml in the configuration folder, if there]
+    #[arg(long, global = true, value_name = "FILE", env = "RESTO_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// The folder of the database
+    #[arg(long, global = true, value_name = "DIR", env = "RESTO_DATA_DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+    /// sqlite:///absolute/path or postgres://... [default: a file in the data folder]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "RESTO_DATABASE_URL",
+        hide_env_values = true
+    )]
+    database: Option<String>,
+    /// The file with the root key, outside the data folder [default: root.key in the configuration folder]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "RESTO_KEY_FILE",
+        hide_env_values = true
+    )]
+    key_file: Option<PathBuf>,
+    /// The business
+    #[arg(long, global = true, value_name = "NAME", default_value = LOCAL_TENANT)]
+    tenant: String,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve agents over HTTP, and people their page
+    #[command(after_help = "Example:\n  resto serve --bind 127.0.0.1:8787")]
+    Serve(serve::ServeArgs),
+    /// Serve one agent over standard input and output
+    #[command(
+        after_help = "Example, in an agent's configuration:\n  {\"command\": \"resto\", \"args\": [\"stdio\"]}\nIt acts as the tenant's owner, or as the access token in RESTO_TOKEN says."
+    )]
+    Stdio,
+    /// Connect an account at a service
+    #[command(
+        after_help = "Example:\n  resto connect github\n  resto connect github --key-stdin < key.txt"
+    )]
+    Connect(connections::ConnectArgs),
+    /// Remove a connection
+    #[command(after_help = "Example:\n  resto disconnect github")]
+    Disconnect {
+        /// The service, such as github
+        integration: String,
+    },
+    /// Show what is connected, and what it may do
+    #[command(after_help = "Example:\n  resto connections --json")]
+    Connections,
+    /// List the tools as an agent sees them
+    #[command(after_help = "Example:\n  resto tools --json")]
+    Tools,
+    /// Run a tool, with the same checks and the same audit as for an agent
+    #[command(
+        after_help = "Example:\n  resto call github_get_repository '{\"owner\": \"octocat\", \"repo\": \"hello-world\"}'"
+    )]
+    Call(tools::CallArgs),
+    /// Show what was done, by whom, and how it ended
+    #[command(
+        after_help = "Example:\n  resto audit --limit 20\n  resto audit --verify\n  resto audit --json > trail.json"
+    )]
+    Audit(audit::AuditArgs),
+    /// Manage access tokens of agents
+    #[command(after_help = "Example:\n  resto token create --name my-agent")]
+    Token {
+        #[command(subcommand)]
+        command: admin::TokenCommand,
+    },
+    /// Manage businesses
+    #[command(after_help = "Example:\n  resto tenant create acme --name \"Acme Ltd\"")]
+    Tenant {
+        #[command(subcommand)]
+        command: admin::TenantCommand,
+    },
+    /// Look after the encryption keys
+    #[command(after_help = "Example:\n  resto keys status\n  resto keys rotate")]
+    Keys {
+        #[command(subcommand)]
+        command: admin::KeysCommand,
+    },
+    /// Bring the database to this version; on PostgreSQL as its owner
+    #[command(
+        after_help = "Example:\n  resto migrate --database postgres://owner@db.example/resto"
+    )]
+    Migrate,
+    /// Check the configuration, the key file and the database
+    #[command(after_help = "Example:\n  resto doctor")]
+    Doctor,
+}
+
+/// What a command works with.
+struct Session {
+    options: Options,
+    config: Config,
+    out: Out,
+}
+
+impl Session {
+    async fn host(&self) -> Result<Arc<Host>> {
+        Host::open(&self.config).await.map(Arc::new)
+    }
+
+    /// The host, and the tenant's owner at this terminal.
+    async fn owner(&self) -> Result<(Arc<Host>, Caller)> {
+        let host = self.host().await?;
+        let caller = host.owner(&self.options.tenant, "cli").await?;
+        Ok((host, caller))
+    }
+}
+
+/// Runs the program; the exit code is 0, 1 for a failure that was told, 2 for wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Out::new(false).fail(&Error::new(Code::Internal, error.to_string())),
+    };
+    let out = Out::new(cli.options.json);
+    match runtime.block_on(run(cli, out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => out.fail(&error),
+    }
+}
+
+async fn run(cli: Cli, out: Out) -> Result<()> {
+    let options = cli.options;
+    // A configuration that cannot be read is one of the things that `doctor` is for.
+    let loaded = Config::load(options.config.as_deref());
+    let (mut config, broken) = match loaded {
+        Ok(config) => (config, None),
+        Err(error) if matches!(cli.command, Command::Doctor) => (Config::default(), Some(error)),
+        Err(error) => return Err(error),
+    };
+    config.data_dir = options.data_dir.clone().or(config.data_dir);
+    config.database = options.database.clone().or(config.database);
+    config.key_file = options.key_file.clone().or(config.key_file);
+    let session = Session { options, config, out };
+    match cli.command {
+        Command::Serve(args) => serve::serve(session, args).await,
+        Command::Stdio => serve::stdio(&session).await,
+        Command::Connect(args) => connections::connect(&session, args).await,
+        Command::Disconnect { integration } => {
+            connections::disconnect(&session, &integration).await
+        }
+        Command::Connections => connections::list(&session).await,
+        Command::Tools => tools::list(&session).await,
+        Command::Call(args) => tools::call(&session, args).await,
+        Command::Audit(args) => audit::show(&session, args).await,
+        Command::Token { command } => admin::token(&session, command).await,
+        Command::Tenant { command } => admin::tenant(&session, command).await,
+        Command::Keys { command } => admin::keys(&session, command).await,
+        Command::Migrate => admin::migrate(&session).await,
+        Command::Doctor => doctor::check(&session, broken).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        let lacking: Vec<&str> = cli
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help")
+            .filter(|command| {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                !help.contains("Example") || command.get_about().is_none()
+            })
+            .map(clap::Command::get_name)
+            .collect();
+        assert!(lacking.is_empty(), "{lacking:?}");
+        cli.debug_assert();
+    }
 }

@@ -1,0 +1,248 @@
+//! `resto token`, `tenant`, `keys` and `migrate`.
+
+use resto_core::{Code, Error, Result};
+use resto_vault::{AccessToken, KeyState, Tenant, Vault};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use super::Session;
+use super::audit::short;
+use super::print::{Tone, confirm};
+use crate::host::told;
+
+#[derive(clap::Subcommand)]
+pub(super) enum TokenCommand {
+    /// Create an access token; it is shown only once
+    #[command(after_help = "Example:\n  resto token create --name my-agent --days 90")]
+    Create {
+        /// What the token is for
+        #[arg(long)]
+        name: String,
+        /// Days until it expires [default: never]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+        days: Option<u16>,
+    },
+    /// List the tokens, without their text
+    List,
+    /// Revoke a token
+    Revoke {
+        /// The token's name
+        name: String,
+    },
+}
+
+pub(super) async fn token(session: &Session, command: TokenCommand) -> Result<()> {
+    let (host, caller) = session.owner().await?;
+    let out = session.out;
+    match command {
+        TokenCommand::Create { name, days } => {
+            let expires_at = match days {
+                Some(days) => Some(now(&host.vault).await? + Duration::days(days.into())),
+                None => None,
+            };
+            let principal = caller.scope.principal("local", "owner").await.map_err(told)?;
+            let (about, text) =
+                caller.scope.create_token(principal.id, &name, expires_at).await.map_err(told)?;
+            // EXPOSE: its owner sees it this once.
+            let text = text.expose_secret();
+            if out.json {
+                let mut value = token_json(&about);
+                if let Some(fields) = value.as_object_mut() {
+                    fields.insert("token".into(), text.into());
+                }
+                return out.value(&value);
+            }
+            out.line(text);
+            out.remark("Keep it: it is not shown again.");
+        }
+        TokenCommand::List => {
+            let tokens = caller.scope.tokens().await.map_err(told)?;
+            if out.json {
+                return out.value(&tokens.iter().map(token_json).collect::<Vec<_>>());
+            }
+            let rows: Vec<[String; 4]> = tokens
+                .iter()
+                .map(|token| {
+                    [
+                        token.name.clone(),
+                        short(token.created_at),
+                        token.last_used_at.map_or_else(|| "never".into(), short),
+                        token.expires_at.map_or_else(|| "never".into(), short),
+                    ]
+                })
+                .collect();
+            out.table(["NAME", "CREATED (UTC)", "LAST USED", "EXPIRES"], &rows);
+        }
+        TokenCommand::Revoke { name } => {
+            if !caller.scope.revoke_token(&name).await.map_err(told)? {
+                return Err(Error::new(
+                    Code::NotFound,
+                    format!("There is no token named `{name}`. `resto token list` names them."),
+                ));
+            }
+            out.remark(format!("The token `{name}` no longer works."));
+        }
+    }
+    Ok(())
+}
+
+fn token_json(token: &AccessToken) -> Value {
+    json!({
+        "name": token.name, "subject": token.subject, "created_at": rfc3339(token.created_at),
+        "last_used_at": token.last_used_at.map(rfc3339), "expires_at": token.expires_at.map(rfc3339),
+    })
+}
+
+fn rfc3339(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum TenantCommand {
+    /// Create a business
+    #[command(after_help = "Example:\n  resto tenant create acme --name \"Acme Ltd\"")]
+    Create {
+        /// Its id at your identity provider, or a short name
+        id: String,
+        /// Its name for people
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List all businesses
+    List,
+    /// Delete a business: its connections, tokens, secrets and keys
+    Delete {
+        /// Its id
+        id: String,
+    },
+}
+
+pub(super) async fn tenant(session: &Session, command: TenantCommand) -> Result<()> {
+    let host = session.host().await?;
+    let out = session.out;
+    let as_json = |tenant: &Tenant| json!({"id": tenant.external_id, "name": tenant.name, "created_at": rfc3339(tenant.created_at)});
+    match command {
+        TenantCommand::Create { id, name } => {
+            let created = host
+                .vault
+                .create_tenant(&id, name.as_deref().unwrap_or(&id))
+                .await
+                .map_err(told)?;
+            if out.json {
+                return out.value(&as_json(&created));
+            }
+            out.remark(format!(
+                "The tenant `{id}` exists. Use it: resto --tenant {id} connect github"
+            ));
+        }
+        TenantCommand::List => {
+            let tenants = host.vault.tenants().await.map_err(told)?;
+            if out.json {
+                return out.value(&tenants.iter().map(as_json).collect::<Vec<_>>());
+            }
+            let rows: Vec<[String; 3]> = tenants
+                .iter()
+                .map(|tenant| {
+                    [tenant.external_id.clone(), tenant.name.clone(), short(tenant.created_at)]
+                })
+                .collect();
+            out.table(["ID", "NAME", "CREATED (UTC)"], &rows);
+        }
+        TenantCommand::Delete { id } => {
+            let found = host.vault.tenant(&id).await.map_err(told)?.ok_or_else(|| {
+                Error::new(
+                    Code::NotFound,
+                    format!("There is no tenant `{id}`. `resto tenant list` names them."),
+                )
+            })?;
+            confirm(
+                "This deletes the tenant with its connections, tokens, secrets and keys. It cannot be undone, and what it connected is not revoked at the providers.",
+                &id,
+            )?;
+            host.vault.delete_tenant(found.id).await.map_err(told)?;
+            out.remark(format!("The tenant `{id}` is deleted. Its audit trail stays."));
+        }
+    }
+    Ok(())
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum KeysCommand {
+    /// Show which keys seal what
+    #[command(after_help = "Example:\n  resto keys status --json")]
+    Status,
+    /// Seal everything of the tenant with a fresh key, and destroy the old one
+    #[command(after_help = "Example:\n  resto keys rotate")]
+    Rotate,
+}
+
+pub(super) async fn keys(session: &Session, command: KeysCommand) -> Result<()> {
+    let (_, caller) = session.owner().await?;
+    let out = session.out;
+    match command {
+        KeysCommand::Status => {
+            let keys = caller.scope.keys().await.map_err(told)?;
+            let state = |state: KeyState| match state {
+                KeyState::Active => "active",
+                KeyState::Read => "read",
+                KeyState::Destroyed => "destroyed",
+            };
+            if out.json {
+                let values: Vec<Value> = keys
+                    .iter()
+                    .map(|key| json!({"key_id": key.key_id, "root_id": key.root_id, "state": state(key.state), "created_at": rfc3339(key.created_at), "sealed": key.sealed}))
+                    .collect();
+                return out.value(&values);
+            }
+            let rows: Vec<[String; 5]> = keys
+                .iter()
+                .map(|key| {
+                    [
+                        key.key_id.clone(),
+                        state(key.state).into(),
+                        key.sealed.to_string(),
+                        short(key.created_at),
+                        key.root_id.clone(),
+                    ]
+                })
+                .collect();
+            out.table(
+                ["TENANT KEY", "STATE", "SEALS", "CREATED (UTC)", "WRAPPED BY ROOT KEY"],
+                &rows,
+            );
+        }
+        KeysCommand::Rotate => {
+            let rotation = caller.scope.rotate_key().await.map_err(told)?;
+            if out.json {
+                return out
+                    .value(&json!({"key_id": rotation.key_id, "resealed": rotation.rewrapped}));
+            }
+            out.line(format!(
+                "{} {} values are sealed with the new key {}; the old key is destroyed.",
+                out.tone(Tone::Good, "Rotated."),
+                rotation.rewrapped,
+                rotation.key_id
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn migrate(session: &Session) -> Result<()> {
+    let url = session.config.database()?;
+    if url.starts_with("sqlite:") {
+        // Opening creates the folder and the key where they are missing, and migrates.
+        session.host().await?;
+    } else {
+        Vault::migrate(&url).await.map_err(told)?;
+    }
+    session.out.remark("The database is at this version.");
+    Ok(())
+}
+
+/// The database's clock decides when a token expires.
+async fn now(vault: &Vault) -> Result<OffsetDateTime> {
+    vault.now().await.map_err(told)
+}

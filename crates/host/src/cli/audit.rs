@@ -1,0 +1,139 @@
+//! `resto audit`.
+
+use resto_core::{Code, Error, Result};
+use resto_vault::{AuditEntry, AuditEvent, AuditFilter, ResultStatus};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+use super::Session;
+use super::print::Tone;
+use crate::host::told;
+
+#[derive(clap::Args)]
+pub(super) struct AuditArgs {
+    /// Show at most this many actions, the newest first
+    #[arg(long, default_value_t = 50, conflicts_with = "json")]
+    limit: u32,
+    /// Only actions of this service
+    #[arg(long, value_name = "SERVICE")]
+    integration: Option<String>,
+    /// Check that nothing was changed, removed, added or moved
+    #[arg(long)]
+    verify: bool,
+}
+
+/// Rows read from the database at once.
+const CHUNK: u32 = 1000;
+
+pub(super) async fn show(session: &Session, args: AuditArgs) -> Result<()> {
+    let (_, caller) = session.owner().await?;
+    let scope = &caller.scope;
+    let out = session.out;
+    if args.verify {
+        return verify(session, scope).await;
+    }
+    if out.json {
+        return export(session, scope, args.integration.as_deref()).await;
+    }
+    let filter = AuditFilter { integration: args.integration, limit: args.limit, before_seq: None };
+    let entries = scope.audit(filter).await.map_err(told)?;
+    if entries.is_empty() {
+        out.line("Nothing was done yet.");
+        return Ok(());
+    }
+    let rows: Vec<[String; 6]> = entries.iter().map(row).collect();
+    out.table(["WHEN (UTC)", "ACTION", "WHO", "RESULT", "TOOK", "ERROR"], &rows);
+    Ok(())
+}
+
+fn row(entry: &AuditEntry) -> [String; 6] {
+    [
+        short(entry.executed_at),
+        entry.action.clone(),
+        entry.actor.clone(),
+        entry.result_status.map_or("running", ResultStatus::as_str).to_owned(),
+        entry.duration_ms.map(|took| format!("{took} ms")).unwrap_or_default(),
+        entry.error_message.clone().unwrap_or_default(),
+    ]
+}
+
+/// All events in order, one JSON array, read in chunks.
+async fn export(
+    session: &Session,
+    scope: &resto_vault::TenantScope,
+    integration: Option<&str>,
+) -> Result<()> {
+    let mut events = Vec::new();
+    let mut after = 0;
+    loop {
+        let chunk = scope.audit_events(after, CHUNK).await.map_err(told)?;
+        let Some(last) = chunk.last() else { break };
+        after = last.seq;
+        let wanted = |event: &&AuditEvent| integration.is_none_or(|id| event.integration_id == id);
+        events.extend(chunk.iter().filter(wanted).map(as_json));
+    }
+    session.out.value(&events)
+}
+
+fn as_json(event: &AuditEvent) -> Value {
+    let at = event.executed_at.format(&Rfc3339).unwrap_or_default();
+    json!({
+        "id": event.id, "seq": event.seq, "phase": event.phase, "intent_id": event.intent_id,
+        "integration_id": event.integration_id, "action": event.action, "params_hash": event.params_hash,
+        "result_status": event.result_status, "executed_at": at, "duration_ms": event.duration_ms,
+        "error_message": event.error_message, "actor": event.actor, "op_id": event.op_id,
+        "generation": event.generation, "key_id": event.key_id,
+        "prev_mac": hex(&event.prev_mac), "mac": hex(&event.mac),
+    })
+}
+
+async fn verify(session: &Session, scope: &resto_vault::TenantScope) -> Result<()> {
+    let found = scope.verify_audit().await.map_err(told)?;
+    let out = session.out;
+    if out.json {
+        let problems: Vec<Value> = found
+            .problems
+            .iter()
+            .map(|problem| json!({"seq": problem.seq, "what": problem.what}))
+            .collect();
+        out.value(&json!({"events": found.events, "problems": problems}))?;
+    } else {
+        for problem in &found.problems {
+            out.line(format!(
+                "{} {}",
+                out.tone(Tone::Bad, &format!("event {}:", problem.seq)),
+                problem.what
+            ));
+        }
+    }
+    if found.problems.is_empty() {
+        if !out.json {
+            out.line(format!(
+                "{} {} events, none changed, removed, added or moved.",
+                out.tone(Tone::Good, "Whole."),
+                found.events
+            ));
+        }
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Conflict,
+        format!(
+            "The audit trail was tampered with: {} problems in {} events.",
+            found.problems.len(),
+            found.events
+        ),
+    ))
+}
+
+/// A time for people, in UTC.
+pub(super) fn short(at: OffsetDateTime) -> String {
+    at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
+        .unwrap_or_default()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

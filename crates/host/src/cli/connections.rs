@@ -1,0 +1,121 @@
+//! `resto connect`, `disconnect` and `connections`.
+
+use resto_core::{Integration, Result, Secrets};
+
+use super::Session;
+use super::print::{Tone, read_secret};
+use crate::connect::{Report, key_auth};
+use crate::host::Host;
+
+#[derive(clap::Args)]
+pub(super) struct ConnectArgs {
+    /// The service, such as github
+    integration: String,
+    /// Read the key from standard input instead of a hidden prompt
+    #[arg(long)]
+    key_stdin: bool,
+}
+
+pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> {
+    let (host, caller) = session.owner().await?;
+    let integration = host.integration(&args.integration)?;
+    let (provider, key) = key_auth(integration)?;
+    explain(session, &host, integration);
+    session.out.remark(format!("Create a {} at {}", key.name, key.create_url));
+    let mut secrets = Secrets::new();
+    for field in key.fields {
+        let prompt =
+            format!("{} of {} (not shown, like {}): ", field.label, provider.name, field.hint);
+        secrets.insert(field.name.to_owned(), read_secret(&prompt, args.key_stdin)?);
+    }
+    let report = host.connect_key(&caller, integration, secrets).await?;
+    if session.out.json {
+        return session.out.value(&report);
+    }
+    let out = session.out;
+    out.line(format!(
+        "{} The account of {} at {} is connected, and its key is stored encrypted.",
+        out.tone(Tone::Good, "Tested."),
+        report.account,
+        integration.name
+    ));
+    describe(session, &report);
+    Ok(())
+}
+
+fn explain(session: &Session, host: &Host, integration: &Integration) {
+    let out = session.out;
+    out.remark(format!("{}: {}", integration.name, integration.purpose));
+    out.remark(
+        "All actions together need these rights. Leave out what you do not want agents to do:",
+    );
+    for (right, allows) in host.needed(integration) {
+        out.remark(format!("  {right:26}{allows}"));
+    }
+}
+
+fn describe(session: &Session, report: &Report) {
+    let out = session.out;
+    if report.permissions.known {
+        let granted: Vec<&str> = report.permissions.granted.iter().map(String::as_str).collect();
+        out.line(format!(
+            "  Rights    {}",
+            if granted.is_empty() { "none".to_owned() } else { granted.join(", ") }
+        ));
+    } else {
+        out.line("  Rights    the provider does not tell; each action shows it when it is tried");
+    }
+    out.line(format!("  Allowed   {} actions", report.allowed.len()));
+    if !report.refused.is_empty() {
+        out.line(format!("  Refused   {}", report.refused.join(", ")));
+    }
+    if !report.unknown.is_empty() {
+        out.line(format!("  Untried   {} actions", report.unknown.len()));
+    }
+}
+
+pub(super) async fn disconnect(session: &Session, integration: &str) -> Result<()> {
+    let (host, caller) = session.owner().await?;
+    let integration = host.integration(integration)?;
+    let receipt = host.disconnect(&caller, integration).await?;
+    if session.out.json {
+        return session.out.value(&receipt);
+    }
+    session.out.line(format!(
+        "The account of {} at {} is disconnected; our copy of its key is destroyed.",
+        receipt.account, integration.name
+    ));
+    if let Some(left_to_do) = receipt.left_to_do {
+        session.out.line(session.out.tone(Tone::Strong, &left_to_do));
+    }
+    Ok(())
+}
+
+pub(super) async fn list(session: &Session) -> Result<()> {
+    let (host, caller) = session.owner().await?;
+    let reports = host.connections(&caller).await?;
+    if session.out.json {
+        return session.out.value(&reports);
+    }
+    if reports.is_empty() {
+        session.out.line("Nothing is connected. Connect an account: resto connect github");
+        return Ok(());
+    }
+    for report in &reports {
+        let out = session.out;
+        let tone = if report.status == "active" { Tone::Good } else { Tone::Bad };
+        out.line(format!(
+            "{}  {}  {}",
+            out.tone(Tone::Strong, &report.integration),
+            report.account,
+            out.tone(tone, &report.status)
+        ));
+        describe(session, report);
+        let used = report.last_used_at.map_or_else(|| "never".to_owned(), super::audit::short);
+        out.line(format!(
+            "  Connected {}, last used {used}",
+            super::audit::short(report.connected_at)
+        ));
+    }
+    Ok(())
+}

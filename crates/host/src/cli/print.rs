@@ -1,0 +1,140 @@
+//! What people read on the terminal, and programs from a pipe. Colours only on a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use resto_core::{Code, Error, Result};
+use secrecy::SecretString;
+use serde::Serialize;
+
+/// Standard output.
+#[derive(Clone, Copy)]
+pub(super) struct Out {
+    /// Whether programs read it.
+    pub json: bool,
+}
+
+/// How a word is meant.
+#[derive(Clone, Copy)]
+pub(super) enum Tone {
+    /// As the rest.
+    Plain,
+    /// A heading.
+    Strong,
+    /// All is well.
+    Good,
+    /// Look at this.
+    Bad,
+}
+
+impl Out {
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// One line.
+    pub fn line(self, text: impl AsRef<str>) {
+        // A reader that went away, as `head` does, is no failure.
+        let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+    }
+
+    /// Text in a tone, for [`Out::line`].
+    pub fn tone(self, tone: Tone, text: &str) -> String {
+        paint(std::io::stdout().is_terminal(), tone, text)
+    }
+
+    /// A value as JSON.
+    pub fn value(self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value).map_err(|error| {
+            Error::new(Code::Internal, format!("The result cannot be written: {error}"))
+        })?;
+        self.line(text);
+        Ok(())
+    }
+
+    /// Rows in columns, as wide as they need to be; the last column takes what is left.
+    pub fn table<const N: usize>(self, head: [&str; N], rows: &[[String; N]]) {
+        let mut widths = head.map(str::len);
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let line = |cells: [&str; N]| {
+            let padded: Vec<String> =
+                cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            padded.join("  ").trim_end().to_owned()
+        };
+        self.line(self.tone(Tone::Strong, &line(head)));
+        for row in rows {
+            self.line(line(row.each_ref().map(String::as_str)));
+        }
+    }
+
+    /// Tells a failure on standard error.
+    pub fn fail(self, error: &Error) -> ExitCode {
+        let mut stderr = std::io::stderr();
+        let told = if self.json {
+            serde_json::to_string(error).unwrap_or_else(|_| error.to_string())
+        } else {
+            format!("{} {error}", paint(stderr.is_terminal(), Tone::Bad, "error:"))
+        };
+        let _ = writeln!(stderr, "{told}");
+        ExitCode::FAILURE
+    }
+
+    /// A remark for the person at the terminal, beside the output.
+    pub fn remark(self, text: impl AsRef<str>) {
+        if !self.json {
+            let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+        }
+    }
+}
+
+fn paint(coloured: bool, tone: Tone, text: &str) -> String {
+    let style = match tone {
+        _ if !coloured || std::env::var_os("NO_COLOR").is_some() => Style::new(),
+        Tone::Plain => Style::new(),
+        Tone::Strong => Style::new().bold(),
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default().bold(),
+    };
+    format!("{style}{text}{style:#}")
+}
+
+/// Reads a secret: the whole of standard input, or a prompt that shows nothing.
+pub(super) fn read_secret(prompt: &str, from_stdin: bool) -> Result<SecretString> {
+    let unreadable = |error: std::io::Error| {
+        Error::new(Code::InvalidInput, format!("The value cannot be read: {error}"))
+    };
+    if from_stdin {
+        let text = std::io::read_to_string(std::io::stdin().lock()).map_err(unreadable)?;
+        return Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new(
+            Code::InvalidInput,
+            "There is no terminal to type the value at. Give it on standard input: --key-stdin (connect) or --secret-stdin (call).",
+        ));
+    }
+    rpassword::prompt_password(prompt).map(SecretString::from).map_err(unreadable)
+}
+
+/// Lets a person type the name of the thing before something that cannot be undone.
+pub(super) fn confirm(what: &str, name: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new(
+            Code::Denied,
+            format!("{what} A person has to type its name at a terminal, and there is none here."),
+        ));
+    }
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{what}\nType `{name}` to go on: ");
+    let mut typed = String::new();
+    let read = std::io::stdin().read_line(&mut typed);
+    if read.is_ok() && typed.trim() == name {
+        return Ok(());
+    }
+    Err(Error::new(Code::Denied, "The name was not typed. Nothing was done."))
+}

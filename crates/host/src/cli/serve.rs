@@ -1,0 +1,116 @@
+//! `resto serve` and `resto stdio`.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+
+use resto_core::{Code, Error, Result};
+use rmcp::ServiceExt;
+use secrecy::ExposeSecret;
+
+use super::Session;
+use super::print::Tone;
+use crate::host::{Caller, LOCAL_TENANT, told};
+use crate::http::Server;
+use crate::mcp::Mcp;
+
+#[derive(clap::Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDR", env = "RESTO_BIND", hide_env_values = true)]
+    bind: Option<SocketAddr>,
+}
+
+pub(super) async fn serve(mut session: Session, args: ServeArgs) -> Result<()> {
+    session.config.bind = args.bind.or(session.config.bind);
+    let host = session.host().await?;
+    // The local tenant exists from the first start on.
+    let owner = host.owner(LOCAL_TENANT, "cli").await?;
+    let server = Server::bind(session.config.bind()).await?;
+    welcome(&session, &owner, server.address).await?;
+    crate::http::serve(server, host, &session.config, stopped()).await
+}
+
+/// Ends at the first signal that asks the process to stop.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
+}
+
+async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Result<()> {
+    let out = session.out;
+    let mcp = format!("http://{address}/mcp");
+    if out.json {
+        return out.value(&serde_json::json!({"mcp": mcp, "page": format!("http://{address}/")}));
+    }
+    out.line(out.tone(Tone::Strong, "Resto integrations is running. Stop it with Ctrl-C."));
+    out.line(format!("  For agents   {mcp}"));
+    out.line(format!("  For people   http://{address}/"));
+    let tokens = owner.scope.tokens().await.map_err(told)?;
+    if !tokens.is_empty() || !std::io::stdout().is_terminal() {
+        if tokens.is_empty() {
+            out.line("  An agent needs an access token: resto token create --name my-agent");
+        }
+        return Ok(());
+    }
+    let principal = owner.scope.principal("local", "owner").await.map_err(told)?;
+    let (_, token) =
+        owner.scope.create_token(principal.id, "first-agent", None).await.map_err(told)?;
+    // EXPOSE: its owner sees it this once, to paste it into an agent's configuration.
+    let token = token.expose_secret();
+    let program =
+        std::env::current_exe().map_or_else(|_| "resto".into(), |path| path.display().to_string());
+    out.line("");
+    out.line(out.tone(Tone::Strong, "Connect an agent. This access token is shown only now:"));
+    out.line(format!("  {token}"));
+    out.line(out.tone(Tone::Strong, "Claude Code"));
+    out.line(format!(
+        "  claude mcp add --transport http resto {mcp} --header \"Authorization: Bearer {token}\""
+    ));
+    out.line(out.tone(Tone::Strong, "Claude Desktop (claude_desktop_config.json)"));
+    out.line(format!(
+        "  {{\"mcpServers\": {{\"resto\": {{\"command\": \"{program}\", \"args\": [\"stdio\"]}}}}}}"
+    ));
+    out.line(out.tone(Tone::Strong, "Cursor (~/.cursor/mcp.json)"));
+    out.line(format!(
+        "  {{\"mcpServers\": {{\"resto\": {{\"url\": \"{mcp}\", \"headers\": {{\"Authorization\": \"Bearer {token}\"}}}}}}}}"
+    ));
+    out.line(out.tone(Tone::Strong, "MCP Inspector"));
+    out.line(format!(
+        "  npx @modelcontextprotocol/inspector --cli {mcp} --header \"Authorization: Bearer {token}\" --method tools/list"
+    ));
+    out.line("");
+    out.line("Connect an account: resto connect github");
+    Ok(())
+}
+
+pub(super) async fn stdio(session: &Session) -> Result<()> {
+    let host = session.host().await?;
+    let caller = match std::env::var("RESTO_TOKEN") {
+        Ok(token) => host.bearer(&token, "stdio").await?.ok_or_else(|| {
+            Error::new(
+                Code::Denied,
+                "The access token in RESTO_TOKEN is unknown, expired or revoked. Create one: resto token create --name NAME",
+            )
+        })?,
+        Err(_) => host.owner(&session.options.tenant, "stdio").await?,
+    };
+    let failed =
+        |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));
+    let running = Mcp::only(host.clone(), caller)
+        .serve(rmcp::transport::stdio())
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    running.waiting().await.map_err(|error| failed(error.to_string()))?;
+    host.tasks.close();
+    host.tasks.wait().await;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! `resto tools` and `resto call`.
+
+use resto_core::{Code, Error, Result, Risk};
+use serde_json::Value;
+
+use super::Session;
+use super::print::{confirm, read_secret};
+use crate::call::{Failed, Line};
+use crate::catalog::Entry;
+use crate::mcp::tool;
+use crate::policy::Calls;
+
+#[derive(clap::Args)]
+pub(super) struct CallArgs {
+    /// The tool's name, as `resto tools` lists it
+    tool: String,
+    /// The arguments, a JSON object
+    #[arg(default_value = "{}", value_name = "JSON")]
+    arguments: String,
+    /// Read the value of a secret that the tool asks for from standard input
+    #[arg(long)]
+    secret_stdin: bool,
+}
+
+pub(super) async fn list(session: &Session) -> Result<()> {
+    let host = session.host().await?;
+    let entries: Vec<Entry<'_>> = host.catalog.entries(None).collect();
+    if session.out.json {
+        return session.out.value(&entries.iter().map(tool).collect::<Vec<_>>());
+    }
+    let rows: Vec<[String; 3]> = entries
+        .iter()
+        .map(|entry| {
+            let risk = serde_json::to_value(entry.action.risk).unwrap_or_default();
+            [
+                entry.action.tool.clone(),
+                risk.as_str().unwrap_or_default().to_owned(),
+                entry.action.description.clone(),
+            ]
+        })
+        .collect();
+    session.out.table(["TOOL", "RISK", "WHAT IT DOES"], &rows);
+    Ok(())
+}
+
+pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
+    let arguments: Value = serde_json::from_str(&args.arguments).map_err(|error| {
+        Error::new(
+            Code::InvalidInput,
+            format!(
+                "The arguments are not JSON: {error}. They look like '{{\"owner\": \"octocat\"}}'."
+            ),
+        )
+    })?;
+    let (host, caller) = session.owner().await?;
+    if let Some(entry) = host.catalog.find(&args.tool) {
+        entry.check(&arguments)?;
+        if entry.action.risk >= Risk::Irreversible {
+            let what = match entry.action.risk {
+                Risk::Spend => "This spends money.",
+                _ => "This cannot be undone.",
+            };
+            confirm(
+                &format!("{}: {} {what}", args.tool, entry.action.description),
+                &thing(&entry, &arguments),
+            )?;
+        }
+    }
+    let mut line = Line::new(Calls::Person);
+    let out = session.out;
+    line.progress = Box::new(move |_, _, message| out.remark(message));
+    let from_stdin = args.secret_stdin;
+    line.ask_secret = Some(Box::new(move |name| {
+        read_secret(&format!("Value of the secret {name} (not shown): "), from_stdin)
+    }));
+    // Ctrl-C stops a read; a change under way goes on to its end, so that its outcome is known.
+    let cancelled = line.cancelled.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancelled.cancel();
+        }
+    });
+    match host.call(&caller, &args.tool, arguments, line).await {
+        Ok(output) => out.value(&output),
+        Err(Failed::Tool(error)) => Err(error),
+        Err(Failed::UnknownTool) => Err(Error::new(
+            Code::InvalidInput,
+            format!(
+                "There is no tool `{}`. `resto tools` lists them{}.",
+                args.tool,
+                similar(&host, &args.tool)
+            ),
+        )),
+    }
+}
+
+/// The name of what an action works on: its required texts, such as `owner/repo`.
+fn thing(entry: &Entry<'_>, arguments: &Value) -> String {
+    let required = entry.action.input_schema.get("required").and_then(Value::as_array);
+    let names: Vec<&str> = required
+        .into_iter()
+        .flatten()
+        .filter_map(|name| arguments.get(name.as_str()?)?.as_str())
+        .collect();
+    if names.is_empty() { entry.action.tool.clone() } else { names.join("/") }
+}
+
+fn similar(host: &crate::host::Host, name: &str) -> String {
+    let word = name.rsplit('_').next().unwrap_or(name);
+    let near: Vec<&str> = host
+        .catalog
+        .entries(None)
+        .filter(|entry| word.len() > 2 && entry.action.tool.contains(word))
+        .map(|entry| entry.action.tool.as_str())
+        .take(3)
+        .collect();
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
+}
