@@ -1,1 +1,33 @@
-//! core
+//! The adapter contract of Resto integrations: what an integration is, what an action is, and the
+//! only HTTP client through which an action reaches its provider. No database, no MCP.
+
+mod action;
+mod adapter;
+mod api;
+mod call;
+mod error;
+mod http;
+mod integration;
+mod page;
+mod path;
+mod reply;
+mod request;
+mod schema;
+mod text;
+
+pub use action::{Action, Risk};
+pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
+pub use api::{Api, Endpoints};
+pub use call::{BoxFuture, Call, Credentials, Observed, RateLimit, Records, SecretRef, Secrets};
+pub use error::{Code, Error, Result};
+pub use http::{Bounds, Http};
+pub use integration::{
+    Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
+    Permission, Provider, RateHeaders, Scheme, covers, least,
+};
+pub use page::{Page, PageRequest};
+pub use path::{GitRef, PathArg, PathSegments};
+pub use reply::Failure;
+pub use request::{Request, Text};
+pub use reqwest::Request as HttpRequest;
+pub use text::{clean, clean_json};

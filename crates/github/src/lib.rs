@@ -1,1 +1,77 @@
-//! github
+//! GitHub: repositories, files, pull requests, issues, Actions and releases.
+
+mod account;
+mod errors;
+mod permissions;
+mod repos;
+
+use resto_core::{
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
+    Paging, Provider, RateHeaders, Scheme,
+};
+
+/// The facts about GitHub.
+pub static GITHUB: Integration = Integration {
+    id: "github",
+    name: "GitHub",
+    category: Category::Code,
+    purpose: "Keeps your source code, reviews changes to it, and runs its tests.",
+    providers: &[Provider {
+        id: "github",
+        name: "GitHub",
+        base_url: "https://api.github.com",
+        // Job logs and release files are served from here.
+        download_hosts: &["*.blob.core.windows.net", "*.actions.githubusercontent.com"],
+        auth: &[
+            // A GitHub App's user token: https://docs.github.com/apps/creating-github-apps
+            Auth::OAuth(OAuthConfig {
+                authorize_url: "https://github.com/login/oauth/authorize",
+                token_url: "https://github.com/login/oauth/access_token",
+                revoke_url: "https://api.github.com/applications/{client_id}/grant",
+                pkce: true,
+                client_auth: ClientAuth::Body,
+                // The app's registration decides.
+                scopes: &[],
+                rotates_refresh_token: true,
+                scheme: Scheme::Bearer("access_token"),
+            }),
+            Auth::Key(KeyAuth {
+                name: "fine-grained personal access token",
+                fields: &[KeyField {
+                    name: "token",
+                    label: "Token",
+                    hint: "github_pat_...",
+                    prefixes: &["github_pat_", "ghp_", "gho_", "ghu_"],
+                }],
+                create_url: "https://github.com/settings/personal-access-tokens/new",
+                scheme: Scheme::Bearer("token"),
+            }),
+        ],
+        headers: &[
+            ("accept", "application/vnd.github+json"),
+            ("x-github-api-version", "2026-03-10"),
+        ],
+        rate_headers: RateHeaders {
+            limit: "x-ratelimit-limit",
+            remaining: "x-ratelimit-remaining",
+            reset: "x-ratelimit-reset",
+            resource: Some("x-ratelimit-resource"),
+        },
+        // https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+        limits: Limits { per_hour: 5000, concurrent: 100 },
+        request_id_header: "x-github-request-id",
+        granted_header: Some("x-oauth-scopes"),
+        paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
+        classify: errors::classify,
+    }],
+    permissions: permissions::ALL,
+};
+
+/// The adapter: GitHub and all its actions.
+#[must_use]
+pub fn adapter() -> Adapter {
+    Adapter::new::<account::Token>(&GITHUB)
+        .action::<account::GetAccount>()
+        .action::<repos::ListRepositories>()
+        .action::<repos::GetRepository>()
+}

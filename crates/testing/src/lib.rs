@@ -1,1 +1,19 @@
-//! testing
+//! What the tests of adapters need: a fake provider that records and checks each request against
+//! the provider's official description, and the contract that every published tool must keep.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "a test helper fails by panicking"
+)]
+
+mod contract;
+mod fake;
+mod official;
+
+pub use contract::{checked_tools, untested_actions};
+pub use fake::{FakeApi, Recorded};

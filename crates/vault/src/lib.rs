@@ -1,1 +1,28 @@
-//! vault
+//! Secrets at rest, and the audit trail. The only crate with a database in it.
+//! It opens a credential for one request, and lets no action start before its audit entry is durable.
+
+mod actions;
+mod audit;
+mod connections;
+mod error;
+mod keyring;
+mod keys;
+mod records;
+mod secrets;
+mod tenants;
+mod tokens;
+mod vault;
+
+pub use actions::{Begun, Intent, Outcome, ResultStatus, StoredOutcome, Ticket};
+pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
+pub use connections::{AuthType, Connection, Credential, NewConnection, Sealed, Status};
+pub use error::{Error, Result};
+pub use keyring::{Cipher, Keyring};
+pub use keys::{KeyInfo, KeyState, Rotation};
+pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
+pub use tokens::{AccessToken, Caller};
+pub use vault::{TenantScope, Vault};
+
+fn later<T>() -> Result<T> {
+    Err(Error::Invalid("the vault is not built yet".into()))
+}

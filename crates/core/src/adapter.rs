@@ -1,0 +1,197 @@
+//! An integration and its actions, with their types erased so that a host can list and run them.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::schema::{drop_nulls, input, output};
+use crate::{Action, Api, BoxFuture, Code, Error, Integration, Result, Risk};
+
+/// Whose account a credential opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The provider's stable id of it.
+    pub id: String,
+    /// As a person recognises it.
+    pub name: String,
+    /// Such as `test` or `live`, where the provider tells them apart.
+    pub mode: Option<String>,
+    /// What the credential may do there.
+    pub permissions: Permissions,
+}
+
+/// What a credential may do, as far as its provider says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permissions {
+    /// Exactly these.
+    Known(BTreeSet<String>),
+    /// The provider cannot be asked; each action is tried, and its answer teaches.
+    Unknown,
+}
+
+/// What shows that a credential no longer works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The provider revoked it.
+    Revoked,
+    /// Only a person can revoke it, here.
+    PersonMust {
+        /// What to do.
+        instruction: String,
+        /// Where.
+        url: String,
+    },
+}
+
+/// What an integration does when an account comes and goes.
+pub trait Lifecycle: 'static {
+    /// Tests the credential: whose account is it, and what may it do?
+    ///
+    /// # Errors
+    /// The provider refuses it or cannot be reached.
+    fn identify(api: &Api) -> impl Future<Output = Result<Account>> + Send;
+
+    /// Removes what we created at the provider for our own use.
+    ///
+    /// # Errors
+    /// The provider refuses or cannot be reached.
+    #[must_use]
+    fn clean_up(_api: &Api) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Revokes the credential at the provider.
+    ///
+    /// # Errors
+    /// The provider refuses or cannot be reached.
+    fn revoke(api: &Api) -> impl Future<Output = Result<Proof>> + Send;
+}
+
+type Step<T> = for<'a> fn(&'a Api) -> BoxFuture<'a, Result<T>>;
+type Run = for<'a> fn(Value, &'a Api) -> BoxFuture<'a, Result<Value>>;
+
+/// An integration and its actions.
+pub struct Adapter {
+    /// The facts.
+    pub integration: &'static Integration,
+    identify: Step<Account>,
+    clean_up: Step<()>,
+    revoke: Step<Proof>,
+    actions: Vec<ActionSpec>,
+}
+
+impl Adapter {
+    /// An adapter without actions.
+    #[must_use]
+    pub fn new<L: Lifecycle>(integration: &'static Integration) -> Self {
+        Self {
+            integration,
+            identify: |api| Box::pin(L::identify(api)),
+            clean_up: |api| Box::pin(L::clean_up(api)),
+            revoke: |api| Box::pin(L::revoke(api)),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Adds an action.
+    #[must_use]
+    pub fn action<A: Action>(mut self) -> Self {
+        self.actions.push(ActionSpec::of::<A>(self.integration));
+        self
+    }
+
+    /// Its actions, in the order in which they were added.
+    #[must_use]
+    pub fn actions(&self) -> &[ActionSpec] {
+        &self.actions
+    }
+
+    /// See [`Lifecycle::identify`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn identify(&self, api: &Api) -> Result<Account> {
+        (self.identify)(api).await
+    }
+
+    /// See [`Lifecycle::clean_up`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn clean_up(&self, api: &Api) -> Result<()> {
+        (self.clean_up)(api).await
+    }
+
+    /// See [`Lifecycle::revoke`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn revoke(&self, api: &Api) -> Result<Proof> {
+        (self.revoke)(api).await
+    }
+}
+
+/// An action with its types erased.
+pub struct ActionSpec {
+    /// `<integration>_<verb>_<object>`.
+    pub tool: String,
+    /// The verb and the object, as a person reads them: `Merge pull request`.
+    pub title: String,
+    /// What it does, from the doc comment of the struct.
+    pub description: String,
+    /// The worst that it can do.
+    pub risk: Risk,
+    /// Any one of these sets of rights, each set whole.
+    pub permissions: &'static [&'static [&'static str]],
+    /// The schema of the arguments (JSON Schema 2020-12).
+    pub input_schema: Map<String, Value>,
+    /// The schema of the result.
+    pub output_schema: Map<String, Value>,
+    run: Run,
+}
+
+impl ActionSpec {
+    fn of<A: Action>(integration: &Integration) -> Self {
+        let (input_schema, description) = input::<A>();
+        Self {
+            tool: format!("{}_{}", integration.id.replace('-', "_"), A::NAME),
+            title: title(A::NAME),
+            description,
+            risk: A::RISK,
+            permissions: A::PERMISSIONS,
+            input_schema,
+            output_schema: output::<A::Output>(),
+            run: |arguments, api| Box::pin(run::<A>(arguments, api)),
+        }
+    }
+
+    /// Runs it with arguments that fit its input schema.
+    ///
+    /// # Errors
+    /// The arguments do not fit, or what the action reports.
+    pub async fn run(&self, arguments: Value, api: &Api) -> Result<Value> {
+        (self.run)(arguments, api).await
+    }
+}
+
+async fn run<A: Action>(arguments: Value, api: &Api) -> Result<Value> {
+    let action: A = serde_json::from_value(arguments)
+        .map_err(|error| Error::new(Code::InvalidInput, format!("invalid input: {error}")))?;
+    let output = action.run(api).await?;
+    let mut value = serde_json::to_value(output).map_err(|error| {
+        Error::new(Code::Internal, format!("the result cannot be written: {error}"))
+    })?;
+    drop_nulls(&mut value);
+    Ok(value)
+}
+
+fn title(name: &str) -> String {
+    let mut words = name.replace('_', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}

@@ -1,0 +1,166 @@
+//! The signed-in client that an action uses, and what it may ask of the call around it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Method;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+use crate::http::is_loopback;
+use crate::{
+    Call, Code, Credentials, Error, Http, Observed, PathArg, Provider, Records, Request, Result,
+    Risk, Scheme, SecretRef,
+};
+
+/// Where a provider is reached: its own address, or the one that the operator configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    pub(crate) base_url: Url,
+}
+
+impl Endpoints {
+    /// The provider's API, or the operator's replacement for it.
+    ///
+    /// # Errors
+    /// The address is no HTTPS address; plain HTTP is for loopback only.
+    pub fn new(provider: &Provider, base_url: Option<&str>) -> Result<Self> {
+        let text = base_url.unwrap_or(provider.base_url).trim_end_matches('/');
+        let wrong =
+            |why: &str| Error::new(Code::InvalidInput, format!("The address `{text}` {why}."));
+        let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        if url.cannot_be_a_base()
+            || url.host().is_none()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return Err(wrong("must be a scheme, a host and perhaps a path"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not hold a user name or a password"));
+        }
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+            return Err(wrong("must begin with https (plain http only for a loopback address)"));
+        }
+        Ok(Self { base_url: url })
+    }
+
+    /// The host, with its port where it is not the scheme's own. A credential is bound to it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let host = self.base_url.host_str().unwrap_or_default();
+        match self.base_url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+}
+
+/// The signed-in HTTP client of one call. The only code that signs and sends.
+pub struct Api {
+    pub(crate) http: Http,
+    pub(crate) provider: &'static Provider,
+    pub(crate) scheme: &'static Scheme,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) call: Arc<dyn Call>,
+    pub(crate) risk: Risk,
+    granted: Mutex<Option<BTreeSet<String>>>,
+}
+
+impl Api {
+    /// A client for one call of an action with this risk.
+    #[must_use]
+    pub fn new(
+        http: Http,
+        provider: &'static Provider,
+        scheme: &'static Scheme,
+        endpoints: Endpoints,
+        credentials: Arc<dyn Credentials>,
+        call: Arc<dyn Call>,
+        risk: Risk,
+    ) -> Self {
+        Self {
+            http,
+            provider,
+            scheme,
+            endpoints,
+            credentials,
+            call,
+            risk,
+            granted: Mutex::default(),
+        }
+    }
+
+    /// A GET of `path`, a template whose `{}` are filled by `args`, one segment each.
+    pub fn get(&self, path: &'static str, args: &[&dyn PathArg]) -> Request<'_> {
+        Request::new(self, Method::GET, path, args)
+    }
+
+    /// A POST; see [`Api::get`] for the path.
+    pub fn post(&self, path: &'static str, args: &[&dyn PathArg]) -> Request<'_> {
+        Request::new(self, Method::POST, path, args)
+    }
+
+    /// A PUT; see [`Api::get`] for the path.
+    pub fn put(&self, path: &'static str, args: &[&dyn PathArg]) -> Request<'_> {
+        Request::new(self, Method::PUT, path, args)
+    }
+
+    /// A PATCH; see [`Api::get`] for the path.
+    pub fn patch(&self, path: &'static str, args: &[&dyn PathArg]) -> Request<'_> {
+        Request::new(self, Method::PATCH, path, args)
+    }
+
+    /// A DELETE; see [`Api::get`] for the path.
+    pub fn delete(&self, path: &'static str, args: &[&dyn PathArg]) -> Request<'_> {
+        Request::new(self, Method::DELETE, path, args)
+    }
+
+    pub(crate) fn observe(&self, observed: Observed) {
+        if let Some(granted) = &observed.granted {
+            let mut last = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some(granted.iter().cloned().collect());
+        }
+        self.call.observe(observed);
+    }
+
+    /// Tells the caller how far the action is.
+    pub fn progress(&self, done: u64, total: Option<u64>, message: &str) {
+        self.call.progress(done, total, message);
+    }
+
+    /// Cancelled when the caller gave up. A read stops by itself; a change goes on.
+    #[must_use]
+    pub fn cancelled(&self) -> CancellationToken {
+        self.call.cancelled()
+    }
+
+    /// The id of this operation, the same when the same unsafe call is made again.
+    #[must_use]
+    pub fn op_id(&self) -> Uuid {
+        self.call.op_id()
+    }
+
+    /// The value of a named secret of the tenant, or what a person enters for it.
+    ///
+    /// # Errors
+    /// There is none of that name, and nobody to ask.
+    pub async fn secret(&self, reference: &SecretRef) -> Result<SecretString> {
+        self.call.secret(reference).await
+    }
+
+    /// The rights that the last answer told, where the provider tells them with each.
+    #[must_use]
+    pub fn granted(&self) -> Option<BTreeSet<String>> {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tenant's documents.
+    #[must_use]
+    pub fn records(&self) -> &dyn Records {
+        self.call.records()
+    }
+}

@@ -1,0 +1,121 @@
+//! What a running action may ask of the server around it. The host implements these traits.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Result, Scheme};
+
+/// A boxed future, for traits that are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The secret parts of a credential by field name, such as `token`.
+pub type Secrets = BTreeMap<String, SecretString>;
+
+/// Opens the connection's credential for one request.
+pub trait Credentials: Send + Sync {
+    /// Opens the credential, signs `request` by `scheme`, and drops the plaintext. It is not
+    /// `async`, so that no plaintext can live across a suspension.
+    ///
+    /// # Errors
+    /// The credential cannot be opened, or does not belong to the host that the request goes to.
+    fn sign(&self, scheme: &Scheme, request: &mut reqwest::Request) -> Result<()>;
+}
+
+/// The call in which an action runs.
+pub trait Call: Send + Sync {
+    /// Tells the caller how far it is: `done` of `total` steps, and what happens now.
+    fn progress(&self, done: u64, total: Option<u64>, message: &str);
+
+    /// Cancelled when the caller gave up. Only reads may stop because of it.
+    fn cancelled(&self) -> CancellationToken;
+
+    /// The id of this operation: the same when the same unsafe call is made again.
+    fn op_id(&self) -> Uuid;
+
+    /// Told after each answer of the provider.
+    fn observe(&self, observed: Observed);
+
+    /// The value of a named secret of the tenant, or what a person enters for it.
+    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>>;
+
+    /// The tenant's documents.
+    fn records(&self) -> &dyn Records;
+}
+
+/// The tenant's own JSON documents, such as quotes and snapshots, by collection and id.
+pub trait Records: Send + Sync {
+    /// Writes a document, replacing what was there.
+    fn put<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// Reads a document that has not expired.
+    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>>;
+
+    /// Reads and removes a document in one step: of many takers exactly one gets it.
+    fn take<'a>(&'a self, collection: &'a str, id: &'a str)
+    -> BoxFuture<'a, Result<Option<Value>>>;
+
+    /// Documents of a collection in order of id, after `after`, at most `limit`.
+    fn list<'a>(
+        &'a self,
+        collection: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>>;
+}
+
+/// The name of a secret that a person stores; never its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretRef(String);
+
+impl SecretRef {
+    /// A reference by name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an answer told about quotas and rights, whatever else it said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The quota that the request was charged to.
+    pub rate_limit: Option<RateLimit>,
+    /// The rights that the credential has, where the provider says so with each answer.
+    pub granted: Option<Vec<String>>,
+    /// The rights that the request needed and the credential lacks.
+    pub lacking: Option<String>,
+}
+
+/// A provider's quota as its headers tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// Which quota, in the provider's words; `default` where it has one only.
+    pub resource: String,
+    /// Requests in a period.
+    pub limit: Option<u64>,
+    /// Requests left in this period.
+    pub remaining: u64,
+    /// When the period ends, in seconds since 1970.
+    pub reset_at: Option<u64>,
+}

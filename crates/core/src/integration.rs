@@ -1,0 +1,277 @@
+//! The facts about a service, as data: who it is, how one signs in, where it lives, how it pages and
+//! limits.
+
+use schemars::JsonSchema;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use crate::reply::Failure;
+use crate::{Code, Error, Result, Secrets};
+
+/// What a business uses the service for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Source code, its review and its tests.
+    Code,
+    /// Where applications run.
+    Hosting,
+    /// Money.
+    Payments,
+    /// Mail and contacts.
+    Communication,
+    /// Who visits, and what they do.
+    Analytics,
+    /// Names on the internet.
+    Domains,
+}
+
+/// A service and the facts about it.
+#[derive(Debug)]
+pub struct Integration {
+    /// Lower case, stable; the prefix of its tools, such as `github`.
+    pub id: &'static str,
+    /// As people write it.
+    pub name: &'static str,
+    /// What it is for.
+    pub category: Category,
+    /// Why a business connects it, in one sentence.
+    pub purpose: &'static str,
+    /// Who offers it; the first is the default.
+    pub providers: &'static [Provider],
+    /// The rights that its actions may need.
+    pub permissions: &'static [Permission],
+}
+
+/// A right at a provider.
+#[derive(Debug)]
+pub struct Permission {
+    /// The provider's name of it, with its level: `contents:write`.
+    pub id: &'static str,
+    /// What it allows, in plain words.
+    pub allows: &'static str,
+}
+
+/// A company behind an integration, and how its API behaves.
+#[derive(Debug)]
+pub struct Provider {
+    /// Lower case, stable.
+    pub id: &'static str,
+    /// As people write it.
+    pub name: &'static str,
+    /// Where its API lives, without a slash at the end.
+    pub base_url: &'static str,
+    /// Hosts to which the API redirects for downloads, `*.` for any name below. They are fetched
+    /// without the credential.
+    pub download_hosts: &'static [&'static str],
+    /// The ways to sign in, the best first.
+    pub auth: &'static [Auth],
+    /// Headers that each request carries.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// Where answers tell the quota.
+    pub rate_headers: RateHeaders,
+    /// How many requests one connection may make.
+    pub limits: Limits,
+    /// The header with the provider's id of a request.
+    pub request_id_header: &'static str,
+    /// The header that lists the rights of the credential, comma-separated.
+    pub granted_header: Option<&'static str>,
+    /// How lists are continued.
+    pub paging: Paging,
+    /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
+    pub classify: fn(&Failure<'_>) -> Option<Error>,
+}
+
+/// Names of the headers that tell a quota.
+#[derive(Debug)]
+pub struct RateHeaders {
+    /// Requests in a period.
+    pub limit: &'static str,
+    /// Requests left.
+    pub remaining: &'static str,
+    /// End of the period, in seconds since 1970.
+    pub reset: &'static str,
+    /// Which quota.
+    pub resource: Option<&'static str>,
+}
+
+/// How many requests one connection may make, from the provider's documentation.
+#[derive(Debug)]
+pub struct Limits {
+    /// Requests in an hour.
+    pub per_hour: u32,
+    /// Requests at the same time.
+    pub concurrent: u32,
+}
+
+/// How a list is continued.
+#[derive(Debug)]
+pub enum Paging {
+    /// `Link: <...>; rel="next"` (RFC 8288).
+    Link {
+        /// The query parameter with the size of a page.
+        size: &'static str,
+        /// The most that the size may be.
+        max: u32,
+        /// The query parameters of the next link that say where to go on.
+        cursors: &'static [&'static str],
+    },
+}
+
+/// A way to sign in.
+#[derive(Debug)]
+pub enum Auth {
+    /// A key that a person creates at the provider and pastes on our side.
+    Key(KeyAuth),
+    /// OAuth 2 with the authorization code flow.
+    OAuth(OAuthConfig),
+}
+
+impl Auth {
+    /// How a request is signed.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        match self {
+            Self::Key(key) => &key.scheme,
+            Self::OAuth(oauth) => &oauth.scheme,
+        }
+    }
+
+    /// The word that is stored with the connection.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "api_key",
+            Self::OAuth(_) => "oauth2",
+        }
+    }
+}
+
+/// Facts about a pasted key.
+#[derive(Debug)]
+pub struct KeyAuth {
+    /// What the provider calls it.
+    pub name: &'static str,
+    /// The parts to ask for; most keys have one.
+    pub fields: &'static [KeyField],
+    /// The page where a person creates one, with the least permissions filled in where possible.
+    pub create_url: &'static str,
+    /// How requests are signed with it.
+    pub scheme: Scheme,
+}
+
+/// One part of a pasted key.
+#[derive(Debug)]
+pub struct KeyField {
+    /// The name under which it is sealed.
+    pub name: &'static str,
+    /// What a person is asked for.
+    pub label: &'static str,
+    /// What one looks like.
+    pub hint: &'static str,
+    /// What one begins with; any of these. Empty: anything.
+    pub prefixes: &'static [&'static str],
+}
+
+/// Facts about a provider's OAuth.
+#[derive(Debug)]
+pub struct OAuthConfig {
+    /// Where a person consents.
+    pub authorize_url: &'static str,
+    /// Where a code becomes tokens.
+    pub token_url: &'static str,
+    /// Where tokens are revoked; it may hold `{client_id}`.
+    pub revoke_url: &'static str,
+    /// Whether PKCE with S256 is supported.
+    pub pkce: bool,
+    /// How our client shows who it is at the token URL.
+    pub client_auth: ClientAuth,
+    /// What is asked for; empty where the app's registration decides.
+    pub scopes: &'static [&'static str],
+    /// Whether a refresh invalidates the old refresh token at once.
+    pub rotates_refresh_token: bool,
+    /// How requests are signed with the access token.
+    pub scheme: Scheme,
+}
+
+/// How an OAuth client authenticates at the token URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_id` and `client_secret` in the form.
+    Body,
+    /// HTTP Basic.
+    Basic,
+}
+
+/// How a request is signed.
+#[derive(Debug)]
+pub enum Scheme {
+    /// `Authorization: Bearer`, with the secret of this name.
+    Bearer(&'static str),
+}
+
+impl Scheme {
+    /// Signs a request.
+    ///
+    /// # Errors
+    /// The secret is missing, or cannot stand in a header.
+    pub fn sign(&self, request: &mut reqwest::Request, secrets: &Secrets) -> Result<()> {
+        match self {
+            Self::Bearer(name) => {
+                let unusable = || {
+                    Error::new(
+                        Code::AuthExpired,
+                        format!("The stored credential has no usable `{name}`. Reconnect."),
+                    )
+                };
+                let secret = secrets.get(*name).ok_or_else(unusable)?;
+                // EXPOSE: the request is what the credential is for.
+                let mut value = reqwest::header::HeaderValue::try_from(format!(
+                    "Bearer {}",
+                    secret.expose_secret()
+                ))
+                .map_err(|_| unusable())?;
+                value.set_sensitive(true);
+                request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether the granted right covers the needed one: the same, or the same at a higher level
+/// (`x:write` covers `x:read`).
+#[must_use]
+pub fn covers(granted: &str, needed: &str) -> bool {
+    granted == needed
+        || needed.strip_suffix(":read").is_some_and(|name| {
+            granted.strip_suffix(":write").is_some_and(|granted| granted == name)
+        })
+}
+
+/// The least of a list of rights: those that no other one covers.
+#[must_use]
+pub fn least<'a>(rights: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all: Vec<&str> = rights.into_iter().collect();
+    all.sort_unstable();
+    all.dedup();
+    let kept = all.clone();
+    all.retain(|right| !kept.iter().any(|other| other != right && covers(other, right)));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writing_covers_reading_but_not_the_other_way_round() {
+        assert!(covers("issues:write", "issues:read"));
+        assert!(!covers("issues:read", "issues:write"));
+        assert!(!covers("issues:write", "contents:read"));
+        assert_eq!(
+            least(["issues:read", "issues:write", "metadata:read"]),
+            ["issues:write", "metadata:read"]
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Paths of requests: a template from the source code, filled with values that can neither leave
+//! their segment nor change the shape of the path.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Error, Result};
+
+/// The longest value that a path may hold, in bytes.
+const MAX_VALUE: usize = 1024;
+
+/// A value that may fill a `{}` of a path template.
+pub trait PathArg: Sync {
+    /// Appends the value, percent-encoded.
+    ///
+    /// # Errors
+    /// The value is empty, `.`, `..`, too long, or holds a character that no name holds.
+    fn append(&self, path: &mut String) -> Result<()>;
+}
+
+impl PathArg for str {
+    fn append(&self, path: &mut String) -> Result<()> {
+        check(self)?;
+        if self.contains(['/', '\\']) {
+            return Err(invalid(self, "has a slash"));
+        }
+        encode(self, path);
+        Ok(())
+    }
+}
+
+impl PathArg for &str {
+    fn append(&self, path: &mut String) -> Result<()> {
+        (**self).append(path)
+    }
+}
+
+impl PathArg for String {
+    fn append(&self, path: &mut String) -> Result<()> {
+        self.as_str().append(path)
+    }
+}
+
+impl PathArg for u64 {
+    fn append(&self, path: &mut String) -> Result<()> {
+        let _ = write!(path, "{self}");
+        Ok(())
+    }
+}
+
+/// A file path inside a repository or a bucket: segments with `/` between them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PathSegments(pub String);
+
+impl PathArg for PathSegments {
+    fn append(&self, path: &mut String) -> Result<()> {
+        append_segments(&self.0, path, "/")
+    }
+}
+
+/// A git branch, tag or commit; branches may hold `/`, which is encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct GitRef(pub String);
+
+impl PathArg for GitRef {
+    fn append(&self, path: &mut String) -> Result<()> {
+        let name = &self.0;
+        if name.contains("..") || name.contains(['~', '^', ':', '?', '*', '[', ' ']) {
+            return Err(invalid(name, "is not the name of a branch, a tag or a commit"));
+        }
+        append_segments(name, path, "%2F")
+    }
+}
+
+fn append_segments(value: &str, path: &mut String, slash: &str) -> Result<()> {
+    check(value)?;
+    if value.contains('\\') {
+        return Err(invalid(value, "has a backslash"));
+    }
+    for (index, segment) in value.split('/').enumerate() {
+        check(segment)?;
+        if index > 0 {
+            path.push_str(slash);
+        }
+        encode(segment, path);
+    }
+    Ok(())
+}
+
+fn check(value: &str) -> Result<()> {
+    if value.is_empty() {
+        return Err(invalid(value, "is empty, or has two slashes in a row or one at an end"));
+    }
+    if value.len() > MAX_VALUE {
+        return Err(invalid("", "is longer than 1,024 bytes"));
+    }
+    // An encoded dot, slash or NUL is nobody's name; some servers decode twice.
+    let lower = value.to_ascii_lowercase();
+    if value == "."
+        || value == ".."
+        || ["%2e", "%2f", "%5c", "%00"].iter().any(|bad| lower.contains(bad))
+    {
+        return Err(invalid(value, "would change the path"));
+    }
+    if value.chars().any(char::is_control) || crate::clean(value) != value {
+        return Err(invalid("", "has control or invisible characters"));
+    }
+    Ok(())
+}
+
+fn invalid(value: &str, what: &str) -> Error {
+    Error::new(Code::InvalidInput, format!("invalid input: `{value}` {what}. Nothing was sent."))
+}
+
+fn encode(value: &str, path: &mut String) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+}
+
+/// Fills the `{}` of a template, one value each.
+pub(crate) fn fill(template: &str, args: &[&dyn PathArg]) -> Result<String> {
+    let mut path = String::with_capacity(template.len() + 32);
+    let mut args = args.iter();
+    let mut parts = template.split("{}");
+    path.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let arg = args.next().ok_or_else(|| {
+            Error::new(Code::Internal, format!("the path `{template}` lacks a value"))
+        })?;
+        arg.append(&mut path)?;
+        path.push_str(part);
+    }
+    match args.next() {
+        None => Ok(path),
+        Some(_) => {
+            Err(Error::new(Code::Internal, format!("the path `{template}` has a value too many")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_each_value_inside_its_segment() {
+        let path = fill(
+            "/repos/{}/{}/contents/{}",
+            &[&"o w", &"r%20?x=#", &PathSegments("a/b c.txt".into())],
+        )
+        .unwrap();
+        assert_eq!(path, "/repos/o%20w/r%2520%3Fx%3D%23/contents/a/b%20c.txt");
+        assert_eq!(fill("/heads/{}", &[&GitRef("feat/x".into())]).unwrap(), "/heads/feat%2Fx");
+        assert_eq!(fill("/issues/{}", &[&7_u64]).unwrap(), "/issues/7");
+    }
+
+    #[test]
+    fn refuses_what_would_change_the_path() {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../../",
+            "x/../../user",
+            "a/b",
+            "a\\b",
+            "a\0",
+            "a\r\nb",
+            "%2e%2e",
+            "..%2f",
+            "a\u{202e}b",
+        ] {
+            assert!(fill("/repos/{}", &[&bad]).is_err(), "{bad:?}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "a/../b", "./a", "a\\b"] {
+            assert!(fill("/c/{}", &[&PathSegments(bad.into())]).is_err(), "{bad:?}");
+        }
+        for bad in ["a..b", "a b", "a~1", "/x"] {
+            assert!(fill("/c/{}", &[&GitRef(bad.into())]).is_err(), "{bad:?}");
+        }
+        assert!(fill("/c/{}", &[&"x".repeat(1025)]).is_err());
+    }
+
+    #[test]
+    fn a_template_and_its_values_must_agree() {
+        assert_eq!(fill("/a/{}", &[]).unwrap_err().code(), Code::Internal);
+        assert_eq!(fill("/a", &[&"x"]).unwrap_err().code(), Code::Internal);
+    }
+}

@@ -1,0 +1,260 @@
+//! A provider's answer: read within bounds, and told apart by the taxonomy of [`Code`].
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt as _;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use crate::text::clean;
+use crate::{Bounds, Code, Error, Observed, Provider, RateLimit, Result};
+
+/// The most that is kept of a provider's own words in an error, in characters.
+const MAX_QUOTE: usize = 300;
+
+/// An answer, whole and within bounds.
+pub(crate) struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// An answer that is not a success, as a provider's `classify` reads it.
+pub struct Failure<'a> {
+    /// Who answered.
+    pub provider: &'a Provider,
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body, `null` where it is not JSON.
+    pub body: &'a Value,
+    /// Whether the request could have changed something.
+    pub is_unsafe: bool,
+}
+
+impl Failure<'_> {
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A text field of the body, by JSON pointer (RFC 6901).
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> Option<&str> {
+        self.body.pointer(pointer)?.as_str()
+    }
+
+    /// The provider's own words, cleaned and cut: `message`, `error.message`, `error_description` or
+    /// `error` of the body.
+    #[must_use]
+    pub fn quote(&self) -> String {
+        let words = ["/message", "/error/message", "/error_description", "/error"]
+            .iter()
+            .find_map(|pointer| self.text(pointer))
+            .unwrap_or_default();
+        clean(words)
+            .replace(['\n', '\t'], " ")
+            .trim()
+            .trim_end_matches('.')
+            .chars()
+            .take(MAX_QUOTE)
+            .collect()
+    }
+
+    /// An error that says who answered, in which words, and what to do: "GitHub `did`: words. `advice`".
+    #[must_use]
+    pub fn error(&self, code: Code, did: &str, advice: &str) -> Error {
+        let quote = self.quote();
+        let name = self.provider.name;
+        let said = if quote.is_empty() {
+            format!(" (HTTP {})", self.status)
+        } else {
+            format!(": {quote}")
+        };
+        let advice = if advice.is_empty() { String::new() } else { format!(" {advice}") };
+        let mut error = Error::new(code, format!("{name} {did}{said}.{advice}"));
+        let details = error.details_mut();
+        details.provider = Some(name.to_owned());
+        details.http_status = Some(self.status);
+        details.request_id =
+            self.header(self.provider.request_id_header).map(|id| clean(id).into_owned());
+        error
+    }
+
+    /// The kind of error by HTTP status alone; quotas first, since they hide behind 403 too.
+    pub(crate) fn by_status(&self) -> Error {
+        let limited = self.status == 429
+            || (self.status == 403
+                && self
+                    .header(self.provider.rate_headers.remaining)
+                    .is_some_and(|left| left.trim() == "0"));
+        if limited {
+            return self.rate_limited();
+        }
+        match self.status {
+            401 => {
+                self.error(Code::AuthExpired, "refused the credential", "Reconnect the account.")
+            }
+            402 => self.error(
+                Code::PaymentRequired,
+                "asks for payment",
+                "See to it at the provider, then try again.",
+            ),
+            403 | 451 => self.error(
+                Code::PermissionDenied,
+                "refused permission",
+                "Give the credential the right it lacks, or ask the account's owner.",
+            ),
+            404 | 410 => self.error(
+                Code::NotFound,
+                "did not find it",
+                "The name may be wrong, or the credential may not see it.",
+            ),
+            409 | 412 => self.error(
+                Code::Conflict,
+                "reports a conflict",
+                "Read the current state, then decide.",
+            ),
+            400..=499 => {
+                self.error(Code::InvalidInput, "refused the request", "Correct the input.")
+            }
+            500..=599 if self.is_unsafe => {
+                unknown_outcome(self.provider, &format!("answered HTTP {}", self.status))
+            }
+            500..=599 => self.error(Code::ProviderDown, "has a fault", "Try again later."),
+            _ => self.error(
+                Code::ProviderDown,
+                "gave an answer that we do not understand",
+                "Try again later.",
+            ),
+        }
+    }
+
+    /// A quota is used up: says when to come back, as far as the headers tell.
+    #[must_use]
+    pub fn rate_limited(&self) -> Error {
+        let wait = self.wait_seconds();
+        let advice = match wait {
+            Some(seconds) => format!("Try again in {seconds} seconds."),
+            None => "Try again in a minute.".to_owned(),
+        };
+        self.error(Code::RateLimited, "limits the rate of requests", &advice)
+            .retry_after(wait.unwrap_or(60))
+    }
+
+    fn wait_seconds(&self) -> Option<u64> {
+        // RFC 9110: seconds, or a date.
+        if let Some(text) = self.header("retry-after") {
+            return text.trim().parse().ok().or_else(|| {
+                let format = time::format_description::well_known::Rfc2822;
+                let at =
+                    time::OffsetDateTime::parse(&text.replace("GMT", "+0000"), &format).ok()?;
+                u64::try_from(at.unix_timestamp()).ok().map(seconds_until)
+            });
+        }
+        let reset = self.header(self.provider.rate_headers.reset)?;
+        reset.trim().parse().ok().map(seconds_until)
+    }
+}
+
+fn seconds_until(at: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    at.saturating_sub(now).max(1)
+}
+
+/// A change was sent, and whether it happened is not known.
+pub(crate) fn unknown_outcome(provider: &Provider, what: &str) -> Error {
+    let mut error = Error::new(
+        Code::UnknownOutcome,
+        format!(
+            "{} {what} after the change was sent: it may have happened. Look before trying again.",
+            provider.name
+        ),
+    );
+    error.details_mut().provider = Some(provider.name.to_owned());
+    error
+}
+
+impl Reply {
+    /// Reads an answer to its end. A body that passes the bound is cut if `cut`, else refused.
+    /// Returns whether it was cut.
+    pub async fn read(
+        response: reqwest::Response,
+        bounds: &Bounds,
+        cut: bool,
+    ) -> Result<(Self, bool), String> {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let size: usize =
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if headers.len() > bounds.headers || size > bounds.header_bytes {
+            return Err("sent more headers than we accept".to_owned());
+        }
+        let mut body = Vec::new();
+        let mut stream = response.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|_| "broke off its answer".to_owned())?;
+            let room = bounds.body - body.len();
+            if let Some(fitting) = chunk.get(..room).filter(|_| chunk.len() > room) {
+                if cut {
+                    body.extend_from_slice(fitting);
+                    return Ok((Self { status, headers, body }, true));
+                }
+                return Err(format!(
+                    "sent more than {} bytes, which we do not accept",
+                    bounds.body
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((Self { status, headers, body }, false))
+    }
+
+    /// The body as JSON, refusing one that is nested deeper than 64.
+    pub fn json(&self) -> Result<Value, String> {
+        let mut depth = 0_u32;
+        let mut in_string = false;
+        let mut escaped = false;
+        for &byte in &self.body {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                b'[' | b'{' if !in_string => {
+                    depth += 1;
+                    if depth > 64 {
+                        return Err("sent JSON that is nested too deeply".to_owned());
+                    }
+                }
+                b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        serde_json::from_slice(&self.body).map_err(|_| "sent an answer that is not JSON".to_owned())
+    }
+
+    /// What the headers tell about quotas and rights.
+    pub fn observed(&self, provider: &Provider) -> Observed {
+        let text = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let number = |name: &str| text(name).and_then(|value| value.trim().parse::<u64>().ok());
+        let names = &provider.rate_headers;
+        Observed {
+            rate_limit: number(names.remaining).map(|remaining| RateLimit {
+                resource: clean(names.resource.and_then(text).unwrap_or("default")).into_owned(),
+                limit: number(names.limit),
+                remaining,
+                reset_at: number(names.reset),
+            }),
+            granted: provider.granted_header.and_then(text).map(|list| {
+                list.split(',')
+                    .map(|name| clean(name.trim()).into_owned())
+                    .filter(|name| !name.is_empty())
+                    .collect()
+            }),
+            lacking: None,
+        }
+    }
+}

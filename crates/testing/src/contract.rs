@@ -1,0 +1,118 @@
+//! What every published tool must keep, whoever wrote its adapter.
+
+use std::collections::BTreeSet;
+
+use resto_core::{ActionSpec, Adapter, covers};
+use serde_json::{Value, json};
+
+/// Checks every rule and returns the tools as they are published, for a snapshot.
+#[must_use]
+pub fn checked_tools(adapter: &Adapter) -> Value {
+    let mut seen = BTreeSet::new();
+    for action in adapter.actions() {
+        let problems = problems(adapter, action);
+        assert!(problems.is_empty(), "{}: {}", action.tool, problems.join("; "));
+        assert!(seen.insert(&action.tool), "{} is published twice", action.tool);
+    }
+    for permission in adapter.integration.permissions {
+        assert!(
+            adapter.actions().iter().any(|action| action
+                .permissions
+                .iter()
+                .flat_map(|set| set.iter())
+                .any(|needed| *needed == permission.id)),
+            "no action needs the permission {}",
+            permission.id
+        );
+    }
+    adapter
+        .actions()
+        .iter()
+        .map(|action| {
+            json!({
+                "tool": action.tool,
+                "title": action.title,
+                "description": action.description,
+                "risk": action.risk,
+                "permissions": action.permissions,
+                "input": action.input_schema,
+                "output": action.output_schema,
+            })
+        })
+        .collect()
+}
+
+/// The actions whose struct no test of the adapter's sources runs: `run::<Name>(` is looked for.
+#[must_use]
+pub fn untested_actions(adapter: &Adapter, sources: &[&str]) -> Vec<String> {
+    adapter
+        .actions()
+        .iter()
+        .filter(|action| {
+            let name: String = action.title.split(' ').map(capitalised).collect();
+            !sources.iter().any(|source| source.contains(&format!("run::<{name}>(")))
+        })
+        .map(|action| action.tool.clone())
+        .collect()
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars
+        .next()
+        .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
+        .unwrap_or_default()
+}
+
+fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut require = |holds: bool, rule: &str| {
+        if !holds {
+            problems.push(rule.to_owned());
+        }
+    };
+    require(action.tool.len() <= 40, "the name is longer than 40 characters");
+    require(
+        action.tool.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+        "the name is not of [a-z0-9_]",
+    );
+    require(!action.description.is_empty(), "it has no description");
+    require(action.description.len() <= 400, "the description is longer than 400 bytes");
+    let known: BTreeSet<&str> =
+        adapter.integration.permissions.iter().map(|permission| permission.id).collect();
+    require(
+        action
+            .permissions
+            .iter()
+            .flat_map(|set| set.iter())
+            .all(|needed| known.iter().any(|known| covers(known, needed))),
+        "it needs a permission that the integration does not list",
+    );
+    for (what, schema) in [("input", &action.input_schema), ("output", &action.output_schema)] {
+        require(schema.get("type") == Some(&"object".into()), &format!("the {what} is no object"));
+        require(
+            !["oneOf", "anyOf", "allOf"].iter().any(|key| schema.contains_key(*key)),
+            &format!("the {what} is a union, which some model providers refuse"),
+        );
+        let text = Value::Object(schema.clone()).to_string();
+        require(!text.contains("\"$ref\""), &format!("the {what} has references"));
+        require(!text.contains("\"type\":["), &format!("the {what} has a list of types"));
+        require(
+            jsonschema::validator_for(&Value::Object(schema.clone())).is_ok(),
+            &format!("the {what} schema does not compile"),
+        );
+    }
+    let properties = action.input_schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        require(
+            property.get("description").is_some(),
+            &format!("the input `{name}` has no description"),
+        );
+        require(
+            !["password", "token", "api_key", "secret_value", "private_key"]
+                .contains(&name.as_str()),
+            &format!("the input `{name}` would carry a secret through the agent"),
+        );
+    }
+    problems
+}

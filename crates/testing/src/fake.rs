@@ -1,0 +1,342 @@
+//! A provider on loopback that answers what a test prepared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use resto_core::{
+    Account, Action, Adapter, Api, Bounds, BoxFuture, Call, Code, Credentials, Endpoints, Error,
+    Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result, Risk, Scheme,
+    SecretRef, Secrets,
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+use crate::official;
+
+/// A request as the provider saw it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// `GET`, `POST`, ...
+    pub method: String,
+    /// The path, still percent-encoded.
+    pub path: String,
+    /// The query parameters.
+    pub query: BTreeMap<String, String>,
+    /// The headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body, `null` where it is not JSON.
+    pub body: Value,
+}
+
+type Answers = Arc<Mutex<HashMap<(String, String), VecDeque<ResponseTemplate>>>>;
+
+/// A fake provider, and the [`Api`] that reaches it.
+pub struct FakeApi {
+    integration: &'static Integration,
+    server: MockServer,
+    answers: Answers,
+    call: Arc<FakeCall>,
+    strict: bool,
+}
+
+impl FakeApi {
+    /// A fake of the integration's first provider.
+    pub async fn new(integration: &'static Integration) -> Self {
+        let server = MockServer::start().await;
+        let answers = Answers::default();
+        Mock::given(wiremock::matchers::any())
+            .respond_with(Prepared(answers.clone()))
+            .mount(&server)
+            .await;
+        Self { integration, server, answers, call: Arc::default(), strict: true }
+    }
+
+    /// Does not hold requests against the official description: for adapters that have none, and
+    /// for requests that it does not list.
+    #[must_use]
+    pub fn unofficial(mut self) -> Self {
+        self.strict = false;
+        self
+    }
+
+    /// Prepares an answer. Several for one path are given in order, the last one for ever.
+    /// `path` is percent-encoded and has no query.
+    #[must_use]
+    pub fn on(self, method: &str, path: &str, status: u16, body: impl Into<Value>) -> Self {
+        let body = body.into();
+        let answer = ResponseTemplate::new(status);
+        let answer = if body.is_null() { answer } else { answer.set_body_json(body) };
+        self.on_answer(method, path, answer)
+    }
+
+    /// As [`FakeApi::on`], with headers.
+    #[must_use]
+    pub fn on_with(
+        self,
+        method: &str,
+        path: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: impl Into<Value>,
+    ) -> Self {
+        let mut answer = ResponseTemplate::new(status).set_body_json(body.into());
+        for (name, value) in headers {
+            answer = answer.insert_header(*name, *value);
+        }
+        self.on_answer(method, path, answer)
+    }
+
+    /// As [`FakeApi::on`], with any answer, such as text.
+    #[must_use]
+    pub fn on_answer(self, method: &str, path: &str, answer: ResponseTemplate) -> Self {
+        self.answers
+            .lock()
+            .unwrap()
+            .entry((method.to_owned(), path.to_owned()))
+            .or_default()
+            .push_back(answer);
+        self
+    }
+
+    /// Stores a named secret, as a person would.
+    #[must_use]
+    pub fn with_secret(self, name: &str, value: &str) -> Self {
+        self.call.secrets.lock().unwrap().insert(name.to_owned(), value.to_owned().into());
+        self
+    }
+
+    /// The provider's address.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        self.server.uri()
+    }
+
+    /// A client for an action of this risk.
+    #[must_use]
+    pub fn api(&self, risk: Risk) -> Api {
+        let provider = &self.integration.providers[0];
+        let endpoints = Endpoints::new(provider, Some(&self.server.uri())).unwrap();
+        let bounds = Bounds {
+            first_byte: Duration::from_secs(5),
+            total: Duration::from_secs(20),
+            ..Bounds::default()
+        };
+        Api::new(
+            Http::new(bounds).unwrap(),
+            provider,
+            provider.auth[0].scheme(),
+            endpoints,
+            Arc::new(FakeCredentials),
+            self.call.clone(),
+            risk,
+        )
+    }
+
+    /// Runs an action as a host does: arguments held against the input schema, the result against
+    /// the output schema, and each request against the provider's official description.
+    ///
+    /// # Errors
+    /// What the action reports.
+    pub async fn run<A: Action>(&self, arguments: impl Into<Value>) -> Result<Value> {
+        let adapter = Adapter::new::<NoLifecycle>(self.integration).action::<A>();
+        let spec = &adapter.actions()[0];
+        let arguments = arguments.into();
+        fits(&spec.input_schema, &arguments, "arguments");
+        let result = spec.run(arguments, &self.api(spec.risk)).await;
+        if let Ok(output) = &result {
+            fits(&spec.output_schema, output, "result");
+        }
+        if self.strict {
+            for request in self.requests().await {
+                official::check(self.integration.id, &request);
+            }
+        }
+        result
+    }
+
+    /// The requests so far, in order.
+    pub async fn requests(&self) -> Vec<Recorded> {
+        self.server.received_requests().await.unwrap_or_default().iter().map(recorded).collect()
+    }
+
+    /// The messages of the progress reports so far.
+    #[must_use]
+    pub fn progress(&self) -> Vec<String> {
+        self.call.progress.lock().unwrap().clone()
+    }
+
+    /// What the answers so far told about quotas and rights.
+    #[must_use]
+    pub fn observed(&self) -> Vec<Observed> {
+        self.call.observed.lock().unwrap().clone()
+    }
+
+    /// Cancels the call.
+    pub fn cancel(&self) {
+        self.call.cancelled.cancel();
+    }
+}
+
+fn fits(schema: &serde_json::Map<String, Value>, value: &Value, what: &str) {
+    let schema = Value::Object(schema.clone());
+    let validator = jsonschema::validator_for(&schema).expect("a schema that compiles");
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "the {what} break the schema: {errors:?}\n{value:#}");
+}
+
+fn recorded(request: &Request) -> Recorded {
+    Recorded {
+        method: request.method.to_string(),
+        path: request.url.path().to_owned(),
+        query: request.url.query_pairs().into_owned().collect(),
+        headers: request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect(),
+        body: serde_json::from_slice(&request.body).unwrap_or_default(),
+    }
+}
+
+struct Prepared(Answers);
+
+impl Respond for Prepared {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let key = (request.method.to_string(), request.url.path().to_owned());
+        let mut answers = self.0.lock().unwrap();
+        match answers.get_mut(&key) {
+            Some(queue) if queue.len() > 1 => queue.pop_front().unwrap(),
+            Some(queue) => queue[0].clone(),
+            None => ResponseTemplate::new(400).set_body_json(serde_json::json!({
+                "message": format!("the test prepared no answer for {} {}", key.0, key.1)
+            })),
+        }
+    }
+}
+
+struct FakeCredentials;
+
+impl Credentials for FakeCredentials {
+    fn sign(&self, scheme: &Scheme, request: &mut resto_core::HttpRequest) -> Result<()> {
+        let Scheme::Bearer(name) = scheme;
+        let secrets: Secrets = [((*name).to_owned(), SecretString::from("fake"))].into();
+        scheme.sign(request, &secrets)
+    }
+}
+
+#[derive(Default)]
+struct FakeCall {
+    progress: Mutex<Vec<String>>,
+    observed: Mutex<Vec<Observed>>,
+    cancelled: CancellationToken,
+    secrets: Mutex<BTreeMap<String, SecretString>>,
+    records: FakeRecords,
+}
+
+impl Call for FakeCall {
+    fn progress(&self, _done: u64, _total: Option<u64>, message: &str) {
+        self.progress.lock().unwrap().push(message.to_owned());
+    }
+
+    fn cancelled(&self) -> CancellationToken {
+        self.cancelled.clone()
+    }
+
+    fn op_id(&self) -> Uuid {
+        Uuid::from_u128(7)
+    }
+
+    fn observe(&self, observed: Observed) {
+        self.observed.lock().unwrap().push(observed);
+    }
+
+    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
+        Box::pin(async move {
+            self.secrets.lock().unwrap().get(reference.name()).cloned().ok_or_else(|| {
+                Error::new(
+                    Code::ActionRequired,
+                    format!("No secret is named `{}`.", reference.name()),
+                )
+            })
+        })
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.records
+    }
+}
+
+/// Documents in memory; expiry is the host's business.
+#[derive(Default)]
+struct FakeRecords(Mutex<BTreeMap<(String, String), Value>>);
+
+impl Records for FakeRecords {
+    fn put<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        _expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.0.lock().unwrap().insert((collection.to_owned(), id.to_owned()), value.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
+        let found = self.0.lock().unwrap().get(&(collection.to_owned(), id.to_owned())).cloned();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn take<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Value>>> {
+        let found = self.0.lock().unwrap().remove(&(collection.to_owned(), id.to_owned()));
+        Box::pin(async { Ok(found) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
+        let found = self
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|((in_collection, id), _)| {
+                in_collection == collection && after.is_none_or(|after| id.as_str() > after)
+            })
+            .take(limit as usize)
+            .map(|((_, id), value)| (id.clone(), value.clone()))
+            .collect();
+        Box::pin(async { Ok(found) })
+    }
+}
+
+struct NoLifecycle;
+
+impl Lifecycle for NoLifecycle {
+    async fn identify(_: &Api) -> Result<Account> {
+        Ok(Account {
+            id: String::new(),
+            name: String::new(),
+            mode: None,
+            permissions: Permissions::Known(BTreeSet::new()),
+        })
+    }
+
+    async fn revoke(_: &Api) -> Result<Proof> {
+        Ok(Proof::Revoked)
+    }
+}
