@@ -1,1 +1,24 @@
-//! host
+//! The host: the catalog of all adapters, the life of a call, and the doors through which people and
+//! agents come in. The only crate with MCP and a web server.
+
+mod call;
+mod catalog;
+pub mod cli;
+mod config;
+mod connect;
+mod console;
+mod grants;
+mod host;
+mod http;
+mod mcp;
+mod policy;
+
+pub use call::{AskSecret, Failed, Line};
+pub use catalog::{Catalog, Entry};
+pub use config::{Config, Overrides};
+pub use connect::{Receipt, Report, key_auth};
+pub use grants::{Grants, Standing};
+pub use host::{Caller, Host, LOCAL_TENANT};
+pub use http::{Server, serve};
+pub use mcp::{Mcp, tool};
+pub use policy::{Calls, decide};

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `resto`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    resto_host::cli::main()
+}

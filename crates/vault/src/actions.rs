@@ -21,8 +21,19 @@ pub struct Intent<'a> {
     pub op_id: Option<Uuid>,
     /// Whether doing it twice would be wrong. It then runs once for each `op_id`; without one it is given one.
     pub unsafe_: bool,
-    /// Whether it needs an active connection.
-    pub needs_connection: bool,
+    /// What it needs of the tenant's connection.
+    pub connection: Needs,
+}
+
+/// What an action needs of the tenant's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// One that may be used.
+    Active,
+    /// One in whatever status, to be taken apart.
+    AnyStatus,
 }
 
 /// How an action ended.

@@ -13,7 +13,7 @@ mod tenants;
 mod tokens;
 mod vault;
 
-pub use actions::{Begun, Intent, Outcome, ResultStatus, StoredOutcome, Ticket};
+pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ticket};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
 pub use connections::{AuthType, Connection, Credential, NewConnection, Sealed, Status};
 pub use error::{Error, Result};

@@ -1,0 +1,186 @@
+//! The configuration: one struct, read from a TOML file; flags and environment variables go before
+//! it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use resto_core::{Code, Error, Result};
+use resto_vault::Cipher;
+use serde::{Deserialize, Serialize};
+
+/// The configuration. Everything may be left out.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the database is kept. `RESTO_DATA_DIR`, `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `sqlite:///absolute/path` or `postgres://...`; a file in `data_dir` if left out.
+    /// `RESTO_DATABASE_URL`, `--database`.
+    pub database: Option<String>,
+    /// The file with the root key, outside `data_dir`. `RESTO_KEY_FILE`, `--key-file`.
+    pub key_file: Option<PathBuf>,
+    /// Where `resto serve` listens; `127.0.0.1:8787` if left out. `RESTO_BIND`, `--bind`.
+    pub bind: Option<SocketAddr>,
+    /// What seals new credentials: `xchacha20-poly1305` (the default) or `aes-256-gcm`.
+    pub cipher: Cipher,
+    /// Names under which this server is reached, besides the loopback ones, as in the `Host` header.
+    pub allowed_hosts: Vec<String>,
+    /// Web pages that may call this server, such as `https://app.example.com`.
+    pub allowed_origins: Vec<String>,
+    /// Per integration id.
+    pub integrations: BTreeMap<String, Overrides>,
+}
+
+/// Other addresses than an integration's own: an enterprise server, or a stand-in for tests.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overrides {
+    /// The API.
+    pub base_url: Option<String>,
+    /// Where a person consents.
+    pub authorize_url: Option<String>,
+    /// Where a code becomes tokens.
+    pub token_url: Option<String>,
+    /// Where tokens are revoked.
+    pub revoke_url: Option<String>,
+}
+
+impl Overrides {
+    /// The addresses that are set, with their names.
+    pub fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("base_url", &self.base_url),
+            ("authorize_url", &self.authorize_url),
+            ("token_url", &self.token_url),
+            ("revoke_url", &self.revoke_url),
+        ]
+        .into_iter()
+        .filter_map(|(name, url)| url.as_deref().map(|url| (name, url)))
+    }
+}
+
+impl Config {
+    /// Reads the file, or the one in the configuration folder if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something that is not understood.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        let path = match file {
+            Some(path) => path.to_owned(),
+            None => {
+                let path = config_dir()?.join("config.toml");
+                if !path.exists() {
+                    return Ok(Self::default());
+                }
+                path
+            }
+        };
+        let wrong = |why: String| {
+            Error::new(
+                Code::InvalidInput,
+                format!("The configuration file {} {why}", path.display()),
+            )
+        };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| wrong(format!("cannot be read: {error}.")))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map(|span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
+            let at = line.map(|line| format!(" (line {line})")).unwrap_or_default();
+            wrong(format!("is not right{at}: {}", error.message()))
+        })
+    }
+
+    /// The data folder.
+    ///
+    /// # Errors
+    /// None is configured, and the operating system names no home folder.
+    pub fn data_dir(&self) -> Result<PathBuf> {
+        let dir = match &self.data_dir {
+            Some(dir) => dir.clone(),
+            None => folders()?.data_dir().to_owned(),
+        };
+        std::path::absolute(&dir).map_err(|error| unusable(&dir, &error))
+    }
+
+    /// The key file.
+    ///
+    /// # Errors
+    /// As [`Config::data_dir`].
+    pub fn key_file(&self) -> Result<PathBuf> {
+        match &self.key_file {
+            Some(file) => Ok(file.clone()),
+            None => Ok(config_dir()?.join("root.key")),
+        }
+    }
+
+    /// The database.
+    ///
+    /// # Errors
+    /// As [`Config::data_dir`].
+    pub fn database(&self) -> Result<String> {
+        match &self.database {
+            Some(url) => Ok(url.clone()),
+            None => Ok(format!("sqlite://{}", self.data_dir()?.join("resto.db").display())),
+        }
+    }
+
+    /// Where `serve` listens.
+    #[must_use]
+    pub fn bind(&self) -> SocketAddr {
+        self.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8787)))
+    }
+}
+
+fn folders() -> Result<directories::ProjectDirs> {
+    directories::ProjectDirs::from("", "", "resto").ok_or_else(|| {
+        Error::new(
+            Code::InvalidInput,
+            "There is no home folder. Name the folders: --data-dir DIR --key-file FILE",
+        )
+    })
+}
+
+fn config_dir() -> Result<PathBuf> {
+    Ok(folders()?.config_dir().to_owned())
+}
+
+/// A folder that cannot be used.
+pub(crate) fn unusable(dir: &Path, error: &std::io::Error) -> Error {
+    Error::new(
+        Code::InvalidInput,
+        format!(
+            "The folder {} cannot be used: {error}. Make it writable, or name another.",
+            dir.display()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_is_wrong_in_a_file_and_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, "bind = \"127.0.0.1:1\"\n[integrations.github]\nbase = \"x\"\n")
+            .unwrap();
+        let error = Config::load(Some(&file)).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("`base`"), "{error}");
+        std::fs::write(
+            &file,
+            "cipher = \"aes-256-gcm\"\n[integrations.github]\nbase_url = \"http://127.0.0.1:1\"\n",
+        )
+        .unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        assert_eq!(config.cipher, Cipher::Aes256Gcm);
+        assert_eq!(
+            config.integrations["github"].urls().next(),
+            Some(("base_url", "http://127.0.0.1:1"))
+        );
+        assert!(Config::load(Some(&dir.path().join("none.toml"))).is_err());
+    }
+}

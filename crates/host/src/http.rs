@@ -1,0 +1,173 @@
+//! The HTTP door: `/mcp` for agents with an access token, and the people's page.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
+use http::{StatusCode, header};
+use resto_core::{Code, Error, Result};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::console;
+use crate::host::Host;
+use crate::mcp::Mcp;
+
+/// The most that a request may hold.
+const MAX_BODY: usize = 1 << 20;
+
+/// How long calls under way may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// An intent without a result is called unknown after this.
+const UNFINISHED: Duration = Duration::from_secs(60);
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Listens.
+    ///
+    /// # Errors
+    /// The address is taken or not ours.
+    pub async fn bind(address: SocketAddr) -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            let what = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    "is taken by another program. Stop it, or".to_owned()
+                }
+                _ => format!("cannot be listened on ({error}). Please"),
+            };
+            Error::new(
+                Code::Conflict,
+                format!("{address} {what} name another: resto serve --bind 127.0.0.1:PORT"),
+            )
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+}
+
+/// Serves until `stop`, then lets calls under way end.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(
+    server: Server,
+    host: Arc<Host>,
+    config: &Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let ending = CancellationToken::new();
+    let sweeper = host.tasks.spawn(sweep(host.clone(), ending.clone()));
+    let app = router(host.clone(), config, &ending);
+    let listener = server.listener.tap_io(|stream| {
+        // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+    });
+    let stopping = ending.clone();
+    let served = axum::serve(listener, app).with_graceful_shutdown(async move {
+        stop.await;
+        stopping.cancel();
+    });
+    let served = tokio::select! {
+        served = served => served,
+        // Streams that clients keep open would hold the server for ever.
+        () = async { ending.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    };
+    ending.cancel();
+    host.tasks.close();
+    let _ = sweeper.await;
+    if tokio::time::timeout(DRAIN, host.tasks.wait()).await.is_err() {
+        tracing::warn!("calls were still under way after 30 s; their outcome is marked unknown");
+    }
+    served.map_err(|error| Error::new(Code::Internal, format!("The server stopped: {error}")))
+}
+
+fn router(host: Arc<Host>, config: &Config, ending: &CancellationToken) -> Router {
+    let mcp = Mcp::http(host.clone());
+    let mut allowed: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    allowed.extend(config.allowed_hosts.iter().cloned());
+    let settings = StreamableHttpServerConfig::default()
+        .with_json_response(true)
+        // Every request brings its own token; a session would be one more thing to steal.
+        .with_legacy_session_mode(false)
+        .with_allowed_hosts(allowed)
+        .with_allowed_origins(config.allowed_origins.clone())
+        .enforce_origin_validation()
+        .with_max_request_body_bytes(MAX_BODY)
+        .with_cancellation_token(ending.child_token());
+    let service = StreamableHttpService::new(
+        move || Ok(mcp.clone()),
+        Arc::new(LocalSessionManager::default()),
+        settings,
+    );
+    Router::new()
+        .route_service("/mcp", service)
+        .layer(from_fn_with_state(host.clone(), authenticate))
+        .merge(console::router(host))
+}
+
+/// Finds whose access token a request carries; without one it goes no further.
+async fn authenticate(State(host): State<Arc<Host>>, mut request: Request, next: Next) -> Response {
+    let token = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let Some(token) = token else {
+        return refused(
+            "This server wants an access token. Create one: resto token create --name NAME",
+        );
+    };
+    match host.bearer(token, "mcp").await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(None) => refused(
+            "The access token is unknown, expired or revoked. Create one: resto token create --name NAME",
+        ),
+        Err(error) => {
+            tracing::error!(%error, "an access token could not be checked");
+            (StatusCode::SERVICE_UNAVAILABLE, "The token cannot be checked now. Try again later.\n")
+                .into_response()
+        }
+    }
+}
+
+fn refused(why: &'static str) -> Response {
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{why}\n"))
+        .into_response()
+}
+
+/// Marks intents whose call died as unknown, at the start and ever after.
+async fn sweep(host: Arc<Host>, ending: CancellationToken) {
+    loop {
+        match host.vault.sweep_unfinished(UNFINISHED).await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "actions without a result were marked unknown"),
+            Err(error) => tracing::warn!(%error, "the audit trail could not be swept"),
+        }
+        tokio::select! {
+            () = ending.cancelled() => return,
+            () = tokio::time::sleep(UNFINISHED / 2) => {}
+        }
+    }
+}
