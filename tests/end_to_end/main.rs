@@ -1,1 +1,9 @@
-fn main() {}
+//! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
+#![cfg(test)]
+
+mod cli;
+mod clients;
+mod github;
+mod process;
+mod product;
+mod standin;

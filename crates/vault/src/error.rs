@@ -66,13 +66,7 @@ impl Error {
     /// Whether the same call may succeed a little later: the database was busy or unreachable, or the operation is running.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Database {
-                retryable: true,
-                ..
-            } | Self::OperationInProgress { .. }
-        )
+        matches!(self, Self::Database { retryable: true, .. } | Self::OperationInProgress { .. })
     }
 }
 

@@ -1,0 +1,129 @@
+//! MCP clients that others wrote: the Inspector and the official Python client, each in its two generations.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::process::{Conversation, run, tool, top};
+use crate::product::{Product, Server, binary};
+
+/// Which revisions of the protocol a client speaks.
+#[derive(Clone, Copy, Debug)]
+pub enum Era {
+    /// Revisions with a handshake, the newest 2025-11-25.
+    Legacy,
+    /// 2026-07-28.
+    Modern,
+}
+
+/// How a client reaches the product.
+#[derive(Clone, Copy)]
+pub enum Way<'a> {
+    Http(&'a Server<'a>),
+    Stdio(&'a Product),
+}
+
+/// What a tool answered.
+#[derive(Debug)]
+pub struct Answer(Value);
+
+impl Answer {
+    /// The structured output of a call that must have succeeded.
+    pub fn output(&self) -> &Value {
+        assert_eq!(self.0["isError"], json!(false), "{}", self.0);
+        &self.0["structuredContent"]
+    }
+
+    /// The sentence of a call that must have failed.
+    pub fn error(&self) -> &str {
+        assert_eq!(self.0["isError"], json!(true), "{}", self.0);
+        self.0["content"][0]["text"].as_str().expect("a sentence")
+    }
+}
+
+/// Calls a tool with the Inspector's command line.
+pub fn inspector_call(era: Era, way: Way<'_>, name: &str, arguments: &Value) -> Answer {
+    let arguments = arguments.to_string();
+    Answer(inspector(
+        era,
+        way,
+        &["tools/call", "--tool-name", name, "--tool-args-json", &arguments],
+    ))
+}
+
+/// Lists the tools with the Inspector's command line.
+pub fn inspector_tools(era: Era, way: Way<'_>) -> Vec<Value> {
+    tools(&inspector(era, way, &["tools/list"]))
+}
+
+fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(tool("bin/node"));
+    // It keeps its state in the home folder, which must not be the developer's.
+    command.env("HOME", home.path());
+    command.arg(tool(
+        "npm/node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js",
+    ));
+    command.arg("--cli");
+    match way {
+        Way::Http(server) => {
+            let header = format!("Authorization: Bearer {}", server.token);
+            command.args([&server.url, "--stored-auth-only", "--header", &header]);
+        }
+        Way::Stdio(product) => {
+            command.arg(binary()).arg("stdio");
+            for (name, value) in product.environment() {
+                command.args(["-e", &format!("{name}={value}")]);
+            }
+        }
+    }
+    let era = match era {
+        Era::Legacy => "legacy",
+        Era::Modern => "modern",
+    };
+    command.args(["--protocol-era", era, "--format", "json", "--quiet", "--method"]).args(method);
+    let finished = run(&mut command, "");
+    // A tool that answers with an error ends the Inspector with 5, its result printed all the same.
+    let answered: Value = serde_json::from_str(&finished.stdout)
+        .unwrap_or_else(|error| panic!("the Inspector printed no JSON ({error}): {finished:?}"));
+    answered["result"].clone()
+}
+
+/// One connection of the official Python client.
+pub struct Python(Conversation);
+
+impl Python {
+    pub fn connect(era: Era, way: Way<'_>) -> Self {
+        let mut command = Command::new(tool("python/bin/python"));
+        command.env_clear().arg(top().join("tests/tools/mcp_client.py"));
+        command.arg(match era {
+            Era::Legacy => "legacy",
+            Era::Modern => "2026-07-28",
+        });
+        match way {
+            Way::Http(server) => {
+                command.arg(&server.url).env("MCP_TOKEN", &server.token);
+            }
+            Way::Stdio(product) => {
+                command.arg("--").arg(binary()).arg("stdio").envs(product.environment());
+            }
+        }
+        Self(Conversation::start(&mut command))
+    }
+
+    pub fn call(&mut self, name: &str, arguments: &Value) -> Answer {
+        Answer(self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments})))
+    }
+
+    pub fn tools(&mut self) -> Vec<Value> {
+        tools(&self.ask(&json!({"method": "tools/list"})))
+    }
+
+    fn ask(&mut self, call: &Value) -> Value {
+        serde_json::from_str(&self.0.ask(&call.to_string())).expect("an answer in JSON")
+    }
+}
+
+fn tools(result: &Value) -> Vec<Value> {
+    result["tools"].as_array().unwrap_or_else(|| panic!("no tools: {result}")).clone()
+}

