@@ -27,10 +27,13 @@ pub struct Line {
     /// Cancelled when the caller gives up.
     pub cancelled: CancellationToken,
     /// Told how far the action is: done, total, what happens now.
-    pub progress: Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>,
+    pub progress: Progress,
     /// Asks a person for the value of a named secret; `None` when nobody can be asked.
     pub ask_secret: Option<AskSecret>,
 }
+
+/// Told done, total, and what happens now.
+pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
 
 /// Asks a person for the value of the secret of this name.
 pub type AskSecret = Box<dyn Fn(&str) -> Result<SecretString> + Send + Sync>;

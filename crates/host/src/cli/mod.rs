@@ -44,7 +44,7 @@ struct Options {
     /// The folder of the database
     #[arg(long, global = true, value_name = "DIR", env = "RESTO_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
-    /// sqlite:///absolute/path or postgres://... [default: a file in the data folder]
+    /// `sqlite:///absolute/path` or `postgres://...` [default: a file in the data folder]
     #[arg(
         long,
         global = true,

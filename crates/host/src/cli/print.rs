@@ -13,13 +13,12 @@ use serde::Serialize;
 pub(super) struct Out {
     /// Whether programs read it.
     pub json: bool,
+    coloured: bool,
 }
 
 /// How a word is meant.
 #[derive(Clone, Copy)]
 pub(super) enum Tone {
-    /// As the rest.
-    Plain,
     /// A heading.
     Strong,
     /// All is well.
@@ -30,10 +29,11 @@ pub(super) enum Tone {
 
 impl Out {
     pub fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, coloured: std::io::stdout().is_terminal() }
     }
 
     /// One line.
+    #[expect(clippy::unused_self, reason = "standard output is what `self` stands for")]
     pub fn line(self, text: impl AsRef<str>) {
         // A reader that went away, as `head` does, is no failure.
         let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
@@ -41,7 +41,7 @@ impl Out {
 
     /// Text in a tone, for [`Out::line`].
     pub fn tone(self, tone: Tone, text: &str) -> String {
-        paint(std::io::stdout().is_terminal(), tone, text)
+        paint(self.coloured, tone, text)
     }
 
     /// A value as JSON.
@@ -95,7 +95,6 @@ impl Out {
 fn paint(coloured: bool, tone: Tone, text: &str) -> String {
     let style = match tone {
         _ if !coloured || std::env::var_os("NO_COLOR").is_some() => Style::new(),
-        Tone::Plain => Style::new(),
         Tone::Strong => Style::new().bold(),
         Tone::Good => AnsiColor::Green.on_default(),
         Tone::Bad => AnsiColor::Red.on_default().bold(),
