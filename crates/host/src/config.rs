@@ -87,7 +87,7 @@ impl Config {
         toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
-                .map(|span| text.get(..span.start).unwrap_or_default().lines().count().max(1));
+                .map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
             let at = line.map(|line| format!(" (line {line})")).unwrap_or_default();
             wrong(format!("is not right{at}: {}", error.message()))
         })

@@ -29,7 +29,7 @@ const MAX_BODY: usize = 1 << 20;
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// An intent without a result is called unknown after this.
-const UNFINISHED: Duration = Duration::from_secs(60);
+const UNFINISHED: Duration = Duration::from_mins(1);
 
 /// A server that listens.
 pub struct Server {
