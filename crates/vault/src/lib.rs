@@ -4,6 +4,7 @@
 mod actions;
 mod audit;
 mod connections;
+mod envelope;
 mod error;
 mod keyring;
 mod keys;
