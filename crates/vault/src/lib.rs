@@ -4,13 +4,17 @@
 mod actions;
 mod audit;
 mod connections;
+mod database;
 mod envelope;
 mod error;
 mod keyring;
 mod keys;
+mod operations;
 mod records;
+mod reveal;
 mod secrets;
 mod tenants;
+mod timestamp;
 mod tokens;
 mod vault;
 
@@ -23,7 +27,3 @@ pub use keys::{KeyInfo, KeyState, Rotation};
 pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
 pub use tokens::{AccessToken, Caller};
 pub use vault::{TenantScope, Vault};
-
-fn later<T>() -> Result<T> {
-    Err(Error::Invalid("the vault is not built yet".into()))
-}
