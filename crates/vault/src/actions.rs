@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Error, Result, Sealed, TenantScope,
-    audit::{Entry, Head},
+    chain::{Entry, Head},
     database::{Tx, on},
     operations::Repeat,
     timestamp::{Timestamp, from_millis},
@@ -283,69 +283,6 @@ impl TenantScope {
         let closed = on!(tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND intent_id = $2")
             .bind(self.tenant.0).bind(intent_id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(closed > 0)
-    }
-
-    /// Closes the tenant's intents that began at `cutoff` or before as unknown, and deletes what expired before `now`.
-    pub(crate) async fn sweep(&self, cutoff: i64, now: i64) -> Result<u64> {
-        let mut tx = self.write().await?;
-        let mut head = self.head(&mut tx).await?;
-        let open: Vec<(
-            Uuid,
-            String,
-            String,
-            Option<String>,
-            Timestamp,
-            String,
-            Option<Uuid>,
-            Option<i64>,
-        )> = on!(&mut tx, c => sqlx::query_as(
-                "SELECT o.intent_id, i.integration_id, i.action, i.params_hash, i.executed_at, i.actor, i.op_id, i.generation
-                 FROM open_intents o JOIN integration_audit_log i ON i.tenant_id = o.tenant_id AND i.id = o.intent_id
-                 WHERE o.tenant_id = $1 AND o.started_at <= $2 ORDER BY i.seq",
-            ).bind(self.tenant.0).bind(cutoff).fetch_all(c).await)?;
-        let mut closed = 0;
-        for (
-            intent_id,
-            integration_id,
-            action,
-            params_hash,
-            executed_at,
-            actor,
-            op_id,
-            generation,
-        ) in open
-        {
-            self.append(
-                &mut tx,
-                &mut head,
-                Entry {
-                    id: Uuid::now_v7(),
-                    phase: "result",
-                    intent_id: Some(intent_id),
-                    integration_id: &integration_id,
-                    action: &action,
-                    params_hash: &params_hash.unwrap_or_default(),
-                    result_status: Some(ResultStatus::Unknown),
-                    executed_at,
-                    duration_ms: None,
-                    error_message: Some(
-                        "interrupted: the server stopped before it knew the result",
-                    ),
-                    actor: &actor,
-                    op_id,
-                    generation,
-                },
-            )
-            .await?;
-            self.close(&mut tx, intent_id).await?;
-            if let Some(op_id) = op_id {
-                self.abandon_operation(&mut tx, op_id).await?;
-            }
-            closed += 1;
-        }
-        self.delete_expired(&mut tx, now).await?;
-        tx.commit().await?;
-        Ok(closed)
     }
 }
 

@@ -1,53 +1,18 @@
 //! Connections: one tenant's account at an integration, its credential sealed.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use secrecy::SecretString;
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Error, Outcome, Result, TenantScope,
+    AuthType, Credential, Error, Outcome, Result, Sealed, TenantScope,
     database::{Tx, on},
-    keys::Sealer,
     reveal,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
 };
-
-/// How the account was connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthType {
-    /// A key that a person entered.
-    ApiKey,
-    /// OAuth 2.
-    OAuth2,
-}
-
-impl AuthType {
-    /// `api_key` or `oauth2`, as stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ApiKey => "api_key",
-            Self::OAuth2 => "oauth2",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        [Self::ApiKey, Self::OAuth2]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or(Error::CannotOpen)
-    }
-}
-
-impl fmt::Display for AuthType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Whether a connection may be used. A disconnected one has no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,36 +55,6 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The sealed payload. What gives authority lives in here; the columns of the row are a copy that must agree.
-pub struct Credential {
-    /// How the account was connected.
-    pub auth_type: AuthType,
-    /// Which of the integration's providers the credential is for.
-    pub provider: String,
-    /// The host that the credential may be sent to.
-    pub host: String,
-    /// The account's id at the provider.
-    pub account_id: String,
-    /// The account's name for people.
-    pub account_name: String,
-    /// `live` or `test`, where the provider knows such modes.
-    pub mode: Option<String>,
-    /// What the credential may do, as far as is known; the shape is the host's.
-    pub permissions: Value,
-    /// The secrets, by their role, such as `token` or `refresh_token`.
-    pub secrets: BTreeMap<String, SecretString>,
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("auth_type", &self.auth_type)
-            .field("provider", &self.provider)
-            .field("account_id", &self.account_id)
-            .finish_non_exhaustive()
     }
 }
 
@@ -171,31 +106,6 @@ pub struct Connection {
     pub expires_at: Option<OffsetDateTime>,
     /// When only a person can renew it.
     pub reauthorize_by: Option<OffsetDateTime>,
-}
-
-/// A sealed credential with what is needed to open it, for one action.
-pub struct Sealed {
-    key: Sealer,
-    blob: Vec<u8>,
-    connection: Connection,
-}
-
-impl fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealed")
-            .field("integration_id", &self.connection.integration_id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Sealed {
-    /// Opens the credential. It does not wait for anything, so that no plaintext lives across an await.
-    ///
-    /// # Errors
-    /// [`Error::CannotOpen`], also when a column of the row disagrees with what was sealed.
-    pub fn open(&self) -> Result<Credential> {
-        reveal::open(&self.key, &self.connection, &self.blob)
-    }
 }
 
 /// A row with its credential and the key that sealed it.

@@ -106,7 +106,7 @@ impl Database {
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(UNREACHABLE)
-                    .connect_with(options)
+                    .connect_with(*options)
                     .await?;
                 refuse_unsafe_session(&pool).await?;
                 Ok(Self::Postgres(pool))
@@ -230,7 +230,7 @@ impl Database {
 
 enum Url<'a> {
     Sqlite(&'a Path),
-    Postgres(PgConnectOptions),
+    Postgres(Box<PgConnectOptions>),
 }
 
 impl<'a> Url<'a> {
@@ -248,11 +248,11 @@ impl<'a> Url<'a> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(|_| Error::Invalid("The PostgreSQL URL cannot be understood.".into()))?;
-            return Ok(Self::Postgres(
+            return Ok(Self::Postgres(Box::new(
                 options
                     .application_name("resto")
                     .disable_statement_logging(),
-            ));
+            )));
         }
         Err(Error::Invalid(
             "The database URL must begin with sqlite:// or postgres://.".into(),
@@ -283,7 +283,7 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
     {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
         Err(_) => {
-            std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unusable)?
+            std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unusable)?;
         }
         Ok(_) => {}
     }

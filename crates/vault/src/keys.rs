@@ -54,6 +54,9 @@ pub(crate) struct WrappedKey {
     wrapped: Vec<u8>,
 }
 
+/// `kek_id`, `root_id`, `state`, `created_at`, and how many values it seals.
+type KeyRow = (Vec<u8>, Vec<u8>, String, i64, i64);
+
 /// What is needed to seal or open values of a tenant.
 pub(crate) struct Sealer {
     keyring: Keyring,
@@ -156,7 +159,7 @@ impl TenantScope {
     pub async fn keys(&self) -> Result<Vec<KeyInfo>> {
         let tenant = self.tenant.0;
         let mut tx = self.read().await?;
-        let rows: Vec<(Vec<u8>, Vec<u8>, String, i64, i64)> = on!(&mut tx, c => sqlx::query_as(
+        let rows: Vec<KeyRow> = on!(&mut tx, c => sqlx::query_as(
             "SELECT k.kek_id, k.root_id, k.state, k.created_at,
                (SELECT count(*) FROM integration_credentials s WHERE s.tenant_id = k.tenant_id AND s.key_id = k.kek_id)
              + (SELECT count(*) FROM integration_operations s WHERE s.tenant_id = k.tenant_id AND s.key_id = k.kek_id)

@@ -3,6 +3,7 @@
 
 mod actions;
 mod audit;
+mod chain;
 mod connections;
 mod database;
 mod envelope;
@@ -13,6 +14,7 @@ mod operations;
 mod records;
 mod reveal;
 mod secrets;
+mod sweep;
 mod tenants;
 mod timestamp;
 mod tokens;
@@ -20,10 +22,11 @@ mod vault;
 
 pub use actions::{Begun, Intent, Outcome, ResultStatus, StoredOutcome, Ticket};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
-pub use connections::{AuthType, Connection, Credential, NewConnection, Sealed, Status};
+pub use connections::{Connection, NewConnection, Status};
 pub use error::{Error, Result};
 pub use keyring::{Cipher, Keyring};
 pub use keys::{KeyInfo, KeyState, Rotation};
+pub use reveal::{AuthType, Credential, Sealed};
 pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
 pub use tokens::{AccessToken, Caller};
 pub use vault::{TenantScope, Vault};

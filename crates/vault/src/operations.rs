@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Intent, Outcome, Result, ResultStatus, StoredOutcome, TenantScope,
-    audit::clean,
+    chain::clean,
     database::{Tx, on},
 };
 

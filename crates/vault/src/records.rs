@@ -15,6 +15,9 @@ const PURPOSE: &str = "record";
 /// `sealed`, `key_id`, `expires_at`.
 type RecordRow = (Vec<u8>, Vec<u8>, Option<i64>);
 
+/// `id`, `sealed`, `key_id`, `expires_at`.
+type ListedRow = (String, Vec<u8>, Vec<u8>, Option<i64>);
+
 /// The name in the sealed context. No collection holds a slash, so no two documents share one.
 pub(crate) fn sealed_name(collection: &str, id: &str) -> String {
     format!("{collection}/{id}")
@@ -100,7 +103,7 @@ impl TenantScope {
         limit: u32,
     ) -> Result<Vec<(String, Value)>> {
         let mut tx = self.read().await?;
-        let rows: Vec<(String, Vec<u8>, Vec<u8>, Option<i64>)> = on!(&mut tx, c => sqlx::query_as(
+        let rows: Vec<ListedRow> = on!(&mut tx, c => sqlx::query_as(
             "SELECT id, sealed, key_id, expires_at FROM records WHERE tenant_id = $1 AND collection = $2 AND id > $3
              AND (expires_at IS NULL OR expires_at > (SELECT now_ms FROM clock)) ORDER BY id LIMIT $4",
         ).bind(self.tenant.0).bind(collection).bind(after.unwrap_or("")).bind(i64::from(limit)).fetch_all(c).await)?;

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use uuid::Uuid;
@@ -104,36 +103,6 @@ impl Vault {
         }
     }
 
-    /// Closes what nobody will close: intents older than `older_than` without a result become `unknown`, and
-    /// expired records and stored outcomes are deleted. Returns the number of intents.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn sweep_unfinished(&self, older_than: Duration) -> Result<u64> {
-        if self.inner.erasure_pending.load(Ordering::Relaxed) {
-            self.erase().await?;
-        }
-        let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-        let mut tx = self.inner.database.read(None).await?;
-        let now = tx.now_ms().await?;
-        let cutoff = now.saturating_sub(age);
-        let text = tx.text(
-            "SELECT tenant_id FROM open_intents WHERE started_at <= $1
-             UNION SELECT tenant_id FROM integration_operations WHERE expires_at <= $2
-             UNION SELECT tenant_id FROM records WHERE expires_at <= $2",
-            "SELECT due_tenants($1, $2)",
-        );
-        let due: Vec<Uuid> = on!(&mut tx, c => {
-            sqlx::query_scalar(text).bind(cutoff).bind(now).fetch_all(c).await
-        })?;
-        drop(tx);
-        let mut closed = 0;
-        for tenant in due {
-            closed += self.scope(TenantId(tenant)).sweep(cutoff, now).await?;
-        }
-        Ok(closed)
-    }
-
     /// Overwritten bytes leave the disk: SQLite's log is emptied now, or as soon as no reader needs it.
     pub(crate) async fn erase(&self) -> Result<()> {
         let done = self.inner.database.truncate_log().await?;
@@ -144,6 +113,11 @@ impl Vault {
             );
         }
         Ok(())
+    }
+
+    /// Whether [`Vault::erase`] has to be repeated.
+    pub(crate) fn erasure_is_pending(&self) -> bool {
+        self.inner.erasure_pending.load(Ordering::Relaxed)
     }
 
     /// Compares the root key with the sentinel that was sealed when the database was new.
