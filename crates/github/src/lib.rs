@@ -1,6 +1,8 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod changes;
+mod creation;
 mod errors;
 mod permissions;
 mod repos;
@@ -74,4 +76,8 @@ pub fn adapter() -> Adapter {
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
+        .action::<creation::CreateRepository>()
+        .action::<repos::UpdateRepository>()
+        .action::<repos::ArchiveRepository>()
+        .action::<repos::DeleteRepository>()
 }
