@@ -2,10 +2,14 @@
 
 mod account;
 mod changes;
+mod code_search;
 mod creation;
 mod errors;
+mod excerpts;
+mod files;
 mod permissions;
 mod repos;
+mod trees;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -80,4 +84,7 @@ pub fn adapter() -> Adapter {
         .action::<repos::UpdateRepository>()
         .action::<repos::ArchiveRepository>()
         .action::<repos::DeleteRepository>()
+        .action::<trees::ListFiles>()
+        .action::<files::ReadFile>()
+        .action::<code_search::SearchCode>()
 }
