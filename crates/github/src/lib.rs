@@ -1,9 +1,15 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod changes;
+mod code_search;
+mod creation;
 mod errors;
+mod excerpts;
+mod files;
 mod permissions;
 mod repos;
+mod trees;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -74,4 +80,11 @@ pub fn adapter() -> Adapter {
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
+        .action::<creation::CreateRepository>()
+        .action::<repos::UpdateRepository>()
+        .action::<repos::ArchiveRepository>()
+        .action::<repos::DeleteRepository>()
+        .action::<trees::ListFiles>()
+        .action::<files::ReadFile>()
+        .action::<code_search::SearchCode>()
 }

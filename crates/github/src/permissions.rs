@@ -10,13 +10,41 @@ pub(crate) const NOTHING: Needs = &[];
 pub(crate) const METADATA_READ: Needs = &[&["metadata:read"], &["repo"], &["public_repo"]];
 pub(crate) const CONTENTS_READ: Needs = &[&["contents:read"], &["repo"], &["public_repo"]];
 pub(crate) const CONTENTS_WRITE: Needs = &[&["contents:write"], &["repo"], &["public_repo"]];
+/// The narrower right is younger than the wider one, and some tokens lack it.
+pub(crate) const REPOSITORY_CREATION: Needs =
+    &[&["repository_creation:write"], &["administration:write"], &["repo"], &["public_repo"]];
+pub(crate) const ADMINISTRATION_WRITE: Needs =
+    &[&["administration:write"], &["repo"], &["public_repo"]];
+pub(crate) const REPOSITORY_DELETION: Needs = &[&["administration:write"], &["delete_repo"]];
+pub(crate) const COLLABORATORS_READ: Needs = &[&["metadata:read"], &["repo"]];
+pub(crate) const ALERTS_READ: Needs =
+    &[&["vulnerability_alerts:read"], &["repo"], &["security_events"], &["public_repo"]];
+/// A workflow file, and the pull request that brings it.
+pub(crate) const CI_WRITE: Needs = &[
+    &["contents:write", "workflows:write", "pull_requests:write"],
+    &["repo", "workflow"],
+    &["public_repo", "workflow"],
+];
 
 /// All of them, for people.
 pub(crate) const ALL: &[Permission] = &[
     Permission { id: "metadata:read", allows: "see your repositories" },
+    Permission { id: "contents:read", allows: "read files, branches, commits and releases" },
+    Permission { id: "contents:write", allows: "change files, branches and releases" },
+    Permission { id: "workflows:write", allows: "change the workflows that test and deploy" },
+    Permission { id: "pull_requests:write", allows: "open, change and review pull requests" },
+    Permission { id: "repository_creation:write", allows: "create repositories" },
+    Permission {
+        id: "administration:write",
+        allows: "change settings, protect branches, manage collaborators, delete repositories",
+    },
+    Permission { id: "vulnerability_alerts:read", allows: "see alerts about unsafe dependencies" },
     Permission { id: "repo", allows: "everything in your repositories (classic token)" },
     Permission {
         id: "public_repo",
         allows: "everything in your public repositories (classic token)",
     },
+    Permission { id: "workflow", allows: "change workflow files (classic token)" },
+    Permission { id: "delete_repo", allows: "delete your repositories (classic token)" },
+    Permission { id: "security_events", allows: "see security alerts (classic token)" },
 ];
