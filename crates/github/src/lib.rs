@@ -1,9 +1,14 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod changes;
 mod errors;
+mod excerpts;
+mod labels;
+mod people;
 mod permissions;
 mod repos;
+mod states;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -74,4 +79,6 @@ pub fn adapter() -> Adapter {
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
+        .action::<labels::ListLabels>()
+        .action::<labels::CreateLabel>()
 }
