@@ -2,8 +2,11 @@
 
 mod account;
 mod changes;
+mod comments;
 mod errors;
 mod excerpts;
+mod issue_search;
+mod issues;
 mod labels;
 mod people;
 mod permissions;
@@ -79,6 +82,12 @@ pub fn adapter() -> Adapter {
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
+        .action::<issues::ListIssues>()
+        .action::<issue_search::SearchIssues>()
+        .action::<comments::GetIssue>()
+        .action::<issues::CreateIssue>()
+        .action::<issues::UpdateIssue>()
+        .action::<comments::CommentIssue>()
         .action::<labels::ListLabels>()
         .action::<labels::CreateLabel>()
 }
