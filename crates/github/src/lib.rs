@@ -8,9 +8,12 @@ mod excerpts;
 mod issue_search;
 mod issues;
 mod labels;
+mod merges;
 mod people;
 mod permissions;
+mod pulls;
 mod repos;
+mod reviews;
 mod states;
 
 use resto_core::{
@@ -82,6 +85,11 @@ pub fn adapter() -> Adapter {
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
+        .action::<pulls::ListPullRequests>()
+        .action::<pulls::CreatePullRequest>()
+        .action::<pulls::UpdatePullRequest>()
+        .action::<reviews::ReviewPullRequest>()
+        .action::<merges::MergePullRequest>()
         .action::<issues::ListIssues>()
         .action::<issue_search::SearchIssues>()
         .action::<comments::GetIssue>()
