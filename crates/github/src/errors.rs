@@ -21,7 +21,8 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
             "did not find it",
             "The name may be wrong, or the token may not see it: a fine-grained token sees only the repositories that were selected for it.",
         )),
-        405 => Some(failure.error(Code::Conflict, "cannot merge it", "Read its state, then decide.")),
+        // Only merging answers this, and the action adds why.
+        405 => Some(failure.error(Code::Conflict, "cannot merge it", "")),
         409 | 422 if is_conflict(&lower, failure) => {
             Some(failure.error(Code::Conflict, "reports a conflict", &validation(failure)))
         }

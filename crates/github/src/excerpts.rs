@@ -24,6 +24,14 @@ impl<const N: usize> From<String> for Excerpt<N> {
     }
 }
 
+impl<const N: usize> Excerpt<N> {
+    /// The end of a text.
+    pub(crate) fn end_of(text: &str) -> Self {
+        let skipped = text.chars().count().saturating_sub(N);
+        Self { text: text.chars().skip(skipped).collect(), truncated: skipped > 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +42,8 @@ mod tests {
         assert_eq!((whole.text.as_str(), whole.truncated), ("äöü", false));
         let start = Excerpt::<3>::from("äöüß".to_owned());
         assert_eq!((start.text.as_str(), start.truncated), ("äöü", true));
+        let end = Excerpt::<3>::end_of("äöüß");
+        assert_eq!((end.text.as_str(), end.truncated), ("öüß", true));
+        assert!(!Excerpt::<3>::end_of("äöü").truncated);
     }
 }

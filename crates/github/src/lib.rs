@@ -3,12 +3,21 @@
 mod account;
 mod changes;
 mod code_search;
+mod comments;
 mod creation;
 mod errors;
 mod excerpts;
 mod files;
+mod issue_search;
+mod issues;
+mod labels;
+mod merges;
+mod people;
 mod permissions;
+mod pulls;
 mod repos;
+mod reviews;
+mod states;
 mod trees;
 
 use resto_core::{
@@ -87,4 +96,17 @@ pub fn adapter() -> Adapter {
         .action::<trees::ListFiles>()
         .action::<files::ReadFile>()
         .action::<code_search::SearchCode>()
+        .action::<pulls::ListPullRequests>()
+        .action::<pulls::CreatePullRequest>()
+        .action::<pulls::UpdatePullRequest>()
+        .action::<reviews::ReviewPullRequest>()
+        .action::<merges::MergePullRequest>()
+        .action::<issues::ListIssues>()
+        .action::<issue_search::SearchIssues>()
+        .action::<comments::GetIssue>()
+        .action::<issues::CreateIssue>()
+        .action::<issues::UpdateIssue>()
+        .action::<comments::CommentIssue>()
+        .action::<labels::ListLabels>()
+        .action::<labels::CreateLabel>()
 }
