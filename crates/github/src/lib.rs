@@ -1,12 +1,16 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod branches;
 mod changes;
 mod code_search;
+mod commit;
+mod commits;
 mod creation;
 mod errors;
 mod excerpts;
 mod files;
+mod objects;
 mod permissions;
 mod repos;
 mod trees;
@@ -87,4 +91,10 @@ pub fn adapter() -> Adapter {
         .action::<trees::ListFiles>()
         .action::<files::ReadFile>()
         .action::<code_search::SearchCode>()
+        .action::<commit::CommitFiles>()
+        .action::<branches::ListBranches>()
+        .action::<branches::CreateBranch>()
+        .action::<branches::DeleteBranch>()
+        .action::<commits::ListCommits>()
+        .action::<commits::CompareCommits>()
 }
