@@ -1,9 +1,12 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod branches;
 mod changes;
 mod code_search;
 mod comments;
+mod commit;
+mod commits;
 mod creation;
 mod errors;
 mod excerpts;
@@ -13,6 +16,7 @@ mod issues;
 mod labels;
 mod merges;
 mod people;
+mod objects;
 mod permissions;
 mod pulls;
 mod repos;
@@ -109,4 +113,10 @@ pub fn adapter() -> Adapter {
         .action::<comments::CommentIssue>()
         .action::<labels::ListLabels>()
         .action::<labels::CreateLabel>()
+        .action::<commit::CommitFiles>()
+        .action::<branches::ListBranches>()
+        .action::<branches::CreateBranch>()
+        .action::<branches::DeleteBranch>()
+        .action::<commits::ListCommits>()
+        .action::<commits::CompareCommits>()
 }
