@@ -2,6 +2,7 @@
 
 mod account;
 mod changes;
+mod checks;
 mod comments;
 mod errors;
 mod excerpts;
@@ -11,6 +12,7 @@ mod labels;
 mod merges;
 mod people;
 mod permissions;
+mod pull_details;
 mod pulls;
 mod repos;
 mod reviews;
@@ -86,6 +88,7 @@ pub fn adapter() -> Adapter {
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
         .action::<pulls::ListPullRequests>()
+        .action::<pull_details::GetPullRequest>()
         .action::<pulls::CreatePullRequest>()
         .action::<pulls::UpdatePullRequest>()
         .action::<reviews::ReviewPullRequest>()
