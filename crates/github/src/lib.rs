@@ -9,6 +9,7 @@ mod excerpts;
 mod issue_search;
 mod issues;
 mod labels;
+mod logs;
 mod merges;
 mod people;
 mod permissions;
@@ -16,6 +17,8 @@ mod pull_details;
 mod pulls;
 mod repos;
 mod reviews;
+mod run_details;
+mod runs;
 mod states;
 
 use resto_core::{
@@ -101,4 +104,9 @@ pub fn adapter() -> Adapter {
         .action::<comments::CommentIssue>()
         .action::<labels::ListLabels>()
         .action::<labels::CreateLabel>()
+        .action::<runs::ListWorkflowRuns>()
+        .action::<run_details::GetWorkflowRun>()
+        .action::<runs::RunWorkflow>()
+        .action::<runs::RerunWorkflow>()
+        .action::<runs::CancelWorkflowRun>()
 }
