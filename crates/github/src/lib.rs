@@ -19,7 +19,9 @@ mod repos;
 mod reviews;
 mod run_details;
 mod runs;
+mod secrets;
 mod states;
+mod variables;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -109,4 +111,7 @@ pub fn adapter() -> Adapter {
         .action::<runs::RunWorkflow>()
         .action::<runs::RerunWorkflow>()
         .action::<runs::CancelWorkflowRun>()
+        .action::<secrets::ListWorkflowSecrets>()
+        .action::<secrets::SetWorkflowSecret>()
+        .action::<variables::SetWorkflowVariable>()
 }
