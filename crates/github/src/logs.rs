@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn keeps_within_its_bounds() {
-        let long = "x".repeat(100_000);
-        let log: Vec<String> = (0..50).map(|_| format!("{ERROR}{long}")).collect();
+        let line = "x".repeat(100_000);
+        let log: Vec<String> = (0..50).map(|_| format!("{ERROR}{line}")).collect();
         let excerpt = around_errors(&log.join("\n"));
         assert_eq!(excerpt.text.chars().count(), SHOWN);
         assert!(excerpt.text.lines().all(|line| line.chars().count() <= LINE));

@@ -70,7 +70,7 @@ enum RunState {
     Skipped,
 }
 
-/// Lists a repository's workflow runs, newest first.
+/// Lists a repository's workflow runs, such as tests and deployments, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListWorkflowRuns {
     #[serde(flatten)]

@@ -77,7 +77,7 @@ pub struct SetSecret {
     name: String,
 }
 
-/// Gives a repository's workflows a stored secret, new or replaced; the value stays hidden from the agent.
+/// Sets a secret of a repository's workflows from a stored one, new or replaced; its value is never shown.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetWorkflowSecret {
     #[serde(flatten)]
