@@ -56,7 +56,7 @@ pub struct GetIssue {
     at: Repo,
     /// Number of the issue.
     number: u64,
-    /// Which page of its comments.
+    // The page is one of its comments.
     #[serde(flatten)]
     page: PageRequest,
 }

@@ -15,6 +15,13 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
             Some(failure.rate_limited())
         }
         403 if failure.header("x-ratelimit-remaining") == Some("0") => Some(failure.rate_limited()),
+        // A workflow run that cannot be repeated is no missing right.
+        403 if ["already running", "cannot be retried", "unable to retry", "unable to re-run"]
+            .iter()
+            .any(|words| lower.contains(words)) =>
+        {
+            Some(failure.error(Code::Conflict, "cannot repeat it", "Start a new run instead, or wait."))
+        }
         403 => Some(forbidden(failure)),
         404 => Some(failure.error(
             Code::NotFound,

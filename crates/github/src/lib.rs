@@ -4,6 +4,7 @@ mod account;
 mod branches;
 mod changes;
 mod code_search;
+mod checks;
 mod comments;
 mod commit;
 mod commits;
@@ -14,15 +15,21 @@ mod files;
 mod issue_search;
 mod issues;
 mod labels;
+mod logs;
 mod merges;
 mod people;
 mod objects;
 mod permissions;
+mod pull_details;
 mod pulls;
 mod repos;
 mod reviews;
+mod run_details;
+mod runs;
+mod secrets;
 mod states;
 mod trees;
+mod variables;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -101,6 +108,7 @@ pub fn adapter() -> Adapter {
         .action::<files::ReadFile>()
         .action::<code_search::SearchCode>()
         .action::<pulls::ListPullRequests>()
+        .action::<pull_details::GetPullRequest>()
         .action::<pulls::CreatePullRequest>()
         .action::<pulls::UpdatePullRequest>()
         .action::<reviews::ReviewPullRequest>()
@@ -119,4 +127,12 @@ pub fn adapter() -> Adapter {
         .action::<branches::DeleteBranch>()
         .action::<commits::ListCommits>()
         .action::<commits::CompareCommits>()
+        .action::<runs::ListWorkflowRuns>()
+        .action::<run_details::GetWorkflowRun>()
+        .action::<runs::RunWorkflow>()
+        .action::<runs::RerunWorkflow>()
+        .action::<runs::CancelWorkflowRun>()
+        .action::<secrets::ListWorkflowSecrets>()
+        .action::<secrets::SetWorkflowSecret>()
+        .action::<variables::SetWorkflowVariable>()
 }

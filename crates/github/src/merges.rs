@@ -31,7 +31,7 @@ pub struct Merge {
     pub already_merged: bool,
 }
 
-/// Merges a pull request if its head is still the commit that was read.
+/// Merges a pull request if its head is still the commit that was read; says why where it cannot.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct MergePullRequest {
     #[serde(flatten)]
@@ -141,7 +141,7 @@ mod tests {
         json!({"owner": "octocat", "repo": "hello", "number": 3, "head_sha": "aaa111", "method": "squash"})
     }
 
-    fn state(changes: Value) -> Value {
+    fn state(changes: &Value) -> Value {
         let mut state = pull(3);
         let fields = state.as_object_mut().unwrap();
         fields.insert("merged".into(), false.into());
@@ -182,7 +182,7 @@ mod tests {
             (json!({"mergeable_state": "draft", "draft": true}), "It is a draft"),
             (json!({"state": "closed"}), "It is closed"),
         ] {
-            let error = refused(405, "Pull Request is not mergeable", state(changes)).await;
+            let error = refused(405, "Pull Request is not mergeable", state(&changes)).await;
             assert_eq!(error.code(), Code::Conflict);
             assert!(error.message().contains("Pull Request is not mergeable"), "{error}");
             assert!(error.message().contains(words), "{error}");
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn does_not_merge_commits_that_nobody_read() {
-        let moved = state(json!({"head": {"ref": "logo", "sha": "ddd444"}}));
+        let moved = state(&json!({"head": {"ref": "logo", "sha": "ddd444"}}));
         let error =
             refused(409, "Head branch was modified. Review and try the merge again.", moved).await;
         assert_eq!(error.code(), Code::Conflict);
@@ -203,17 +203,17 @@ mod tests {
         let fake = FakeApi::new(&GITHUB)
             .await
             .on("PUT", MERGE, 502, json!({"message": "Server Error"}))
-            .on("GET", PULL, 200, state(json!({"merged": true, "state": "closed"})));
+            .on("GET", PULL, 200, state(&json!({"merged": true, "state": "closed"})));
         let merge = fake.run::<MergePullRequest>(asked()).await.unwrap();
         assert_eq!(merge, json!({"merged": true, "already_merged": true}));
-        let lost = refused(502, "Server Error", state(json!({}))).await;
+        let lost = refused(502, "Server Error", state(&json!({}))).await;
         assert_eq!(lost.code(), Code::UnknownOutcome);
     }
 
     #[tokio::test]
     async fn tells_a_merge_of_another_head_from_ours() {
         let other = state(
-            json!({"merged": true, "state": "closed", "head": {"ref": "logo", "sha": "ddd444"}}),
+            &json!({"merged": true, "state": "closed", "head": {"ref": "logo", "sha": "ddd444"}}),
         );
         let error = refused(405, "Pull Request is not mergeable", other).await;
         assert!(error.message().contains("merged already, with another head"), "{error}");

@@ -177,7 +177,7 @@ pub(crate) mod tests {
         })
     }
 
-    fn asked(more: Value) -> Value {
+    fn asked(more: &Value) -> Value {
         let mut asked = json!({"owner": "octocat", "repo": "hello", "number": 3});
         asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         asked
@@ -187,7 +187,7 @@ pub(crate) mod tests {
     async fn approves() {
         let fake = FakeApi::new(&GITHUB).await.on("POST", REVIEWS, 200, review(9, "APPROVED"));
         let written =
-            fake.run::<ReviewPullRequest>(asked(json!({"verdict": "approve"}))).await.unwrap();
+            fake.run::<ReviewPullRequest>(asked(&json!({"verdict": "approve"}))).await.unwrap();
         assert_eq!(
             written,
             json!({
@@ -203,7 +203,7 @@ pub(crate) mod tests {
     async fn requests_changes_on_lines() {
         let fake =
             FakeApi::new(&GITHUB).await.on("POST", REVIEWS, 200, review(9, "CHANGES_REQUESTED"));
-        fake.run::<ReviewPullRequest>(asked(json!({
+        fake.run::<ReviewPullRequest>(asked(&json!({
             "verdict": "request_changes", "body": "Two things.", "commit_sha": "aaa111",
             "comments": [
                 {"path": "logo.svg", "line": 4, "body": "Why?"},
@@ -229,7 +229,7 @@ pub(crate) mod tests {
         let fake = FakeApi::new(&GITHUB).await;
         for verdict in ["request_changes", "comment"] {
             let error = fake
-                .run::<ReviewPullRequest>(asked(json!({"verdict": verdict, "body": " "})))
+                .run::<ReviewPullRequest>(asked(&json!({"verdict": verdict, "body": " "})))
                 .await
                 .unwrap_err();
             assert_eq!(error.details().field.as_deref(), Some("body"));
@@ -241,7 +241,7 @@ pub(crate) mod tests {
     async fn says_that_nobody_approves_their_own() {
         let fake = FakeApi::new(&GITHUB).await.on("POST", REVIEWS, 422, json!({"message": "Unprocessable Entity", "errors": ["Can not approve your own pull request"]}));
         let error =
-            fake.run::<ReviewPullRequest>(asked(json!({"verdict": "approve"}))).await.unwrap_err();
+            fake.run::<ReviewPullRequest>(asked(&json!({"verdict": "approve"}))).await.unwrap_err();
         assert_eq!(error.code(), Code::InvalidInput);
         assert!(error.message().contains("Can not approve your own pull request"), "{error}");
     }
