@@ -1,9 +1,12 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod alerts;
 mod branches;
 mod changes;
+mod ci;
 mod code_search;
+mod collaborators;
 mod commit;
 mod commits;
 mod creation;
@@ -11,7 +14,10 @@ mod errors;
 mod excerpts;
 mod files;
 mod objects;
+mod people;
 mod permissions;
+mod protections;
+mod releases;
 mod repos;
 mod trees;
 
@@ -97,4 +103,12 @@ pub fn adapter() -> Adapter {
         .action::<branches::DeleteBranch>()
         .action::<commits::ListCommits>()
         .action::<commits::CompareCommits>()
+        .action::<protections::ProtectBranch>()
+        .action::<releases::ListReleases>()
+        .action::<releases::PublishRelease>()
+        .action::<collaborators::ListCollaborators>()
+        .action::<collaborators::InviteCollaborator>()
+        .action::<collaborators::RemoveCollaborator>()
+        .action::<alerts::ListSecurityAlerts>()
+        .action::<ci::ConfigureCi>()
 }
