@@ -80,7 +80,7 @@ impl Action for CreateBranch {
     }
 }
 
-/// Deletes a branch, not the default one. The `sha` it returns restores it: create_branch from it.
+/// Deletes a branch, not the default one. The `sha` it returns restores it, by `create_branch` from it.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteBranch {
     #[serde(flatten)]

@@ -46,7 +46,7 @@ pub struct Committed {
     pub sha: String,
     /// Page of the commit; absent if nothing changed.
     pub url: Option<String>,
-    /// False if all files were like that already, so that there is no new commit.
+    /// False if all files were like that already: there is no new commit, and no new branch.
     pub changed: bool,
     /// An empty repository needs a commit with one file before it takes several: that commit.
     pub first_sha: Option<String>,
@@ -200,8 +200,8 @@ impl CommitFiles {
         let mut restarts = 0;
         loop {
             progress(files.len(), "Making the commit");
-            let changes = changes(api, &self.at, &head, &stored, &self.deletions).await?;
-            let tree = store_tree(api, &self.at, &head, &changes).await?;
+            let entries = changes(api, &self.at, &head, &stored, &self.deletions).await?;
+            let tree = store_tree(api, &self.at, &head, &entries).await?;
             let changed = tree != head.tree;
             let (sha, url) = if changed {
                 let commit = store_commit(api, &self.at, &head, &tree, &self.message).await?;
@@ -210,12 +210,10 @@ impl CommitFiles {
                 (head.sha.clone(), None)
             };
             progress(files.len() + 1, "Moving the branch");
-            let moved = if self.create_branch_from.is_some() {
-                start_branch(api, &self.at, &self.branch, &sha).await
-            } else if changed {
-                self.advance(api, &sha).await
-            } else {
-                Ok(())
+            let moved = match &self.create_branch_from {
+                _ if !changed => Ok(()),
+                Some(_) => start_branch(api, &self.at, &self.branch, &sha).await,
+                None => self.advance(api, &sha).await,
             };
             match moved {
                 Ok(()) => {

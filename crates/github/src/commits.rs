@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use crate::GITHUB;
 
-    fn commit(author: Value) -> Value {
+    fn commit(author: &Value) -> Value {
         json!({"sha": "abc", "html_url": "https://github.com/o/r/commit/abc", "author": author,
                "commit": {"message": "Fix it", "author": {"name": "Mona", "email": "m@example.com", "date": "2026-01-01T00:00:00Z"}}})
     }
@@ -230,7 +230,7 @@ mod tests {
             "GET",
             "/repos/o/r/commits",
             200,
-            json!([commit(json!({"login": "mona"})), commit(json!({})), commit(Value::Null)]),
+            json!([commit(&json!({"login": "mona"})), commit(&json!({})), commit(&Value::Null)]),
         );
         let page = fake
             .run::<ListCommits>(json!({"owner": "o", "repo": "r", "ref": "feat/x", "path": "src/a.rs", "since": "2026-01-01T00:00:00Z", "limit": 3}))
@@ -253,7 +253,7 @@ mod tests {
     fn comparison(total: usize, patch: &str) -> Value {
         let file = |name: &str, patch: &str| json!({"filename": name, "status": "modified", "additions": 1, "deletions": 0, "changes": 1, "sha": "s", "patch": patch});
         json!({"html_url": "https://github.com/o/r/compare/main...v1", "status": "ahead", "ahead_by": total, "behind_by": 0,
-               "total_commits": total, "commits": [commit(Value::Null)], "files": [file("a", patch), file("b", "+b")]})
+               "total_commits": total, "commits": [commit(&Value::Null)], "files": [file("a", patch), file("b", "+b")]})
     }
 
     #[tokio::test]

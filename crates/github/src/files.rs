@@ -41,12 +41,12 @@ pub struct File {
     /// Whether it is no text (in UTF-8), so that no text is given.
     pub binary: bool,
     /// The lines that were asked for.
-    pub lines: Option<Lines>,
+    pub lines: Option<Passage>,
 }
 
 /// Lines of a file.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Lines {
+pub struct Passage {
     /// The text of the lines.
     pub text: String,
     /// The first of them, counted from 1.
@@ -61,7 +61,7 @@ pub struct Lines {
 
 /// A file as the contents API tells it.
 #[derive(Deserialize)]
-struct Content {
+struct Answer {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -87,7 +87,7 @@ impl Action for ReadFile {
                 .query("ref", &self.r#ref)
         };
         // https://docs.github.com/rest/repos/contents#get-repository-content
-        let content: Content = get().accept("application/vnd.github.object+json").send().await?;
+        let content: Answer = get().accept("application/vnd.github.object+json").send().await?;
         if content.kind != "file" {
             return Err(self.no_file(&content));
         }
@@ -112,7 +112,7 @@ impl Action for ReadFile {
 }
 
 impl ReadFile {
-    fn no_file(&self, content: &Content) -> Error {
+    fn no_file(&self, content: &Answer) -> Error {
         let path = &self.path.0;
         let what = match (content.kind.as_str(), &content.target) {
             ("dir", _) => "a directory: list it with list_files".to_owned(),
@@ -146,7 +146,7 @@ fn text(mut text: String, cut: bool) -> Option<String> {
 }
 
 /// The lines `from` to `to` as far as they fit; of a single line that is longer, its beginning.
-fn excerpt(text: &str, whole: bool, from: usize, to: usize) -> Lines {
+fn excerpt(text: &str, whole: bool, from: usize, to: usize) -> Passage {
     let from = from.max(1);
     let mut taken = String::new();
     let mut room = MAX_CHARACTERS;
@@ -170,7 +170,7 @@ fn excerpt(text: &str, whole: bool, from: usize, to: usize) -> Lines {
         last = index + 1;
     }
     let total = text.lines().count();
-    Lines {
+    Passage {
         text: taken,
         from_line: from,
         to_line: last,

@@ -1,10 +1,13 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod alerts;
 mod branches;
 mod changes;
 mod checks;
+mod ci;
 mod code_search;
+mod collaborators;
 mod comments;
 mod commit;
 mod commits;
@@ -20,8 +23,10 @@ mod merges;
 mod objects;
 mod people;
 mod permissions;
+mod protections;
 mod pull_details;
 mod pulls;
+mod releases;
 mod repos;
 mod reviews;
 mod run_details;
@@ -135,4 +140,12 @@ pub fn adapter() -> Adapter {
         .action::<secrets::ListWorkflowSecrets>()
         .action::<secrets::SetWorkflowSecret>()
         .action::<variables::SetWorkflowVariable>()
+        .action::<protections::ProtectBranch>()
+        .action::<releases::ListReleases>()
+        .action::<releases::PublishRelease>()
+        .action::<collaborators::ListCollaborators>()
+        .action::<collaborators::InviteCollaborator>()
+        .action::<collaborators::RemoveCollaborator>()
+        .action::<alerts::ListSecurityAlerts>()
+        .action::<ci::ConfigureCi>()
 }

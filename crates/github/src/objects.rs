@@ -58,7 +58,8 @@ impl NewFile {
 /// A file whose content travels with the tree, or is stored already.
 pub(crate) struct Stored<'a> {
     file: &'a NewFile,
-    content: Value,
+    /// `content` or `sha`, and its value.
+    content: (&'static str, String),
 }
 
 /// Stores the files that do not travel with the tree. `step` is told before each.
@@ -78,7 +79,7 @@ pub(crate) async fn store_files<'a>(
         let content = match &file.text {
             Some(text) if text.len() <= room => {
                 room -= text.len();
-                json!({"content": text})
+                ("content", text.clone())
             }
             _ => {
                 step(index, &file.path.0);
@@ -89,7 +90,7 @@ pub(crate) async fn store_files<'a>(
                     .send()
                     .await
                     .map_err(harmless)?;
-                json!({"sha": blob.sha})
+                ("sha", blob.sha)
             }
         };
         stored.push(Stored { file, content });
@@ -127,11 +128,9 @@ pub(crate) async fn changes(
             }
             (None, None) => false,
         };
-        let mut entry = content.clone();
-        entry["path"] = path.into();
-        entry["mode"] = if executable { "100755" } else { "100644" }.into();
-        entry["type"] = "blob".into();
-        entries.push(entry);
+        let mode = if executable { "100755" } else { "100644" };
+        let (key, value) = content;
+        entries.push(json!({"path": path, "mode": mode, "type": "blob", *key: value}));
     }
     for path in deletions {
         let path = path.0.as_str();
@@ -273,11 +272,9 @@ mod tests {
         ];
         let files: Vec<&NewFile> = files.iter().collect();
         let stored = store_files(&fake.api(Risk::Write), &at(), &files, |_, _| {}).await.unwrap();
-        let contents: Vec<&Value> = stored.iter().map(|s| &s.content).collect();
-        assert_eq!(
-            contents,
-            [&json!({"content": "x"}), &json!({"sha": "b"}), &json!({"sha": "b"})]
-        );
+        let contents: Vec<(&str, &str)> =
+            stored.iter().map(|stored| (stored.content.0, stored.content.1.as_str())).collect();
+        assert_eq!(contents, [("content", "x"), ("sha", "b"), ("sha", "b")]);
         let requests = fake.requests().await;
         assert_eq!(requests.len(), 2);
         assert_eq!(requests[0].body, json!({"content": "AAE=", "encoding": "base64"}));

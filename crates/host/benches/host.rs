@@ -78,10 +78,14 @@ impl Bench {
 
 async fn provider() -> String {
     let user = || async {
-        Json(json!({"id": 1, "login": "octocat", "type": "User", "html_url": "https://github.com/octocat"}))
+        Json(
+            json!({"id": 1, "login": "octocat", "type": "User", "html_url": "https://github.com/octocat"}),
+        )
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/user", get(user))).await });
+    tokio::spawn(
+        async move { axum::serve(listener, Router::new().route("/user", get(user))).await },
+    );
     format!("http://{address}")
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use resto_core::{
     Api, BoxFuture, Call, Code, Credentials, Endpoints, Error, HttpRequest, Integration, Observed,
-    RateLimit, Records, Result, Scheme, SecretRef, clean_json,
+    RateLimit, Records, Result, Risk, Scheme, SecretRef, clean_json,
 };
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, TenantScope};
 use secrecy::SecretString;
