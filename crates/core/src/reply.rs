@@ -1,6 +1,6 @@
 //! A provider's answer: read within bounds, and told apart by the taxonomy of [`Code`].
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
 use reqwest::StatusCode;
@@ -124,7 +124,11 @@ impl Failure<'_> {
             500..=599 if self.is_unsafe => {
                 unknown_outcome(self.provider, &format!("answered HTTP {}", self.status))
             }
-            500..=599 => self.error(Code::ProviderDown, "has a fault", "Try again later."),
+            500..=599 => {
+                let mut error = self.error(Code::ProviderDown, "has a fault", "Try again later.");
+                error.details_mut().retry_after_s = self.retry_after(SystemTime::now());
+                error
+            }
             _ => self.error(
                 Code::ProviderDown,
                 "gave an answer that we do not understand",
@@ -136,7 +140,8 @@ impl Failure<'_> {
     /// A quota is used up: says when to come back, as far as the headers tell.
     #[must_use]
     pub fn rate_limited(&self) -> Error {
-        let wait = self.wait_seconds();
+        let now = SystemTime::now();
+        let wait = self.retry_after(now).or_else(|| self.quota_returns(now));
         let advice = match wait {
             Some(seconds) => format!("Try again in {seconds} seconds."),
             None => "Try again in a minute.".to_owned(),
@@ -145,24 +150,27 @@ impl Failure<'_> {
             .retry_after(wait.unwrap_or(60))
     }
 
-    fn wait_seconds(&self) -> Option<u64> {
-        // RFC 9110: seconds, or a date.
-        if let Some(text) = self.header("retry-after") {
-            return text.trim().parse().ok().or_else(|| {
-                let format = time::format_description::well_known::Rfc2822;
-                let at =
-                    time::OffsetDateTime::parse(&text.replace("GMT", "+0000"), &format).ok()?;
-                u64::try_from(at.unix_timestamp()).ok().map(seconds_until)
-            });
-        }
-        let reset = self.header(self.provider.rate_headers.reset)?;
-        reset.trim().parse().ok().map(seconds_until)
+    fn retry_after(&self, now: SystemTime) -> Option<u64> {
+        wait(self.header("retry-after")?, now)
+    }
+
+    /// The end of the quota's period, in seconds from `now`.
+    fn quota_returns(&self, now: SystemTime) -> Option<u64> {
+        let reset = self.header(self.provider.rate_headers.reset)?.trim().parse().ok()?;
+        Some(seconds(now, UNIX_EPOCH.checked_add(Duration::from_secs(reset))?))
     }
 }
 
-fn seconds_until(at: u64) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    at.saturating_sub(now).max(1)
+/// The seconds that a `Retry-After` asks for: a number, or a date (RFC 9110, section 10.2.3).
+fn wait(retry_after: &str, now: SystemTime) -> Option<u64> {
+    let text = retry_after.trim();
+    text.parse().ok().or_else(|| Some(seconds(now, httpdate::parse_http_date(text).ok()?)))
+}
+
+/// Seconds from `now` to `at`, rounded up, at least one.
+fn seconds(now: SystemTime, at: SystemTime) -> u64 {
+    let wait = at.duration_since(now).unwrap_or_default();
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// A change was sent, and whether it happened is not known.
@@ -255,6 +263,29 @@ impl Reply {
                     .collect()
             }),
             lacking: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_retry_after_in_every_form_of_the_standard() {
+        // 1994-11-06 08:48:07.5, so 89.5 seconds earlier than the dates below.
+        let now = UNIX_EPOCH + Duration::from_millis(784_111_687_500);
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(90)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(90)),
+            ("Sun Nov  6 08:49:37 1994", Some(90)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(1)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            assert_eq!(wait(text, now), seconds, "{text}");
         }
     }
 }
