@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use resto_core::{
-    Api, BoxFuture, Call, Code, Credentials, Endpoints, Error, HttpRequest, Integration, Observed,
-    RateLimit, Records, Result, Risk, Scheme, SecretRef, clean_json,
+    Api, BoxFuture, Call, Code, Connected, Credentials, Endpoints, Error, HttpRequest, Integration,
+    Observed, RateLimit, Records, Result, Risk, Scheme, SecretRef, clean_json,
 };
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, TenantScope};
 use secrecy::SecretString;
@@ -198,6 +198,7 @@ impl Host {
             op_id: session.op_id.unwrap_or_else(Uuid::now_v7),
             seen: session.seen,
             tool: action.tool.clone(),
+            account: Some(Connected { id: connection.account_id, mode: connection.mode }),
         };
         let api = Api::new(
             self.http.clone(),
@@ -366,12 +367,14 @@ pub(crate) struct Around {
     op_id: Uuid,
     seen: Arc<Mutex<Seen>>,
     tool: String,
+    account: Option<Connected>,
 }
 
 impl Around {
     /// A step in the life of a connection, which nobody watches.
     pub fn quiet(scope: &TenantScope, step: &str) -> Self {
         Self {
+            account: None,
             line: Line::new(Calls::Person),
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
@@ -392,6 +395,10 @@ impl Call for Around {
 
     fn op_id(&self) -> Uuid {
         self.op_id
+    }
+
+    fn account(&self) -> Option<&Connected> {
+        self.account.as_ref()
     }
 
     fn observe(&self, observed: Observed) {
