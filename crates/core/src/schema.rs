@@ -22,7 +22,26 @@ pub(crate) fn output<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut root = root(settings.for_serialize().into_generator().into_root_schema_for::<T>());
     root.remove("description");
+    keep_shape(&mut root);
     root
+}
+
+/// What a reader of results does not need is not sent to every agent with every list.
+fn keep_shape(schema: &mut Map<String, Value>) {
+    schema.remove("default");
+    schema.remove("readOnly");
+    for (key, inner) in schema {
+        match (key.as_str(), inner) {
+            ("properties", Value::Object(properties)) => {
+                properties.values_mut().filter_map(Value::as_object_mut).for_each(keep_shape);
+            }
+            ("items" | "additionalProperties", Value::Object(inner)) => keep_shape(inner),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => {
+                options.iter_mut().filter_map(Value::as_object_mut).for_each(keep_shape);
+            }
+            _ => {}
+        }
+    }
 }
 
 fn root(schema: Schema) -> Map<String, Value> {

@@ -15,13 +15,21 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
             Some(failure.rate_limited())
         }
         403 if failure.header("x-ratelimit-remaining") == Some("0") => Some(failure.rate_limited()),
+        // A workflow run that cannot be repeated is no missing right.
+        403 if ["already running", "cannot be retried", "unable to retry", "unable to re-run"]
+            .iter()
+            .any(|words| lower.contains(words)) =>
+        {
+            Some(failure.error(Code::Conflict, "cannot repeat it", "Start a new run instead, or wait."))
+        }
         403 => Some(forbidden(failure)),
         404 => Some(failure.error(
             Code::NotFound,
             "did not find it",
             "The name may be wrong, or the token may not see it: a fine-grained token sees only the repositories that were selected for it.",
         )),
-        405 => Some(failure.error(Code::Conflict, "cannot merge it", "Read its state, then decide.")),
+        // Only merging answers this, and the action adds why.
+        405 => Some(failure.error(Code::Conflict, "cannot merge it", "")),
         409 | 422 if is_conflict(&lower, failure) => {
             Some(failure.error(Code::Conflict, "reports a conflict", &validation(failure)))
         }

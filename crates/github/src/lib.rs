@@ -1,9 +1,40 @@
 //! GitHub: repositories, files, pull requests, issues, Actions and releases.
 
 mod account;
+mod alerts;
+mod branches;
+mod changes;
+mod checks;
+mod ci;
+mod code_search;
+mod collaborators;
+mod comments;
+mod commit;
+mod commits;
+mod creation;
 mod errors;
+mod excerpts;
+mod files;
+mod issue_search;
+mod issues;
+mod labels;
+mod logs;
+mod merges;
+mod objects;
+mod people;
 mod permissions;
+mod protections;
+mod pull_details;
+mod pulls;
+mod releases;
 mod repos;
+mod reviews;
+mod run_details;
+mod runs;
+mod secrets;
+mod states;
+mod trees;
+mod variables;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -74,4 +105,47 @@ pub fn adapter() -> Adapter {
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()
+        .action::<creation::CreateRepository>()
+        .action::<repos::UpdateRepository>()
+        .action::<repos::ArchiveRepository>()
+        .action::<repos::DeleteRepository>()
+        .action::<trees::ListFiles>()
+        .action::<files::ReadFile>()
+        .action::<code_search::SearchCode>()
+        .action::<pulls::ListPullRequests>()
+        .action::<pull_details::GetPullRequest>()
+        .action::<pulls::CreatePullRequest>()
+        .action::<pulls::UpdatePullRequest>()
+        .action::<reviews::ReviewPullRequest>()
+        .action::<merges::MergePullRequest>()
+        .action::<issues::ListIssues>()
+        .action::<issue_search::SearchIssues>()
+        .action::<comments::GetIssue>()
+        .action::<issues::CreateIssue>()
+        .action::<issues::UpdateIssue>()
+        .action::<comments::CommentIssue>()
+        .action::<labels::ListLabels>()
+        .action::<labels::CreateLabel>()
+        .action::<commit::CommitFiles>()
+        .action::<branches::ListBranches>()
+        .action::<branches::CreateBranch>()
+        .action::<branches::DeleteBranch>()
+        .action::<commits::ListCommits>()
+        .action::<commits::CompareCommits>()
+        .action::<runs::ListWorkflowRuns>()
+        .action::<run_details::GetWorkflowRun>()
+        .action::<runs::RunWorkflow>()
+        .action::<runs::RerunWorkflow>()
+        .action::<runs::CancelWorkflowRun>()
+        .action::<secrets::ListWorkflowSecrets>()
+        .action::<secrets::SetWorkflowSecret>()
+        .action::<variables::SetWorkflowVariable>()
+        .action::<protections::ProtectBranch>()
+        .action::<releases::ListReleases>()
+        .action::<releases::PublishRelease>()
+        .action::<collaborators::ListCollaborators>()
+        .action::<collaborators::InviteCollaborator>()
+        .action::<collaborators::RemoveCollaborator>()
+        .action::<alerts::ListSecurityAlerts>()
+        .action::<ci::ConfigureCi>()
 }

@@ -3,8 +3,10 @@
 use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::permissions::METADATA_READ;
+use crate::changes::given;
+use crate::permissions::{ADMINISTRATION_WRITE, METADATA_READ, REPOSITORY_DELETION};
 
 /// Which repository. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +78,119 @@ impl Action for GetRepository {
     }
 }
 
+/// Changes a repository's name, description, default branch or merge settings; not its visibility.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct UpdateRepository {
+    #[serde(flatten)]
+    at: Repo,
+    /// New name; the old address leads to it.
+    new_name: Option<String>,
+    /// What it is for.
+    description: Option<String>,
+    /// Web page of the project.
+    homepage: Option<String>,
+    /// The branch that others start from; it exists already.
+    default_branch: Option<String>,
+    /// Whether it has issues.
+    has_issues: Option<bool>,
+    /// Whether it has a wiki.
+    has_wiki: Option<bool>,
+    /// Whether others may start repositories from it.
+    is_template: Option<bool>,
+    /// Whether pull requests may be merged with a merge commit.
+    allow_merge_commit: Option<bool>,
+    /// Whether pull requests may be squashed into one commit.
+    allow_squash_merge: Option<bool>,
+    /// Whether pull requests may be rebased.
+    allow_rebase_merge: Option<bool>,
+    /// Whether pull requests may merge by themselves once their checks pass.
+    allow_auto_merge: Option<bool>,
+    /// Whether the branch of a merged pull request is deleted.
+    delete_branch_on_merge: Option<bool>,
+}
+
+impl Action for UpdateRepository {
+    const NAME: &'static str = "update_repository";
+    const RISK: Risk = Risk::Write;
+    const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
+    type Output = Repository;
+
+    async fn run(self, api: &Api) -> Result<Repository> {
+        let changes = given(json!({
+            "name": self.new_name,
+            "description": self.description,
+            "homepage": self.homepage,
+            "default_branch": self.default_branch,
+            "has_issues": self.has_issues,
+            "has_wiki": self.has_wiki,
+            "is_template": self.is_template,
+            "allow_merge_commit": self.allow_merge_commit,
+            "allow_squash_merge": self.allow_squash_merge,
+            "allow_rebase_merge": self.allow_rebase_merge,
+            "allow_auto_merge": self.allow_auto_merge,
+            "delete_branch_on_merge": self.delete_branch_on_merge,
+        }))?;
+        // https://docs.github.com/rest/repos/repos#update-a-repository
+        api.patch("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).json(&changes).send().await
+    }
+}
+
+/// Makes a repository read-only for everybody, or writable again.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ArchiveRepository {
+    #[serde(flatten)]
+    at: Repo,
+    /// False makes it writable again.
+    #[serde(default = "yes")]
+    archived: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Action for ArchiveRepository {
+    const NAME: &'static str = "archive_repository";
+    const RISK: Risk = Risk::Write;
+    const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
+    type Output = Repository;
+
+    async fn run(self, api: &Api) -> Result<Repository> {
+        // https://docs.github.com/rest/repos/repos#update-a-repository
+        api.patch("/repos/{}/{}", &[&self.at.owner, &self.at.repo])
+            .json(&json!({"archived": self.archived}))
+            .send()
+            .await
+    }
+}
+
+/// Deletes a repository with its issues, pull requests and releases.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DeleteRepository {
+    #[serde(flatten)]
+    at: Repo,
+}
+
+/// A repository that is gone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DeletedRepository {
+    /// `owner/name`.
+    pub full_name: String,
+}
+
+impl Action for DeleteRepository {
+    const NAME: &'static str = "delete_repository";
+    const RISK: Risk = Risk::Irreversible;
+    const PERMISSIONS: &'static [&'static [&'static str]] = REPOSITORY_DELETION;
+    type Output = DeletedRepository;
+
+    async fn run(self, api: &Api) -> Result<DeletedRepository> {
+        // https://docs.github.com/rest/repos/repos#delete-a-repository
+        api.delete("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).send_empty().await?;
+        Ok(DeletedRepository { full_name: format!("{}/{}", self.at.owner, self.at.repo) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use resto_core::Code;
@@ -137,5 +252,59 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
         assert!(error.message().contains("may not see it"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn changes_only_what_was_given() {
+        let fake = FakeApi::new(&GITHUB).await.on("PATCH", "/repos/octocat/hello", 200, hello());
+        let at = json!({"owner": "octocat", "repo": "hello"});
+        let error = fake.run::<UpdateRepository>(at).await.unwrap_err();
+        assert_eq!((error.code(), fake.requests().await.len()), (Code::InvalidInput, 0));
+        let changed = fake
+            .run::<UpdateRepository>(
+                json!({"owner": "octocat", "repo": "hello", "new_name": "hi", "has_wiki": false}),
+            )
+            .await
+            .unwrap();
+        assert_eq!(fake.requests().await[0].body, json!({"name": "hi", "has_wiki": false}));
+        assert_eq!(changed["default_branch"], "main");
+    }
+
+    #[tokio::test]
+    async fn archives_and_brings_back() {
+        let mut archived = hello();
+        archived["archived"] = true.into();
+        let fake = FakeApi::new(&GITHUB)
+            .await
+            .on("PATCH", "/repos/octocat/hello", 200, archived)
+            .on("PATCH", "/repos/octocat/hello", 200, hello());
+        let at = json!({"owner": "octocat", "repo": "hello"});
+        let back = json!({"owner": "octocat", "repo": "hello", "archived": false});
+        assert_eq!(fake.run::<ArchiveRepository>(at).await.unwrap()["archived"], true);
+        assert_eq!(fake.run::<ArchiveRepository>(back).await.unwrap()["archived"], false);
+        let sent: Vec<Value> = fake.requests().await.into_iter().map(|r| r.body).collect();
+        assert_eq!(sent, [json!({"archived": true}), json!({"archived": false})]);
+    }
+
+    #[tokio::test]
+    async fn deletes_a_repository_unless_the_organisation_forbids_it() {
+        let fake =
+            FakeApi::new(&GITHUB).await.on("DELETE", "/repos/octocat/hello", 204, Value::Null).on(
+                "DELETE",
+                "/repos/acme/shop",
+                403,
+                json!({"message": "Organization members cannot delete repositories."}),
+            );
+        let gone = fake
+            .run::<DeleteRepository>(json!({"owner": "octocat", "repo": "hello"}))
+            .await
+            .unwrap();
+        assert_eq!(gone, json!({"full_name": "octocat/hello"}));
+        let error = fake
+            .run::<DeleteRepository>(json!({"owner": "acme", "repo": "shop"}))
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::PermissionDenied);
+        assert!(error.message().contains("members cannot delete"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use resto_core::{
     Api, BoxFuture, Call, Code, Credentials, Endpoints, Error, HttpRequest, Integration, Observed,
-    RateLimit, Records, Result, Scheme, SecretRef, clean_json,
+    RateLimit, Records, Result, Risk, Scheme, SecretRef, clean_json,
 };
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, TenantScope};
 use secrecy::SecretString;
@@ -30,6 +30,8 @@ pub struct Line {
     pub progress: Progress,
     /// Asks a person for the value of a named secret; `None` when nobody can be asked.
     pub ask_secret: Option<AskSecret>,
+    /// Lets a person confirm what cannot be undone or spends money; `None` when nobody can be asked.
+    pub confirm: Option<Confirm>,
 }
 
 /// Told done, total, and what happens now.
@@ -37,6 +39,9 @@ pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
 
 /// Asks a person for the value of the secret of this name.
 pub type AskSecret = Box<dyn Fn(&str) -> Result<SecretString> + Send + Sync>;
+
+/// Lets a person confirm: told what will happen, and the name of the thing, which has to be typed.
+pub type Confirm = Box<dyn Fn(&str, &str) -> Result<()> + Send + Sync>;
 
 impl Line {
     /// A line to somebody who only waits.
@@ -47,6 +52,7 @@ impl Line {
             cancelled: CancellationToken::new(),
             progress: Box::new(|_, _, _| {}),
             ask_secret: None,
+            confirm: None,
         }
     }
 }
@@ -81,7 +87,7 @@ impl Host {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
         let allowed = self.allow(caller, &entry, line.calls).await;
-        if let Err(error) = allowed {
+        if let Err(error) = allowed.and_then(|()| confirm(&entry, &arguments, &line)) {
             self.refuse(caller, &entry, &arguments, &error).await?;
             return Err(error.into());
         }
@@ -236,6 +242,23 @@ impl Host {
         if let Err(error) = caller.scope.finish(ticket, outcome).await {
             tracing::error!(%error, "the result of an action could not be written to the audit trail");
         }
+    }
+}
+
+/// Lets a person type the name of the thing before something that cannot be undone.
+fn confirm(entry: &Entry<'_>, arguments: &Value, line: &Line) -> Result<()> {
+    let action = entry.action;
+    if action.risk < Risk::Irreversible {
+        return Ok(());
+    }
+    let what = match action.risk {
+        Risk::Spend => "It spends money.",
+        _ => "It cannot be undone.",
+    };
+    let what = format!("{}: {} {what}", action.tool, action.description);
+    match &line.confirm {
+        Some(confirm) => confirm(&what, &entry.subject(arguments)),
+        None => Err(Error::new(Code::Denied, format!("{what} Nobody is here to confirm it."))),
     }
 }
 

@@ -63,6 +63,19 @@ impl Catalog {
             .filter_map(|(tool, _)| self.find(tool))
     }
 
+    /// Says that there is no tool of this name, and which is nearest to it.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> String {
+        let nearest = self
+            .tools
+            .keys()
+            .map(|tool| (strsim::jaro_winkler(tool, name), tool))
+            .filter(|(likeness, _)| *likeness > 0.85)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other));
+        let hint = nearest.map(|(_, tool)| format!(" Did you mean {tool}?")).unwrap_or_default();
+        format!("There is no tool `{}`.{hint}", resto_core::clean(name))
+    }
+
     /// The adapter of an integration.
     #[must_use]
     pub fn adapter(&self, integration_id: &str) -> Option<&Adapter> {
@@ -81,6 +94,18 @@ impl Entry<'_> {
     #[must_use]
     pub fn integration(&self) -> &'static Integration {
         self.adapter.integration
+    }
+
+    /// The name of what the action works on: its required texts, such as `owner/repo`.
+    #[must_use]
+    pub fn subject(&self, arguments: &Value) -> String {
+        let required = self.action.input_schema.get("required").and_then(Value::as_array);
+        let names: Vec<&str> = required
+            .into_iter()
+            .flatten()
+            .filter_map(|name| arguments.get(name.as_str()?)?.as_str())
+            .collect();
+        if names.is_empty() { self.action.tool.clone() } else { names.join("/") }
     }
 
     /// Holds arguments against the input schema.
@@ -162,6 +187,14 @@ mod tests {
             assert_eq!(error.details().field.as_deref(), Some(field));
         }
         assert!(entry.check(&json!([])).is_err());
+    }
+
+    #[test]
+    fn names_the_nearest_tool() {
+        let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
+        let told = catalog.unknown("github_get_acount");
+        assert_eq!(told, "There is no tool `github_get_acount`. Did you mean github_get_account?");
+        assert_eq!(catalog.unknown("x"), "There is no tool `x`.");
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod http;
 mod mcp;
 mod policy;
 
-pub use call::{AskSecret, Failed, Line, Progress};
+pub use call::{AskSecret, Confirm, Failed, Line, Progress};
 pub use catalog::{Catalog, Entry};
 pub use config::{Config, Overrides};
 pub use connect::{Receipt, Report, key_auth};

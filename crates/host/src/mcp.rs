@@ -106,10 +106,7 @@ impl ServerHandler for Mcp {
             Ok(output) => Ok(success(&self.host, &request.name, output).into()),
             Err(Failed::Tool(error)) => Ok(failure(&error).into()),
             Err(Failed::UnknownTool) => Err(ErrorData::invalid_params(
-                format!(
-                    "There is no tool `{}`. tools/list names them all.",
-                    resto_core::clean(&request.name)
-                ),
+                format!("{} tools/list names them all.", self.host.catalog.unknown(&request.name)),
                 None,
             )),
         }

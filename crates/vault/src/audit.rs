@@ -1,9 +1,10 @@
 //! The audit trail: append-only, each entry keyed to the one before it, so that a change shows.
 
+use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Result, ResultStatus, TenantScope, later};
+use crate::{Result, ResultStatus, TenantScope, database::on, timestamp::Timestamp};
 
 /// Which actions to list.
 #[derive(Debug, Clone, Default)]
@@ -100,14 +101,106 @@ pub struct Problem {
     pub what: String,
 }
 
+/// How many entries [`TenantScope::verify_audit`] reads at a time.
+const BATCH: u32 = 1000;
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    id: Uuid,
+    seq: i64,
+    phase: String,
+    intent_id: Option<Uuid>,
+    integration_id: String,
+    action: String,
+    params_hash: Option<String>,
+    result_status: Option<String>,
+    executed_at: Timestamp,
+    duration_ms: Option<i32>,
+    error_message: Option<String>,
+    actor: String,
+    op_id: Option<Uuid>,
+    generation: Option<i64>,
+    key_id: String,
+    prev_mac: Vec<u8>,
+    mac: Vec<u8>,
+}
+
+/// The columns that the view shows.
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    id: Uuid,
+    seq: i64,
+    integration_id: String,
+    action: String,
+    params_hash: Option<String>,
+    result_status: Option<String>,
+    executed_at: Timestamp,
+    duration_ms: Option<i32>,
+    error_message: Option<String>,
+    actor: String,
+    op_id: Option<Uuid>,
+}
+
+impl AuditEvent {
+    fn from_row(row: EventRow) -> Self {
+        Self {
+            id: row.id,
+            seq: row.seq,
+            phase: row.phase,
+            intent_id: row.intent_id,
+            integration_id: row.integration_id,
+            action: row.action,
+            params_hash: row.params_hash.unwrap_or_default(),
+            result_status: row.result_status,
+            executed_at: row.executed_at.0,
+            duration_ms: row.duration_ms,
+            error_message: row.error_message,
+            actor: row.actor,
+            op_id: row.op_id,
+            generation: row.generation,
+            key_id: row.key_id,
+            prev_mac: row.prev_mac,
+            mac: row.mac,
+        }
+    }
+}
+
 impl TenantScope {
     /// The tenant's actions, newest first.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
     pub async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
-        let _ = filter;
-        later()
+        let mut tx = self.read().await?;
+        let rows: Vec<EntryRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, seq, integration_id, action, params_hash, result_status, executed_at, duration_ms, error_message,
+                actor, op_id
+             FROM integration_actions
+             WHERE tenant_id = $1 AND seq < $2 AND ($3 IS NULL OR integration_id = $3)
+             ORDER BY seq DESC LIMIT $4",
+        ).bind(self.tenant.0).bind(filter.before_seq.unwrap_or(i64::MAX)).bind(&filter.integration)
+         .bind(i64::from(filter.limit)).fetch_all(c).await)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(AuditEntry {
+                    id: row.id,
+                    seq: row.seq,
+                    integration_id: row.integration_id,
+                    action: row.action,
+                    params_hash: row.params_hash.unwrap_or_default(),
+                    result_status: row
+                        .result_status
+                        .as_deref()
+                        .map(ResultStatus::parse)
+                        .transpose()?,
+                    executed_at: row.executed_at.0,
+                    duration_ms: row.duration_ms,
+                    error_message: row.error_message,
+                    actor: row.actor,
+                    op_id: row.op_id,
+                })
+            })
+            .collect()
     }
 
     /// The entries after `after_seq` in order, as stored, for an export.
@@ -115,8 +208,13 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
     pub async fn audit_events(&self, after_seq: i64, limit: u32) -> Result<Vec<AuditEvent>> {
-        let _ = (after_seq, limit);
-        later()
+        let mut tx = self.read().await?;
+        let rows: Vec<EventRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, seq, phase, intent_id, integration_id, action, params_hash, result_status, executed_at,
+                duration_ms, error_message, actor, op_id, generation, key_id, prev_mac, mac
+             FROM integration_audit_log WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        ).bind(self.tenant.0).bind(after_seq).bind(i64::from(limit)).fetch_all(c).await)?;
+        Ok(rows.into_iter().map(AuditEvent::from_row).collect())
     }
 
     /// Recomputes the whole chain. It finds changed, removed, added and moved entries; entries cut off the end
@@ -125,6 +223,39 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
     pub async fn verify_audit(&self) -> Result<Verification> {
-        later()
+        let mut found = Verification { events: 0, problems: Vec::new() };
+        let (mut seq, mut mac) = (0, Vec::new());
+        loop {
+            let events = self.audit_events(seq, BATCH).await?;
+            if events.is_empty() {
+                return Ok(found);
+            }
+            for event in events {
+                found.events += 1;
+                for what in self.problems(&event, seq, &mac)? {
+                    found.problems.push(Problem { seq: event.seq, what });
+                }
+                (seq, mac) = (event.seq, event.mac);
+            }
+        }
+    }
+
+    fn problems(&self, event: &AuditEvent, last_seq: i64, last_mac: &[u8]) -> Result<Vec<String>> {
+        let mut problems = Vec::new();
+        if event.seq != last_seq + 1 {
+            let (from, to) = (last_seq + 1, event.seq - 1);
+            problems.push(format!("Entries {from} to {to} are missing."));
+        } else if event.prev_mac != last_mac {
+            problems.push("It does not follow the entry before it.".into());
+        }
+        if event.key_id != self.keyring().id() {
+            problems.push(format!(
+                "It was made with another root key, {}, and cannot be checked.",
+                event.key_id
+            ));
+        } else if !bool::from(self.mac(event)?.as_slice().ct_eq(&event.mac)) {
+            problems.push("It was changed, or not written by this program.".into());
+        }
+        Ok(problems)
     }
 }

@@ -1,39 +1,18 @@
 //! Connections: one tenant's account at an integration, its credential sealed.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use secrecy::SecretString;
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Result, TenantScope, later};
-
-/// How the account was connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthType {
-    /// A key that a person entered.
-    ApiKey,
-    /// OAuth 2.
-    OAuth2,
-}
-
-impl AuthType {
-    /// `api_key` or `oauth2`, as stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ApiKey => "api_key",
-            Self::OAuth2 => "oauth2",
-        }
-    }
-}
-
-impl fmt::Display for AuthType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::{
+    AuthType, Credential, Error, Outcome, Result, Sealed, TenantScope,
+    database::{Tx, on},
+    reveal,
+    timestamp::{Timestamp, from_millis},
+    vault::check_name,
+};
 
 /// Whether a connection may be used. A disconnected one has no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,41 +38,18 @@ impl Status {
             Self::RevocationPending => "revocation_pending",
         }
     }
+
+    fn parse(text: &str) -> Result<Self> {
+        [Self::Active, Self::Frozen, Self::NeedsReauth, Self::RevocationPending]
+            .into_iter()
+            .find(|known| known.as_str() == text)
+            .ok_or(Error::CannotOpen)
+    }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The sealed payload. What gives authority lives in here; the columns of the row are a copy that must agree.
-pub struct Credential {
-    /// How the account was connected.
-    pub auth_type: AuthType,
-    /// Which of the integration's providers the credential is for.
-    pub provider: String,
-    /// The host that the credential may be sent to.
-    pub host: String,
-    /// The account's id at the provider.
-    pub account_id: String,
-    /// The account's name for people.
-    pub account_name: String,
-    /// `live` or `test`, where the provider knows such modes.
-    pub mode: Option<String>,
-    /// What the credential may do, as far as is known; the shape is the host's.
-    pub permissions: Value,
-    /// The secrets, by their role, such as `token` or `refresh_token`.
-    pub secrets: BTreeMap<String, SecretString>,
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("auth_type", &self.auth_type)
-            .field("provider", &self.provider)
-            .field("account_id", &self.account_id)
-            .finish_non_exhaustive()
     }
 }
 
@@ -139,7 +95,7 @@ pub struct Connection {
     pub generation: i64,
     /// When the present credential was stored.
     pub connected_at: OffsetDateTime,
-    /// When an action last finished.
+    /// When the last finished action began.
     pub last_used_at: Option<OffsetDateTime>,
     /// When the access token or key stops working.
     pub expires_at: Option<OffsetDateTime>,
@@ -147,22 +103,60 @@ pub struct Connection {
     pub reauthorize_by: Option<OffsetDateTime>,
 }
 
-/// A sealed credential with what is needed to open it, for one action.
-pub struct Sealed(());
-
-impl fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Sealed").finish_non_exhaustive()
-    }
+/// A row with its credential and the key that sealed it.
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    integration_id: String,
+    auth_type: String,
+    provider: String,
+    host: String,
+    account_id: String,
+    account_name: String,
+    mode: Option<String>,
+    status: String,
+    permissions_granted: Value,
+    rate_limits: Option<Value>,
+    generation: i64,
+    connected_at: Timestamp,
+    last_used_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    reauthorize_by: Option<Timestamp>,
+    encrypted_credentials: Vec<u8>,
+    key_id: Vec<u8>,
 }
 
-impl Sealed {
-    /// Opens the credential. It does not wait for anything, so that no plaintext lives across an await.
-    ///
-    /// # Errors
-    /// [`Error::CannotOpen`](crate::Error::CannotOpen), also when a column of the row disagrees with what was sealed.
-    pub fn open(&self) -> Result<Credential> {
-        later()
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
+             permissions_granted, rate_limits, generation, connected_at, last_used_at, expires_at, reauthorize_by,
+             encrypted_credentials, key_id FROM integration_credentials WHERE tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
+impl Connection {
+    fn from_row(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            integration_id: row.integration_id,
+            auth_type: AuthType::parse(&row.auth_type)?,
+            provider: row.provider,
+            host: row.host,
+            account_id: row.account_id,
+            account_name: row.account_name,
+            mode: row.mode,
+            status: Status::parse(&row.status)?,
+            permissions: row.permissions_granted,
+            rate_limits: row.rate_limits,
+            generation: row.generation,
+            connected_at: row.connected_at.0,
+            last_used_at: row.last_used_at.map(|time| time.0),
+            expires_at: row.expires_at.map(|time| time.0),
+            reauthorize_by: row.reauthorize_by.map(|time| time.0),
+        })
     }
 }
 
@@ -170,45 +164,166 @@ impl TenantScope {
     /// Stores a connection: a new one, or in place of the one that is there (same id, next generation, active again).
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid), [`Error::UnknownTenant`](crate::Error::UnknownTenant).
+    /// [`Error::Invalid`] for an integration id that is empty or over 50 characters, [`Error::UnknownTenant`].
     pub async fn connect(&self, new: NewConnection) -> Result<Connection> {
-        let _ = new;
-        later()
+        check_name("integration's id", &new.integration_id, 50)?;
+        let NewConnection { integration_id, credential, expires_at, reauthorize_by } = new;
+        let mut tx = self.write().await?;
+        let key = self.active_key(&mut tx).await?;
+        let old: Option<(Uuid, i64)> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, generation FROM integration_credentials WHERE tenant_id = $1 AND integration_id = $2",
+        ).bind(self.tenant.0).bind(&integration_id).fetch_optional(c).await)?;
+        let (id, generation) = old.map_or_else(|| (Uuid::now_v7(), 1), |(id, last)| (id, last + 1));
+        let blob = reveal::seal(
+            &key,
+            &credential,
+            (expires_at, reauthorize_by),
+            (&integration_id, generation),
+        )?;
+        let connected_at = Timestamp(from_millis(tx.now_ms().await?));
+        on!(&mut tx, c => sqlx::query(
+            "INSERT INTO integration_credentials (id, tenant_id, integration_id, auth_type, encrypted_credentials,
+                permissions_granted, connected_at, expires_at, status, reauthorize_by, provider, host, account_id,
+                account_name, mode, generation, key_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, $10, $11, $12, $13, $14, $15, $16)
+             ON CONFLICT (tenant_id, integration_id) DO UPDATE SET auth_type = excluded.auth_type,
+                encrypted_credentials = excluded.encrypted_credentials, permissions_granted = excluded.permissions_granted,
+                connected_at = excluded.connected_at, last_used_at = NULL, expires_at = excluded.expires_at,
+                status = 'active', reauthorize_by = excluded.reauthorize_by, provider = excluded.provider,
+                host = excluded.host, account_id = excluded.account_id, account_name = excluded.account_name,
+                mode = excluded.mode, rate_limits = NULL, generation = excluded.generation, key_id = excluded.key_id",
+        ).bind(id).bind(self.tenant.0).bind(&integration_id).bind(credential.auth_type.as_str()).bind(&blob)
+         .bind(&credential.permissions).bind(connected_at).bind(expires_at.map(Timestamp::new))
+         .bind(reauthorize_by.map(Timestamp::new)).bind(&credential.provider).bind(&credential.host)
+         .bind(&credential.account_id).bind(&credential.account_name).bind(&credential.mode).bind(generation)
+         .bind(key.key_id()).execute(c).await.map(drop))?;
+        let row = self.row(&mut tx, &integration_id).await?.ok_or(Error::UnknownTenant)?;
+        tx.commit().await?;
+        if old.is_some() {
+            self.vault.erase().await?;
+        }
+        Connection::from_row(row)
     }
 
     /// The connection to one integration.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn connection(&self, integration_id: &str) -> Result<Option<Connection>> {
-        let _ = integration_id;
-        later()
+        let mut tx = self.read().await?;
+        self.row(&mut tx, integration_id).await?.map(Connection::from_row).transpose()
     }
 
     /// All connections, by integration.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
-        later()
+        let mut tx = self.read().await?;
+        let rows: Vec<Row> = on!(&mut tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
+            .bind(self.tenant.0).fetch_all(c).await)?;
+        rows.into_iter().map(Connection::from_row).collect()
     }
 
     /// Allows or stops the use of a connection; `false` when there is none. An action that begins afterwards sees it.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn set_status(&self, integration_id: &str, status: Status) -> Result<bool> {
-        let _ = (integration_id, status);
-        later()
+        let mut tx = self.write().await?;
+        let changed = on!(&mut tx, c => sqlx::query(
+            "UPDATE integration_credentials SET status = $3 WHERE tenant_id = $1 AND integration_id = $2",
+        ).bind(self.tenant.0).bind(integration_id).bind(status.as_str()).execute(c).await
+         .map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(changed > 0)
     }
 
     /// Deletes the connection and destroys the tenant key that sealed it (the tenant's other values are sealed anew),
     /// so that older backups of the rows cannot be opened either. `false` when there is none.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn disconnect(&self, integration_id: &str) -> Result<bool> {
-        let _ = integration_id;
-        later()
+        let mut tx = self.write().await?;
+        let deleted = on!(&mut tx, c => sqlx::query(
+            "DELETE FROM integration_credentials WHERE tenant_id = $1 AND integration_id = $2",
+        ).bind(self.tenant.0).bind(integration_id).execute(c).await.map(|done| done.rows_affected()))?;
+        if deleted == 0 {
+            return Ok(false);
+        }
+        self.rotate(&mut tx).await?;
+        tx.commit().await?;
+        self.vault.erase().await?;
+        Ok(true)
+    }
+
+    /// The connection with its sealed credential, when it may be used.
+    pub(crate) async fn usable(
+        &self,
+        tx: &mut Tx,
+        integration_id: &str,
+        in_any_status: bool,
+    ) -> Result<(Connection, Sealed)> {
+        let not_connected = || Error::NotConnected { integration_id: integration_id.to_owned() };
+        let mut row = self.row(tx, integration_id).await?.ok_or_else(not_connected)?;
+        let key_id = std::mem::take(&mut row.key_id);
+        let blob = std::mem::take(&mut row.encrypted_credentials);
+        let connection = Connection::from_row(row)?;
+        if connection.status != Status::Active && !in_any_status {
+            return Err(Error::Inactive {
+                integration_id: connection.integration_id,
+                status: connection.status,
+            });
+        }
+        let key = self.key(tx, &key_id).await?;
+        let sealed = Sealed { key, blob, connection: connection.clone() };
+        Ok((connection, sealed))
+    }
+
+    /// Notes the use of a connection, and what the provider told about it. A credential that was replaced
+    /// meanwhile is left alone: what was learnt is about the old one.
+    pub(crate) async fn learn(
+        &self,
+        tx: &mut Tx,
+        (integration_id, id, generation): (&str, Uuid, i64),
+        used_at: Timestamp,
+        outcome: &Outcome<'_>,
+    ) -> Result<()> {
+        on!(tx, c => sqlx::query(
+            "UPDATE integration_credentials SET last_used_at = $4, rate_limits = COALESCE($5, rate_limits)
+             WHERE tenant_id = $1 AND id = $2 AND generation = $3",
+        ).bind(self.tenant.0).bind(id).bind(generation).bind(used_at).bind(outcome.rate_limits).execute(c).await
+         .map(drop))?;
+        let Some(permissions) = outcome.permissions else {
+            return Ok(());
+        };
+        let Some(row) = self.row(tx, integration_id).await? else {
+            return Ok(());
+        };
+        if row.id != id || row.generation != generation || row.permissions_granted == *permissions {
+            return Ok(());
+        }
+        // Permissions are part of what is sealed, so they are sealed again.
+        let key = self.key(tx, &row.key_id).await?;
+        let key_id = row.key_id.clone();
+        let blob = row.encrypted_credentials.clone();
+        let connection = Connection::from_row(row)?;
+        let blob = {
+            let mut credential = reveal::open(&key, &connection, &blob)?;
+            credential.permissions = permissions.clone();
+            let times = (connection.expires_at, connection.reauthorize_by);
+            reveal::seal(&key, &credential, times, (integration_id, generation))?
+        };
+        on!(tx, c => sqlx::query(
+            "UPDATE integration_credentials SET encrypted_credentials = $4, permissions_granted = $5
+             WHERE tenant_id = $1 AND id = $2 AND key_id = $3",
+        ).bind(self.tenant.0).bind(id).bind(&key_id).bind(&blob).bind(permissions).execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
+        Ok(on!(tx, c => sqlx::query_as(select!("AND integration_id = $2"))
+            .bind(self.tenant.0).bind(integration_id).fetch_optional(c).await)?)
     }
 }

@@ -3,26 +3,30 @@
 
 mod actions;
 mod audit;
+mod chain;
 mod connections;
+mod database;
+mod envelope;
 mod error;
 mod keyring;
 mod keys;
+mod operations;
 mod records;
+mod reveal;
 mod secrets;
+mod sweep;
 mod tenants;
+mod timestamp;
 mod tokens;
 mod vault;
 
 pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ticket};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
-pub use connections::{AuthType, Connection, Credential, NewConnection, Sealed, Status};
+pub use connections::{Connection, NewConnection, Status};
 pub use error::{Error, Result};
 pub use keyring::{Cipher, Keyring};
 pub use keys::{KeyInfo, KeyState, Rotation};
+pub use reveal::{AuthType, Credential, Sealed};
 pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
 pub use tokens::{AccessToken, Caller};
 pub use vault::{TenantScope, Vault};
-
-fn later<T>() -> Result<T> {
-    Err(Error::Invalid("the vault is not built yet".into()))
-}

@@ -4,13 +4,40 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Result, TenantScope, later};
+use crate::{
+    Error, Result, TenantScope,
+    database::{Tx, on},
+    vault::check_name,
+};
+
+const PURPOSE: &str = "record";
+
+/// `sealed`, `key_id`, `expires_at`.
+type RecordRow = (Vec<u8>, Vec<u8>, Option<i64>);
+
+/// `id`, `sealed`, `key_id`, `expires_at`.
+type ListedRow = (String, Vec<u8>, Vec<u8>, Option<i64>);
+
+/// The name in the sealed context. No collection holds a slash, so no two documents share one.
+pub(crate) fn sealed_name(collection: &str, id: &str) -> String {
+    format!("{collection}/{id}")
+}
+
+fn check_key(collection: &str, id: &str) -> Result<()> {
+    check_name("record's collection", collection, 100)?;
+    check_name("record's id", id, 500)?;
+    if collection.contains('/') {
+        return Err(Error::Invalid("The record's collection must not contain a slash.".into()));
+    }
+    Ok(())
+}
 
 impl TenantScope {
     /// Stores a document, in place of the one that is there.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for an empty or over-long collection or id.
+    /// [`Error::Invalid`] for a collection (100 characters, no slash) or id (500) that is empty or too long;
+    /// [`Error::UnknownTenant`].
     pub async fn put_record(
         &self,
         collection: &str,
@@ -18,48 +45,112 @@ impl TenantScope {
         value: &Value,
         expires_in: Option<Duration>,
     ) -> Result<()> {
-        let _ = (collection, id, value, expires_in);
-        later()
+        check_key(collection, id)?;
+        let mut tx = self.write().await?;
+        let key = self.active_key(&mut tx).await?;
+        let expires_at = match expires_in {
+            None => None,
+            Some(rest) => {
+                let rest = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
+                Some(tx.now_ms().await?.saturating_add(rest))
+            }
+        };
+        // The end is part of what is sealed: a record cannot be given more time by a change in the database.
+        let sealed = key.seal(
+            PURPOSE,
+            &sealed_name(collection, id),
+            expires_at.unwrap_or(0),
+            value.to_string().as_bytes(),
+        )?;
+        on!(&mut tx, c => sqlx::query(
+            "INSERT INTO records (tenant_id, collection, id, sealed, key_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (tenant_id, collection, id) DO UPDATE
+             SET sealed = excluded.sealed, key_id = excluded.key_id, expires_at = excluded.expires_at",
+        ).bind(self.tenant.0).bind(collection).bind(id).bind(&sealed).bind(key.key_id()).bind(expires_at)
+         .execute(c).await.map(drop))?;
+        tx.commit().await
     }
 
     /// Reads a document; none when it has expired.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`](crate::Error::CannotOpen).
+    /// [`Error::CannotOpen`].
     pub async fn record(&self, collection: &str, id: &str) -> Result<Option<Value>> {
-        let _ = (collection, id);
-        later()
+        let mut tx = self.read().await?;
+        let row: Option<RecordRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT sealed, key_id, expires_at FROM records WHERE tenant_id = $1 AND collection = $2 AND id = $3
+             AND (expires_at IS NULL OR expires_at > (SELECT now_ms FROM clock))",
+        ).bind(self.tenant.0).bind(collection).bind(id).fetch_optional(c).await)?;
+        match row {
+            None => Ok(None),
+            Some(row) => self.open_record(&mut tx, collection, id, &row).await.map(Some),
+        }
     }
 
     /// The documents of a collection in the order of their ids, after the id `after`.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`](crate::Error::CannotOpen).
+    /// [`Error::CannotOpen`].
     pub async fn records(
         &self,
         collection: &str,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<(String, Value)>> {
-        let _ = (collection, after, limit);
-        later()
+        let mut tx = self.read().await?;
+        let rows: Vec<ListedRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, sealed, key_id, expires_at FROM records WHERE tenant_id = $1 AND collection = $2 AND id > $3
+             AND (expires_at IS NULL OR expires_at > (SELECT now_ms FROM clock)) ORDER BY id LIMIT $4",
+        ).bind(self.tenant.0).bind(collection).bind(after.unwrap_or("")).bind(i64::from(limit)).fetch_all(c).await)?;
+        let mut records = Vec::with_capacity(rows.len());
+        for (id, sealed, key_id, expires_at) in rows {
+            let row = (sealed, key_id, expires_at);
+            let value = self.open_record(&mut tx, collection, &id, &row).await?;
+            records.push((id, value));
+        }
+        Ok(records)
     }
 
     /// Takes a document out: of several who try, one gets it.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`](crate::Error::CannotOpen); the document is gone all the same.
+    /// [`Error::CannotOpen`]; the document is gone all the same.
     pub async fn take_record(&self, collection: &str, id: &str) -> Result<Option<Value>> {
-        let _ = (collection, id);
-        later()
+        let mut tx = self.write().await?;
+        let row: Option<RecordRow> = on!(&mut tx, c => sqlx::query_as(
+            "DELETE FROM records WHERE tenant_id = $1 AND collection = $2 AND id = $3
+             AND (expires_at IS NULL OR expires_at > (SELECT now_ms FROM clock))
+             RETURNING sealed, key_id, expires_at",
+        ).bind(self.tenant.0).bind(collection).bind(id).fetch_optional(c).await)?;
+        let Some(row) = row else { return Ok(None) };
+        let value = self.open_record(&mut tx, collection, id, &row).await;
+        tx.commit().await?;
+        value.map(Some)
     }
 
     /// Deletes a document; `false` when there is none.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn delete_record(&self, collection: &str, id: &str) -> Result<bool> {
-        let _ = (collection, id);
-        later()
+        let mut tx = self.write().await?;
+        let deleted = on!(&mut tx, c => sqlx::query(
+            "DELETE FROM records WHERE tenant_id = $1 AND collection = $2 AND id = $3",
+        ).bind(self.tenant.0).bind(collection).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(deleted > 0)
+    }
+
+    async fn open_record(
+        &self,
+        tx: &mut Tx,
+        collection: &str,
+        id: &str,
+        (sealed, key_id, expires_at): &RecordRow,
+    ) -> Result<Value> {
+        let key = self.key(tx, key_id).await?;
+        let name = sealed_name(collection, id);
+        let plaintext = key.open(PURPOSE, &name, expires_at.unwrap_or(0), sealed)?;
+        serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)
     }
 }

@@ -1,42 +1,73 @@
 //! Named tenant secrets: born at a provider or entered for an action. Results carry their names only.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Result, TenantScope, later};
+use crate::{Error, Result, TenantScope, database::on, vault::check_name};
+
+const PURPOSE: &str = "tenant-secret";
 
 impl TenantScope {
     /// Stores a secret under a name, in place of the one that is there.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for an empty or over-long name.
+    /// [`Error::Invalid`] for a name that is empty, over 200 characters, or holds control characters;
+    /// [`Error::UnknownTenant`].
     pub async fn put_secret(&self, name: &str, value: &SecretString) -> Result<()> {
-        let _ = (name, value);
-        later()
+        check_name("secret's name", name, 200)?;
+        let mut tx = self.write().await?;
+        let key = self.active_key(&mut tx).await?;
+        // EXPOSE: to be sealed.
+        let sealed = key.seal(PURPOSE, name, 0, value.expose_secret().as_bytes())?;
+        on!(&mut tx, c => sqlx::query(
+            "INSERT INTO tenant_secrets (tenant_id, name, sealed, key_id, updated_at)
+             VALUES ($1, $2, $3, $4, (SELECT now_ms FROM clock))
+             ON CONFLICT (tenant_id, name) DO UPDATE
+             SET sealed = excluded.sealed, key_id = excluded.key_id, updated_at = excluded.updated_at",
+        ).bind(self.tenant.0).bind(name).bind(&sealed).bind(key.key_id()).execute(c).await.map(drop))?;
+        tx.commit().await
     }
 
     /// Opens a secret.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`](crate::Error::CannotOpen).
+    /// [`Error::CannotOpen`].
     pub async fn secret(&self, name: &str) -> Result<Option<SecretString>> {
-        let _ = name;
-        later()
+        let mut tx = self.read().await?;
+        let row: Option<(Vec<u8>, Vec<u8>)> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT sealed, key_id FROM tenant_secrets WHERE tenant_id = $1 AND name = $2",
+        ).bind(self.tenant.0).bind(name).fetch_optional(c).await)?;
+        let Some((sealed, key_id)) = row else {
+            return Ok(None);
+        };
+        let key = self.key(&mut tx, &key_id).await?;
+        let plaintext = key.open(PURPOSE, name, 0, &sealed)?;
+        let text = std::str::from_utf8(&plaintext).map_err(|_| Error::CannotOpen)?;
+        Ok(Some(SecretString::from(text)))
     }
 
     /// The names of the tenant's secrets, sorted.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn secret_names(&self) -> Result<Vec<String>> {
-        later()
+        let mut tx = self.read().await?;
+        Ok(on!(&mut tx, c => sqlx::query_scalar(
+            "SELECT name FROM tenant_secrets WHERE tenant_id = $1 ORDER BY name",
+        ).bind(self.tenant.0).fetch_all(c).await)?)
     }
 
     /// Deletes a secret; `false` when there is none.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn delete_secret(&self, name: &str) -> Result<bool> {
-        let _ = name;
-        later()
+        let mut tx = self.write().await?;
+        let deleted = on!(&mut tx, c => sqlx::query("DELETE FROM tenant_secrets WHERE tenant_id = $1 AND name = $2")
+            .bind(self.tenant.0).bind(name).execute(c).await.map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        if deleted > 0 {
+            self.vault.erase().await?;
+        }
+        Ok(deleted > 0)
     }
 }

@@ -5,7 +5,12 @@ use std::fmt;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Result, TenantScope, Vault, later};
+use crate::{
+    Error, Result, TenantScope, Vault,
+    database::{Tx, on},
+    timestamp::from_millis,
+    vault::check_name,
+};
 
 /// A tenant's id in the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,40 +56,75 @@ pub struct Principal {
     pub subject: String,
 }
 
+type TenantRow = (Uuid, String, String, i64);
+
+impl Tenant {
+    pub(crate) fn from_row((id, external_id, name, created_at): TenantRow) -> Self {
+        Self { id: TenantId(id), external_id, name, created_at: from_millis(created_at) }
+    }
+}
+
 impl Vault {
     /// Creates a tenant and its first key.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) when the external id is taken or empty.
+    /// [`Error::Invalid`] when the external id is taken or empty.
     pub async fn create_tenant(&self, external_id: &str, name: &str) -> Result<Tenant> {
-        let _ = (external_id, name);
-        later()
+        check_name("tenant's external id", external_id, 200)?;
+        check_name("tenant's name", name, 200)?;
+        let id = Uuid::now_v7();
+        let scope = self.scope(TenantId(id));
+        let mut tx = scope.write().await?;
+        let row: Option<TenantRow> = on!(&mut tx, c => sqlx::query_as(
+            "INSERT INTO tenants (id, external_id, name, created_at) VALUES ($1, $2, $3, (SELECT now_ms FROM clock))
+             ON CONFLICT (external_id) DO NOTHING RETURNING id, external_id, name, created_at",
+        ).bind(id).bind(external_id).bind(name).fetch_optional(c).await)?;
+        let row = row.ok_or_else(|| {
+            Error::Invalid(format!("The tenant {external_id} exists already. Choose another id."))
+        })?;
+        scope.create_key(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Tenant::from_row(row))
     }
 
     /// Finds a tenant by its external id.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn tenant(&self, external_id: &str) -> Result<Option<Tenant>> {
-        let _ = external_id;
-        later()
+        let mut tx = self.inner.database.read(None).await?;
+        let row: Option<TenantRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, external_id, name, created_at FROM tenants WHERE external_id = $1",
+        ).bind(external_id).fetch_optional(c).await)?;
+        Ok(row.map(Tenant::from_row))
     }
 
     /// All tenants, by external id.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn tenants(&self) -> Result<Vec<Tenant>> {
-        later()
+        let mut tx = self.inner.database.read(None).await?;
+        let rows: Vec<TenantRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, external_id, name, created_at FROM tenants ORDER BY external_id",
+        ).fetch_all(c).await)?;
+        Ok(rows.into_iter().map(Tenant::from_row).collect())
     }
 
     /// Destroys the tenant's rows and keys. The audit trail stays.
     ///
     /// # Errors
-    /// [`Error::UnknownTenant`](crate::Error::UnknownTenant).
+    /// [`Error::UnknownTenant`].
     pub async fn delete_tenant(&self, id: TenantId) -> Result<()> {
-        let _ = id;
-        later()
+        let mut tx = self.scope(id).write().await?;
+        // Every table of a tenant's own refers to this row and is emptied with it.
+        let deleted = on!(&mut tx, c => sqlx::query("DELETE FROM tenants WHERE id = $1")
+            .bind(id.0).execute(c).await.map(|done| done.rows_affected()))?;
+        if deleted == 0 {
+            return Err(Error::UnknownTenant);
+        }
+        tx.commit().await?;
+        self.erase().await
     }
 }
 
@@ -92,9 +132,40 @@ impl TenantScope {
     /// Finds or creates the principal.
     ///
     /// # Errors
-    /// [`Error::UnknownTenant`](crate::Error::UnknownTenant), [`Error::Invalid`](crate::Error::Invalid) for an empty subject.
+    /// [`Error::UnknownTenant`], [`Error::Invalid`] for an empty issuer or subject.
     pub async fn principal(&self, issuer: &str, subject: &str) -> Result<Principal> {
-        let _ = (issuer, subject);
-        later()
+        check_name("principal's issuer", issuer, 500)?;
+        check_name("principal's subject", subject, 500)?;
+        let mut tx = self.read().await?;
+        let found = self.find_principal(&mut tx, issuer, subject).await?;
+        drop(tx);
+        if let Some(principal) = found {
+            return Ok(principal);
+        }
+        let mut tx = self.write().await?;
+        on!(&mut tx, c => sqlx::query(
+            "INSERT INTO principals (id, tenant_id, issuer, subject, created_at)
+             SELECT $1, t.id, $3, $4, (SELECT now_ms FROM clock) FROM tenants t WHERE t.id = $2
+             ON CONFLICT (tenant_id, issuer, subject) DO NOTHING",
+        ).bind(Uuid::now_v7()).bind(self.tenant.0).bind(issuer).bind(subject).execute(c).await.map(drop))?;
+        let principal = self.find_principal(&mut tx, issuer, subject).await?;
+        tx.commit().await?;
+        principal.ok_or(Error::UnknownTenant)
+    }
+
+    async fn find_principal(
+        &self,
+        tx: &mut Tx,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<Principal>> {
+        let id: Option<Uuid> = on!(tx, c => sqlx::query_scalar(
+            "SELECT id FROM principals WHERE tenant_id = $1 AND issuer = $2 AND subject = $3",
+        ).bind(self.tenant.0).bind(issuer).bind(subject).fetch_optional(c).await)?;
+        Ok(id.map(|id| Principal {
+            id: PrincipalId(id),
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        }))
     }
 }

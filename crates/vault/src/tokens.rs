@@ -1,9 +1,17 @@
 //! Access tokens of our own. The database holds keyed hashes only: a dump of it lets nobody in.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use std::time::Duration;
+
 use secrecy::SecretString;
 use time::OffsetDateTime;
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::{Principal, PrincipalId, Result, Tenant, TenantScope, Vault, later};
+use crate::{
+    Error, Principal, PrincipalId, Result, Tenant, TenantScope, Vault, database::on, envelope,
+    timestamp::from_millis, vault::check_name,
+};
 
 /// Who called, as the token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +37,64 @@ pub struct AccessToken {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+const PREFIX: &str = "resto_";
+/// `last_used_at` is written at most this often, so that reading calls do not wait for the disk.
+const LAST_USED_EVERY_MS: i64 = 60_000;
+
+type TokenRow = (String, String, i64, Option<i64>, Option<i64>);
+type CallerRow = (Uuid, String, String, i64, Uuid, String, String, Option<i64>, i64);
+
+impl AccessToken {
+    fn from_row((name, subject, created_at, last_used_at, expires_at): TokenRow) -> Self {
+        Self {
+            name,
+            subject,
+            created_at: from_millis(created_at),
+            last_used_at: last_used_at.map(from_millis),
+            expires_at: expires_at.map(from_millis),
+        }
+    }
+}
+
 impl Vault {
     /// Finds whose token this is; `None` for an unknown, expired or revoked one.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn authenticate(&self, token: &str) -> Result<Option<Caller>> {
-        let _ = token;
-        later()
+        if !token.starts_with(PREFIX) {
+            return Ok(None);
+        }
+        // The index compares keyed hashes: what its timing tells is worth nothing without the key.
+        let hash = self.inner.keyring.token_mac(token)?.to_vec();
+        let mut tx = self.inner.database.read(None).await?;
+        let text = tx.text(
+            "SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.last_used_at, c.now_ms
+             FROM access_tokens a
+             JOIN tenants t ON t.id = a.tenant_id
+             JOIN principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
+             CROSS JOIN clock c
+             WHERE a.hash = $1 AND (a.expires_at IS NULL OR a.expires_at > c.now_ms)",
+            "SELECT * FROM find_access_token($1)",
+        );
+        let row: Option<CallerRow> =
+            on!(&mut tx, c => sqlx::query_as(text).bind(&hash).fetch_optional(c).await)?;
+        drop(tx);
+        let Some((tenant, external_id, name, created_at, principal, issuer, subject, used, now)) =
+            row
+        else {
+            return Ok(None);
+        };
+        let tenant = Tenant::from_row((tenant, external_id, name, created_at));
+        if used.is_none_or(|used| used + LAST_USED_EVERY_MS <= now) {
+            let mut tx = self.scope(tenant.id).write().await?;
+            on!(&mut tx, c => sqlx::query(
+                "UPDATE access_tokens SET last_used_at = $3 WHERE tenant_id = $1 AND hash = $2",
+            ).bind(tenant.id.0).bind(&hash).bind(now).execute(c).await.map(drop))?;
+            tx.commit().await?;
+        }
+        let principal = Principal { id: PrincipalId(principal), issuer, subject };
+        Ok(Some(Caller { tenant, principal }))
     }
 }
 
@@ -44,31 +102,63 @@ impl TenantScope {
     /// Makes a token: `resto_` and 43 characters of base64url. Its text is returned once and not stored.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) when the name is taken, or the principal is not the tenant's.
+    /// [`Error::Invalid`] when the name is taken or unfit, or the principal is not the tenant's.
     pub async fn create_token(
         &self,
         principal: PrincipalId,
         name: &str,
-        expires_at: Option<OffsetDateTime>,
+        expires_in: Option<Duration>,
     ) -> Result<(AccessToken, SecretString)> {
-        let _ = (principal, name, expires_at);
-        later()
+        check_name("token's name", name, 100)?;
+        let (token, hash) = {
+            let bytes = Zeroizing::new(envelope::random::<32>()?);
+            let mut token = Zeroizing::new(String::with_capacity(64));
+            token.push_str(PREFIX);
+            BASE64URL.encode_string(bytes.as_slice(), &mut token);
+            let hash = self.keyring().token_mac(&token)?.to_vec();
+            (SecretString::from(token.as_str()), hash)
+        };
+        let root_id = self.keyring().raw_id().to_vec();
+        let mut tx = self.write().await?;
+        let row: Option<TokenRow> = on!(&mut tx, c => sqlx::query_as(
+            "INSERT INTO access_tokens (hash, tenant_id, principal_id, name, root_id, created_at, expires_at)
+             SELECT $1, p.tenant_id, p.id, $4, $5, (SELECT now_ms FROM clock), (SELECT now_ms FROM clock) + $6
+             FROM principals p WHERE p.tenant_id = $2 AND p.id = $3
+             ON CONFLICT (tenant_id, name) DO NOTHING
+             RETURNING name, (SELECT subject FROM principals WHERE id = $3), created_at, last_used_at, expires_at",
+        ).bind(&hash).bind(self.tenant.0).bind(principal.0).bind(name).bind(&root_id)
+         .bind(expires_in.map(|rest| i64::try_from(rest.as_millis()).unwrap_or(i64::MAX / 2))).fetch_optional(c).await)?;
+        let row = row.ok_or_else(|| Error::Invalid(format!(
+            "The token {name} was not made: the name is taken, or the principal is not this tenant's. Choose another name."
+        )))?;
+        tx.commit().await?;
+        Ok((AccessToken::from_row(row), token))
     }
 
     /// The tenant's tokens, by name.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn tokens(&self) -> Result<Vec<AccessToken>> {
-        later()
+        let mut tx = self.read().await?;
+        let rows: Vec<TokenRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT a.name, p.subject, a.created_at, a.last_used_at, a.expires_at
+             FROM access_tokens a JOIN principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
+             WHERE a.tenant_id = $1 ORDER BY a.name",
+        ).bind(self.tenant.0).fetch_all(c).await)?;
+        Ok(rows.into_iter().map(AccessToken::from_row).collect())
     }
 
     /// Revokes a token at once; `false` when there is none of that name.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`].
     pub async fn revoke_token(&self, name: &str) -> Result<bool> {
-        let _ = name;
-        later()
+        let mut tx = self.write().await?;
+        let deleted = on!(&mut tx, c => sqlx::query(
+            "DELETE FROM access_tokens WHERE tenant_id = $1 AND name = $2",
+        ).bind(self.tenant.0).bind(name).execute(c).await.map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(deleted > 0)
     }
 }

@@ -107,17 +107,21 @@ pub(super) fn read_secret(prompt: &str, from_stdin: bool) -> Result<SecretString
     let unreadable = |error: std::io::Error| {
         Error::new(Code::InvalidInput, format!("The value cannot be read: {error}"))
     };
-    if from_stdin {
-        let text = std::io::read_to_string(std::io::stdin().lock()).map_err(unreadable)?;
-        return Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()));
-    }
-    if !std::io::stdin().is_terminal() {
+    let text = if from_stdin {
+        std::io::read_to_string(std::io::stdin().lock()).map_err(unreadable)?
+    } else if std::io::stdin().is_terminal() {
+        rpassword::prompt_password(prompt).map_err(unreadable)?
+    } else {
         return Err(Error::new(
             Code::InvalidInput,
             "There is no terminal to type the value at. Give it on standard input: --key-stdin (connect) or --secret-stdin (call).",
         ));
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(Error::new(Code::InvalidInput, "No value was given. Nothing was done."));
     }
-    rpassword::prompt_password(prompt).map(SecretString::from).map_err(unreadable)
+    Ok(SecretString::from(text))
 }
 
 /// Lets a person type the name of the thing before something that cannot be undone.

@@ -56,9 +56,7 @@ async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Resu
     out.line(format!("  For people   http://{address}/"));
     let tokens = owner.scope.tokens().await.map_err(told)?;
     if !tokens.is_empty() || !std::io::stdout().is_terminal() {
-        if tokens.is_empty() {
-            out.line("  An agent needs an access token: resto token create --name my-agent");
-        }
+        out.line("  An agent needs an access token: resto token create --name my-agent");
         return Ok(());
     }
     let principal = owner.scope.principal("local", "owner").await.map_err(told)?;

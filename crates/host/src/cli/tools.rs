@@ -1,6 +1,6 @@
 //! `resto tools` and `resto call`.
 
-use resto_core::{Code, Error, Result, Risk};
+use resto_core::{Code, Error, Result};
 use serde_json::Value;
 
 use super::Session;
@@ -53,19 +53,6 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         )
     })?;
     let (host, caller) = session.owner().await?;
-    if let Some(entry) = host.catalog.find(&args.tool) {
-        entry.check(&arguments)?;
-        if entry.action.risk >= Risk::Irreversible {
-            let what = match entry.action.risk {
-                Risk::Spend => "This spends money.",
-                _ => "This cannot be undone.",
-            };
-            confirm(
-                &format!("{}: {} {what}", args.tool, entry.action.description),
-                &thing(&entry, &arguments),
-            )?;
-        }
-    }
     let mut line = Line::new(Calls::Person);
     let out = session.out;
     line.progress = Box::new(move |_, _, message| out.remark(message));
@@ -73,6 +60,7 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
     line.ask_secret = Some(Box::new(move |name| {
         read_secret(&format!("Value of the secret {name} (not shown): "), from_stdin)
     }));
+    line.confirm = Some(Box::new(confirm));
     // Ctrl-C stops a read; a change under way goes on to its end, so that its outcome is known.
     let cancelled = line.cancelled.clone();
     tokio::spawn(async move {
@@ -85,34 +73,7 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         Err(Failed::Tool(error)) => Err(error),
         Err(Failed::UnknownTool) => Err(Error::new(
             Code::InvalidInput,
-            format!(
-                "There is no tool `{}`. `resto tools` lists them{}.",
-                args.tool,
-                similar(&host, &args.tool)
-            ),
+            format!("{} `resto tools` lists them all.", host.catalog.unknown(&args.tool)),
         )),
     }
-}
-
-/// The name of what an action works on: its required texts, such as `owner/repo`.
-fn thing(entry: &Entry<'_>, arguments: &Value) -> String {
-    let required = entry.action.input_schema.get("required").and_then(Value::as_array);
-    let names: Vec<&str> = required
-        .into_iter()
-        .flatten()
-        .filter_map(|name| arguments.get(name.as_str()?)?.as_str())
-        .collect();
-    if names.is_empty() { entry.action.tool.clone() } else { names.join("/") }
-}
-
-fn similar(host: &crate::host::Host, name: &str) -> String {
-    let word = name.rsplit('_').next().unwrap_or(name);
-    let near: Vec<&str> = host
-        .catalog
-        .entries(None)
-        .filter(|entry| word.len() > 2 && entry.action.tool.contains(word))
-        .map(|entry| entry.action.tool.as_str())
-        .take(3)
-        .collect();
-    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
 }

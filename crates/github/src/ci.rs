@@ -1,0 +1,352 @@
+//! Continuous integration: a workflow for a usual stack, proposed in a pull request.
+
+use resto_core::{Action, Api, Code, Error, GitRef, PathSegments, Result, Risk};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::commit::CommitFiles;
+use crate::objects::NewFile;
+use crate::permissions::CI_WRITE;
+use crate::repos::{Repo, Repository};
+
+/// What a project is built with.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stack {
+    /// JavaScript or TypeScript with npm and its lock file.
+    Node,
+    /// Python, tested with pytest.
+    Python,
+    /// Rust with Cargo.
+    Rust,
+    /// Go modules.
+    Go,
+    /// A Dockerfile, built but not pushed.
+    Docker,
+}
+
+impl Stack {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Python => "python",
+            Self::Rust => "rust",
+            Self::Go => "go",
+            Self::Docker => "docker",
+        }
+    }
+
+    /// The version that is meant when none is given; `None` where there are no versions.
+    fn usual_version(self) -> Option<&'static str> {
+        match self {
+            Self::Node => Some("lts/*"),
+            Self::Python => Some("3.x"),
+            Self::Rust | Self::Go => Some("stable"),
+            Self::Docker => None,
+        }
+    }
+
+    /// The steps of the job after the checkout, as YAML.
+    fn steps(self, version: &str) -> String {
+        match self {
+            Self::Node => format!(
+                "
+      - uses: actions/setup-node@v7
+        with:
+          node-version: '{version}'
+      - run: npm ci
+      - run: npm run build --if-present
+      - run: npm run test --if-present
+"
+            ),
+            Self::Python => format!(
+                "
+      - uses: actions/setup-python@v7
+        with:
+          python-version: '{version}'
+      - run: python -m pip install --upgrade pip pytest
+      - run: if [ -f requirements.txt ]; then pip install -r requirements.txt; fi
+      - run: if [ -f pyproject.toml ]; then pip install -e .; fi
+      - run: python -m pytest
+"
+            ),
+            Self::Rust => format!(
+                "
+      - run: rustup toolchain install '{version}' --profile minimal
+      - run: cargo '+{version}' build --all-targets
+      - run: cargo '+{version}' test
+"
+            ),
+            Self::Go => format!(
+                "
+      - uses: actions/setup-go@v7
+        with:
+          go-version: '{version}'
+      - run: go build ./...
+      - run: go vet ./...
+      - run: go test ./...
+"
+            ),
+            Self::Docker => "
+      - uses: docker/setup-buildx-action@v4
+      - uses: docker/build-push-action@v7
+        with:
+          context: .
+          push: false
+"
+            .to_owned(),
+        }
+    }
+
+    /// The whole workflow: runs on each push to `base`, and on each pull request.
+    fn workflow(self, version: &str, base: &str) -> String {
+        let name = self.name();
+        let base = base.replace('\'', "''");
+        let steps = self.steps(version);
+        format!(
+            "name: {name}
+
+on:
+  push:
+    branches: ['{base}']
+  pull_request:
+
+permissions:
+  contents: read
+
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v7{steps}"
+        )
+    }
+}
+
+/// Opens a pull request with a workflow that builds and tests a project on GitHub Actions (CI).
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ConfigureCi {
+    #[serde(flatten)]
+    at: Repo,
+    /// What the project is built with.
+    stack: Stack,
+    /// Version of the language, such as `24` or `3.14`; the usual one if left out.
+    version: Option<String>,
+    /// Branch that the pull request goes to; the default branch if left out.
+    base: Option<GitRef>,
+    /// New branch that holds the workflow; `ci/` and the stack if left out.
+    branch: Option<GitRef>,
+}
+
+/// A workflow that waits to be merged.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProposedCi {
+    /// Number of the pull request. CI runs in it already.
+    pub pull_request: u64,
+    /// Its page.
+    pub url: String,
+    /// The branch that holds the workflow.
+    pub branch: String,
+    /// Path of the workflow.
+    pub path: String,
+}
+
+impl Action for ConfigureCi {
+    const NAME: &'static str = "configure_ci";
+    const RISK: Risk = Risk::Outward;
+    const PERMISSIONS: &'static [&'static [&'static str]] = CI_WRITE;
+    type Output = ProposedCi;
+
+    async fn run(self, api: &Api) -> Result<ProposedCi> {
+        #[derive(Deserialize)]
+        struct PullRequest {
+            number: u64,
+            html_url: String,
+        }
+        let version = self.version()?;
+        let Repo { owner, repo } = &self.at;
+        let base = if let Some(base) = self.base {
+            base
+        } else {
+            let repository: Repository = api.get("/repos/{}/{}", &[owner, repo]).send().await?;
+            GitRef(repository.default_branch)
+        };
+        let name = self.stack.name();
+        let path = format!(".github/workflows/{name}.yml");
+        let branch = self.branch.unwrap_or_else(|| GitRef(format!("ci/{name}")));
+        let title = format!("Build and test with GitHub Actions ({name})");
+        let commit = CommitFiles {
+            at: self.at.clone(),
+            branch: branch.clone(),
+            create_branch_from: Some(base.clone()),
+            message: title.clone(),
+            files: vec![NewFile {
+                path: PathSegments(path.clone()),
+                text: Some(self.stack.workflow(&version, &base.0)),
+                base64: None,
+                executable: Some(false),
+            }],
+            deletions: Vec::new(),
+        };
+        if !commit.run(api).await?.changed {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "`{}` has exactly this workflow at `{path}` already. Nothing was changed.",
+                    base.0
+                ),
+            ));
+        }
+        // https://docs.github.com/rest/pulls/pulls#create-a-pull-request
+        let opened: Result<PullRequest> = api
+            .post("/repos/{}/{}/pulls", &[owner, repo])
+            .json(&json!({
+                "title": title,
+                "head": branch,
+                "base": base,
+                "body": format!("Adds `{path}`, which builds and tests each push to `{}` and each pull request.", base.0),
+            }))
+            .send()
+            .await;
+        match opened {
+            Ok(opened) => Ok(ProposedCi {
+                pull_request: opened.number,
+                url: opened.html_url,
+                branch: branch.0,
+                path,
+            }),
+            Err(mut error) => {
+                let details = error.details_mut();
+                details.message = format!(
+                    "{} The workflow is on the new branch `{}`; only the pull request is missing.",
+                    details.message, branch.0
+                );
+                Err(error)
+            }
+        }
+    }
+}
+
+impl ConfigureCi {
+    /// The version, which becomes part of a script.
+    fn version(&self) -> Result<String> {
+        let usual = self.stack.usual_version();
+        let Some(version) = self.version.as_deref().or(usual) else { return Ok(String::new()) };
+        let fits = usual.is_some()
+            && (1..=20).contains(&version.len())
+            && version.bytes().all(|b| b.is_ascii_alphanumeric() || b".-*/".contains(&b));
+        if !fits {
+            return Err(Error::invalid(
+                "version",
+                format!(
+                    "invalid input: `{}` has no such version. Nothing was sent.",
+                    self.stack.name()
+                ),
+            ));
+        }
+        Ok(version.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_testing::FakeApi;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::GITHUB;
+
+    const OLD: &str = "7638417db6d59f3c431d3e1f261cc637155684cd";
+    const NEW: &str = "aa218f56b14c9653891f9e74264a383fa43fefbd";
+
+    /// A repository that accepts the workflow on a new branch; the new tree is `tree`.
+    async fn repository(tree: &str) -> FakeApi {
+        FakeApi::new(&GITHUB)
+            .await
+            .on("GET", "/repos/o/r", 200, json!({"full_name": "o/r", "private": true, "default_branch": "trunk", "html_url": "u"}))
+            .on("GET", "/repos/o/r/commits/trunk", 200, json!({"sha": OLD, "commit": {"tree": {"sha": "old"}}}))
+            .on("POST", "/repos/o/r/git/trees", 201, json!({"sha": tree}))
+            .on("POST", "/repos/o/r/git/commits", 201, json!({"sha": NEW, "html_url": "c"}))
+            .on("POST", "/repos/o/r/git/refs", 201, json!({"ref": "refs/heads/ci/go"}))
+    }
+
+    fn arguments(more: Value) -> Value {
+        let mut arguments = json!({"owner": "o", "repo": "r", "stack": "go"});
+        if let Value::Object(more) = more {
+            arguments.as_object_mut().unwrap().extend(more);
+        }
+        arguments
+    }
+
+    #[tokio::test]
+    async fn proposes_a_workflow_in_a_pull_request() {
+        let opened = json!({"number": 5, "html_url": "https://github.com/o/r/pull/5"});
+        let fake = repository("new").await.on("POST", "/repos/o/r/pulls", 201, opened);
+        let proposed =
+            fake.run::<ConfigureCi>(arguments(json!({"version": "1.26"}))).await.unwrap();
+        assert_eq!(
+            proposed,
+            json!({"pull_request": 5, "url": "https://github.com/o/r/pull/5", "branch": "ci/go", "path": ".github/workflows/go.yml"})
+        );
+        let requests = fake.requests().await;
+        let file = &requests[2].body["tree"][0];
+        assert_eq!(file["path"], ".github/workflows/go.yml");
+        let workflow = file["content"].as_str().unwrap();
+        assert!(workflow.contains("branches: ['trunk']"), "{workflow}");
+        assert!(
+            workflow.contains("          go-version: '1.26'\n      - run: go build"),
+            "{workflow}"
+        );
+        assert_eq!(requests[4].body, json!({"ref": "refs/heads/ci/go", "sha": NEW}));
+        let sent = &requests[5].body;
+        assert_eq!((&sent["head"], &sent["base"]), (&json!("ci/go"), &json!("trunk")));
+    }
+
+    #[tokio::test]
+    async fn tells_where_the_workflow_is_when_the_pull_request_is_refused() {
+        let fake = repository("new").await.on(
+            "POST",
+            "/repos/o/r/pulls",
+            403,
+            json!({"message": "Resource not accessible by personal access token"}),
+        );
+        let error = fake.run::<ConfigureCi>(arguments(json!({}))).await.unwrap_err();
+        assert_eq!(error.code(), Code::PermissionDenied);
+        assert!(error.message().contains("on the new branch `ci/go`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn makes_no_branch_when_the_workflow_is_there_already() {
+        let fake = repository("old").await;
+        let error = fake.run::<ConfigureCi>(arguments(json!({}))).await.unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        assert!(!fake.requests().await.iter().any(|r| r.path.ends_with("git/refs")));
+    }
+
+    #[tokio::test]
+    async fn refuses_a_version_that_is_none() {
+        let fake = FakeApi::new(&GITHUB).await;
+        for wrong in [
+            json!({"version": "1; curl x"}),
+            json!({"version": ""}),
+            json!({"stack": "docker", "version": "1"}),
+        ] {
+            let error = fake.run::<ConfigureCi>(arguments(wrong)).await.unwrap_err();
+            assert_eq!(error.details().field.as_deref(), Some("version"));
+        }
+        assert!(fake.requests().await.is_empty());
+    }
+
+    #[test]
+    fn each_stack_checks_out_and_has_steps_at_one_depth() {
+        for stack in [Stack::Node, Stack::Python, Stack::Rust, Stack::Go, Stack::Docker] {
+            let workflow = stack.workflow("1", "it's");
+            assert!(workflow.contains("branches: ['it''s']"), "{workflow}");
+            let (_, steps) = workflow.split_once("    steps:\n").unwrap();
+            assert!(steps.starts_with("      - uses: actions/checkout@"), "{workflow}");
+            assert!(steps.matches("\n      - ").count() >= 2, "{workflow}");
+            assert!(steps.ends_with('\n') && !steps.contains("\n\n"), "{workflow}");
+        }
+    }
+}

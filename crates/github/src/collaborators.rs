@@ -1,0 +1,292 @@
+//! Collaborators: who may work on a repository.
+
+use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::permissions::{ADMINISTRATION_WRITE, COLLABORATORS_READ};
+use crate::repos::Repo;
+
+/// A person who may work on a repository.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Collaborator {
+    /// Name in addresses and mentions.
+    pub login: String,
+    /// `read`, `triage`, `write`, `maintain`, `admin`, or a role of the organisation.
+    #[serde(rename(deserialize = "role_name"))]
+    pub role: String,
+    /// Profile page.
+    #[serde(rename(deserialize = "html_url"))]
+    pub url: String,
+}
+
+/// Lists who may work on a repository, and in which role.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ListCollaborators {
+    #[serde(flatten)]
+    at: Repo,
+    #[serde(flatten)]
+    page: PageRequest,
+}
+
+impl Action for ListCollaborators {
+    const NAME: &'static str = "list_collaborators";
+    const RISK: Risk = Risk::Read;
+    const PERMISSIONS: &'static [&'static [&'static str]] = COLLABORATORS_READ;
+    type Output = Page<Collaborator>;
+
+    async fn run(self, api: &Api) -> Result<Page<Collaborator>> {
+        // https://docs.github.com/rest/collaborators/collaborators#list-repository-collaborators
+        api.get("/repos/{}/{}/collaborators", &[&self.at.owner, &self.at.repo])
+            .page(&self.page)
+            .list()
+            .await
+    }
+}
+
+/// What a collaborator may do.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See it.
+    Read,
+    /// Sort issues and pull requests.
+    Triage,
+    /// Push to it.
+    Write,
+    /// Change most settings.
+    Maintain,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// The word that requests take for it.
+    fn permission(self) -> &'static str {
+        match self {
+            Self::Read => "pull",
+            Self::Triage => "triage",
+            Self::Write => "push",
+            Self::Maintain => "maintain",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Invites a person to work on a repository; GitHub sends them a mail that they have to accept.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct InviteCollaborator {
+    #[serde(flatten)]
+    at: Repo,
+    /// Login of the person.
+    login: String,
+    /// Role, in an organisation's repository only; write if left out, as in all others.
+    role: Option<Role>,
+}
+
+/// What became of an invitation.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Invited {
+    /// Login of the person.
+    pub login: String,
+    /// Whether an invitation waits to be accepted; if not, they could work on it already.
+    pub pending: bool,
+    /// Id of the invitation.
+    pub invitation_id: Option<u64>,
+    /// Page on which they accept it.
+    pub url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Invitation {
+    id: u64,
+    html_url: String,
+    invitee: Option<Invitee>,
+}
+
+#[derive(Deserialize)]
+struct Invitee {
+    login: String,
+}
+
+impl Action for InviteCollaborator {
+    const NAME: &'static str = "invite_collaborator";
+    const RISK: Risk = Risk::Outward;
+    const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
+    type Output = Invited;
+
+    async fn run(self, api: &Api) -> Result<Invited> {
+        // https://docs.github.com/rest/collaborators/collaborators#add-a-repository-collaborator
+        let answer = api
+            .put("/repos/{}/{}/collaborators/{}", &[&self.at.owner, &self.at.repo, &self.login])
+            .fields(json!({"permission": self.role.map(Role::permission)}))
+            .send_text()
+            .await?;
+        // 204 without a body: the person needs no invitation.
+        let invitation = if answer.text.trim().is_empty() {
+            None
+        } else {
+            Some(serde_json::from_str::<Invitation>(&answer.text).map_err(|error| {
+                Error::new(
+                    Code::UnknownOutcome,
+                    format!("GitHub sent an answer that we do not understand ({error}). It says the invitation was sent. Look before trying again."),
+                )
+            })?)
+        };
+        Ok(Invited {
+            login: self.login,
+            pending: invitation.is_some(),
+            invitation_id: invitation.as_ref().map(|invitation| invitation.id),
+            url: invitation.map(|invitation| invitation.html_url),
+        })
+    }
+}
+
+/// Removes a person from a repository, or withdraws their invitation. Their own forks of it go too.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct RemoveCollaborator {
+    #[serde(flatten)]
+    at: Repo,
+    /// Login of the person.
+    login: String,
+}
+
+/// Who was removed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Removed {
+    /// Login of the person. They may still have access through the organisation.
+    pub login: String,
+    /// Whether an open invitation was withdrawn.
+    pub invitation_withdrawn: bool,
+}
+
+impl Action for RemoveCollaborator {
+    const NAME: &'static str = "remove_collaborator";
+    const RISK: Risk = Risk::Write;
+    const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
+    type Output = Removed;
+
+    async fn run(self, api: &Api) -> Result<Removed> {
+        let Repo { owner, repo } = &self.at;
+        // https://docs.github.com/rest/collaborators/invitations#list-repository-invitations
+        let open: Page<Invitation> = api
+            .get("/repos/{}/{}/invitations", &[owner, repo])
+            .query("per_page", 100)
+            .list()
+            .await?;
+        let invitation = open.items.into_iter().find(|invitation| {
+            invitation
+                .invitee
+                .as_ref()
+                .is_some_and(|invitee| invitee.login.eq_ignore_ascii_case(&self.login))
+        });
+        if let Some(invitation) = &invitation {
+            // https://docs.github.com/rest/collaborators/invitations#delete-a-repository-invitation
+            api.delete("/repos/{}/{}/invitations/{}", &[owner, repo, &invitation.id])
+                .send_empty()
+                .await?;
+        }
+        // https://docs.github.com/rest/collaborators/collaborators#remove-a-repository-collaborator
+        api.delete("/repos/{}/{}/collaborators/{}", &[owner, repo, &self.login])
+            .send_empty()
+            .await?;
+        Ok(Removed { login: self.login, invitation_withdrawn: invitation.is_some() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_testing::FakeApi;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::GITHUB;
+
+    fn mona(more: Value) -> Value {
+        let mut arguments = json!({"owner": "acme", "repo": "shop", "login": "mona"});
+        if let Value::Object(more) = more {
+            arguments.as_object_mut().unwrap().extend(more);
+        }
+        arguments
+    }
+
+    fn invitation() -> Value {
+        json!({"id": 42, "html_url": "https://github.com/acme/shop/invitations", "invitee": {"login": "Mona"}})
+    }
+
+    #[tokio::test]
+    async fn lists_collaborators_with_their_roles() {
+        let fake = FakeApi::new(&GITHUB).await.on(
+            "GET",
+            "/repos/acme/shop/collaborators",
+            200,
+            json!([{"login": "mona", "role_name": "maintain", "html_url": "https://github.com/mona", "id": 1}]),
+        );
+        let page =
+            fake.run::<ListCollaborators>(json!({"owner": "acme", "repo": "shop"})).await.unwrap();
+        assert_eq!(
+            page["items"],
+            json!([{"login": "mona", "role": "maintain", "url": "https://github.com/mona"}])
+        );
+    }
+
+    #[tokio::test]
+    async fn invites_a_person_in_a_role() {
+        let fake = FakeApi::new(&GITHUB).await.on(
+            "PUT",
+            "/repos/acme/shop/collaborators/mona",
+            201,
+            invitation(),
+        );
+        let invited = fake.run::<InviteCollaborator>(mona(json!({"role": "write"}))).await.unwrap();
+        assert_eq!(
+            invited,
+            json!({"login": "mona", "pending": true, "invitation_id": 42, "url": "https://github.com/acme/shop/invitations"})
+        );
+        assert_eq!(fake.requests().await[0].body, json!({"permission": "push"}));
+    }
+
+    #[tokio::test]
+    async fn a_member_needs_no_invitation() {
+        let fake = FakeApi::new(&GITHUB).await.on(
+            "PUT",
+            "/repos/acme/shop/collaborators/mona",
+            204,
+            Value::Null,
+        );
+        let invited = fake.run::<InviteCollaborator>(mona(json!({}))).await.unwrap();
+        assert_eq!(invited, json!({"login": "mona", "pending": false}));
+        assert_eq!(fake.requests().await[0].body, json!({}));
+    }
+
+    #[tokio::test]
+    async fn removes_a_person_and_withdraws_the_invitation() {
+        let fake = FakeApi::new(&GITHUB)
+            .await
+            .unofficial()
+            .on("GET", "/repos/acme/shop/invitations", 200, json!([invitation()]))
+            .on("GET", "/repos/acme/shop/invitations", 200, json!([]))
+            .on("DELETE", "/repos/acme/shop/invitations/42", 204, Value::Null)
+            .on("DELETE", "/repos/acme/shop/collaborators/mona", 204, Value::Null);
+        for withdrawn in [true, false] {
+            let removed = fake.run::<RemoveCollaborator>(mona(json!({}))).await.unwrap();
+            assert_eq!(removed, json!({"login": "mona", "invitation_withdrawn": withdrawn}));
+        }
+        let deleted: Vec<String> = fake
+            .requests()
+            .await
+            .into_iter()
+            .filter(|request| request.method == "DELETE")
+            .map(|request| request.path)
+            .collect();
+        assert_eq!(
+            deleted,
+            [
+                "/repos/acme/shop/invitations/42",
+                "/repos/acme/shop/collaborators/mona",
+                "/repos/acme/shop/collaborators/mona"
+            ]
+        );
+    }
+}

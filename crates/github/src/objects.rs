@@ -1,0 +1,345 @@
+//! Git objects: files, trees and commits that no branch shows yet, so that losing an answer about
+//! one of them does no harm.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use resto_core::{Api, Code, Error, PathArg as _, PathSegments, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::branches::Start;
+use crate::repos::Repo;
+use crate::trees::Tree;
+
+/// Bytes of text that travel inside the tree instead of one request per file.
+const MAX_INLINE: usize = 1 << 20;
+
+/// A file to add or replace.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct NewFile {
+    /// Path from the root of the repository.
+    pub(crate) path: PathSegments,
+    /// Content of a text file; give this or `base64`.
+    pub(crate) text: Option<String>,
+    /// Content of any file, in base64.
+    pub(crate) base64: Option<String>,
+    /// Whether it may be executed; as it was if left out, no for a new file.
+    pub(crate) executable: Option<bool>,
+}
+
+impl NewFile {
+    /// Its content in base64.
+    ///
+    /// # Errors
+    /// The path is no path, or there is not exactly one content, or it is no base64.
+    pub(crate) fn encoded(&self) -> Result<String> {
+        self.path.append(&mut String::new())?;
+        let path = &self.path.0;
+        match (&self.text, &self.base64) {
+            (Some(text), None) => Ok(STANDARD.encode(text)),
+            (None, Some(base64)) if STANDARD.decode(base64).is_ok() => Ok(base64.clone()),
+            (None, Some(_)) => Err(Error::invalid(
+                "files",
+                format!("invalid input: the content of `{path}` is not base64. Nothing was sent."),
+            )),
+            _ => Err(Error::invalid(
+                "files",
+                format!(
+                    "invalid input: `{path}` needs `text` or `base64`, one of them. Nothing was sent."
+                ),
+            )),
+        }
+    }
+}
+
+/// A file whose content travels with the tree, or is stored already.
+pub(crate) struct Stored<'a> {
+    file: &'a NewFile,
+    /// `content` or `sha`, and its value.
+    content: (&'static str, String),
+}
+
+/// Stores the files that do not travel with the tree. `step` is told before each.
+pub(crate) async fn store_files<'a>(
+    api: &Api,
+    at: &Repo,
+    files: &[&'a NewFile],
+    step: impl Fn(usize, &str),
+) -> Result<Vec<Stored<'a>>> {
+    #[derive(Deserialize)]
+    struct Blob {
+        sha: String,
+    }
+    let mut room = MAX_INLINE;
+    let mut stored = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        let content = match &file.text {
+            Some(text) if text.len() <= room => {
+                room -= text.len();
+                ("content", text.clone())
+            }
+            _ => {
+                step(index, &file.path.0);
+                // https://docs.github.com/rest/git/blobs#create-a-blob
+                let blob: Blob = api
+                    .post("/repos/{}/{}/git/blobs", &[&at.owner, &at.repo])
+                    .json(&json!({"content": file.encoded()?, "encoding": "base64"}))
+                    .send()
+                    .await
+                    .map_err(harmless)?;
+                ("sha", blob.sha)
+            }
+        };
+        stored.push(Stored { file, content });
+    }
+    Ok(stored)
+}
+
+/// What the tree of `head` becomes with these files and without the deleted ones.
+pub(crate) async fn changes(
+    api: &Api,
+    at: &Repo,
+    head: &Start,
+    stored: &[Stored<'_>],
+    deletions: &[PathSegments],
+) -> Result<Vec<Value>> {
+    let all_known = deletions.is_empty() && stored.iter().all(|s| s.file.executable.is_some());
+    let tree = if all_known { None } else { Some(present(api, at, head).await?) };
+    let (modes, truncated) = match &tree {
+        Some(tree) => (modes(tree), tree.truncated),
+        None => (BTreeMap::new(), false),
+    };
+    let mut entries = Vec::with_capacity(stored.len() + deletions.len());
+    for Stored { file, content } in stored {
+        let path = file.path.0.as_str();
+        let executable = match (file.executable, modes.get(path)) {
+            (Some(executable), _) => executable,
+            (None, Some(mode)) => *mode == "100755",
+            (None, None) if truncated => {
+                return Err(Error::invalid(
+                    "files",
+                    format!(
+                        "invalid input: the repository is too large to see whether `{path}` is executable: say `executable`. Nothing was committed."
+                    ),
+                ));
+            }
+            (None, None) => false,
+        };
+        let mode = if executable { "100755" } else { "100644" };
+        let (key, value) = content;
+        entries.push(json!({"path": path, "mode": mode, "type": "blob", *key: value}));
+    }
+    for path in deletions {
+        let path = path.0.as_str();
+        let mode = match modes.get(path) {
+            Some(&"040000") => {
+                return Err(Error::invalid(
+                    "deletions",
+                    format!(
+                        "invalid input: `{path}` is a directory: name its files. Nothing was committed."
+                    ),
+                ));
+            }
+            Some(mode) => mode,
+            None if truncated => "100644",
+            None => {
+                return Err(Error::invalid(
+                    "deletions",
+                    format!(
+                        "invalid input: there is no `{path}` to delete. Nothing was committed."
+                    ),
+                ));
+            }
+        };
+        let kind = if mode == "160000" { "commit" } else { "blob" };
+        entries.push(json!({"path": path, "mode": mode, "type": kind, "sha": null}));
+    }
+    Ok(entries)
+}
+
+async fn present(api: &Api, at: &Repo, head: &Start) -> Result<Tree> {
+    // https://docs.github.com/rest/git/trees#get-a-tree
+    api.get("/repos/{}/{}/git/trees/{}", &[&at.owner, &at.repo, &head.tree])
+        .query("recursive", "1")
+        .send()
+        .await
+}
+
+fn modes(tree: &Tree) -> BTreeMap<&str, &str> {
+    tree.tree.iter().map(|node| (node.path.as_str(), node.mode.as_str())).collect()
+}
+
+/// Stores the tree of `head` with these changes; returns its id.
+pub(crate) async fn store_tree(
+    api: &Api,
+    at: &Repo,
+    head: &Start,
+    changes: &[Value],
+) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        sha: String,
+    }
+    // https://docs.github.com/rest/git/trees#create-a-tree
+    let tree: Answer = api
+        .post("/repos/{}/{}/git/trees", &[&at.owner, &at.repo])
+        .json(&json!({"base_tree": head.tree, "tree": changes}))
+        .send()
+        .await
+        .map_err(harmless)?;
+    Ok(tree.sha)
+}
+
+/// A commit that was stored.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoredCommit {
+    pub sha: String,
+    pub html_url: String,
+}
+
+/// Stores a commit after `head`.
+pub(crate) async fn store_commit(
+    api: &Api,
+    at: &Repo,
+    head: &Start,
+    tree: &str,
+    message: &str,
+) -> Result<StoredCommit> {
+    // https://docs.github.com/rest/git/commits#create-a-commit
+    api.post("/repos/{}/{}/git/commits", &[&at.owner, &at.repo])
+        .json(&json!({"message": message, "tree": tree, "parents": [head.sha]}))
+        .send()
+        .await
+        .map_err(harmless)
+}
+
+/// An object that may have been stored changes nothing that anybody sees.
+fn harmless(error: Error) -> Error {
+    if error.code() != Code::UnknownOutcome {
+        return error;
+    }
+    Error::new(
+        Code::ProviderDown,
+        "GitHub did not confirm that it stored a part of the commit. The branch is as it was. Try again later.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_core::Risk;
+    use resto_testing::FakeApi;
+
+    use super::*;
+    use crate::GITHUB;
+
+    fn at() -> Repo {
+        Repo { owner: "o".to_owned(), repo: "r".to_owned() }
+    }
+
+    fn file(file: Value) -> NewFile {
+        serde_json::from_value(file).unwrap()
+    }
+
+    #[test]
+    fn refuses_what_is_no_file() {
+        for wrong in [
+            json!({"path": "a"}),
+            json!({"path": "a", "text": "x", "base64": "eA=="}),
+            json!({"path": "a", "base64": "no base64"}),
+            json!({"path": "../a", "text": "x"}),
+            json!({"path": "a//b", "text": "x"}),
+        ] {
+            assert_eq!(file(wrong).encoded().unwrap_err().code(), Code::InvalidInput);
+        }
+        assert_eq!(file(json!({"path": "a/b", "text": "x"})).encoded().unwrap(), "eA==");
+    }
+
+    #[tokio::test]
+    async fn stores_what_is_binary_or_large_by_itself() {
+        let fake = FakeApi::new(&GITHUB).await.on(
+            "POST",
+            "/repos/o/r/git/blobs",
+            201,
+            json!({"sha": "b", "url": "u"}),
+        );
+        let files = [
+            file(json!({"path": "small", "text": "x"})),
+            file(json!({"path": "binary", "base64": "AAE="})),
+            file(json!({"path": "large", "text": "y".repeat(MAX_INLINE)})),
+        ];
+        let files: Vec<&NewFile> = files.iter().collect();
+        let stored = store_files(&fake.api(Risk::Write), &at(), &files, |_, _| {}).await.unwrap();
+        let contents: Vec<(&str, &str)> =
+            stored.iter().map(|stored| (stored.content.0, stored.content.1.as_str())).collect();
+        assert_eq!(contents, [("content", "x"), ("sha", "b"), ("sha", "b")]);
+        let requests = fake.requests().await;
+        assert_eq!(requests.len(), 2);
+        assert_eq!(requests[0].body, json!({"content": "AAE=", "encoding": "base64"}));
+    }
+
+    #[tokio::test]
+    async fn losing_an_answer_about_an_object_does_no_harm() {
+        let fake = FakeApi::new(&GITHUB).await.on(
+            "POST",
+            "/repos/o/r/git/trees",
+            502,
+            json!({"message": "Server Error"}),
+        );
+        let head = Start { sha: "c".to_owned(), tree: "t".to_owned() };
+        let error = store_tree(&fake.api(Risk::Write), &at(), &head, &[]).await.unwrap_err();
+        assert_eq!(error.code(), Code::ProviderDown);
+        assert!(error.message().contains("The branch is as it was"), "{error}");
+    }
+
+    async fn entries(truncated: bool, files: Value, deletions: &[&str]) -> Result<Vec<Value>> {
+        let tree = json!({"sha": "t", "truncated": truncated, "tree": [
+            {"path": "run", "mode": "100755", "type": "blob", "sha": "1"},
+            {"path": "text", "mode": "100644", "type": "blob", "sha": "2"},
+            {"path": "dir", "mode": "040000", "type": "tree", "sha": "3"},
+            {"path": "link", "mode": "120000", "type": "blob", "sha": "4"},
+        ]});
+        let fake = FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/git/trees/t", 200, tree);
+        let api = fake.api(Risk::Write);
+        let files: Vec<NewFile> = serde_json::from_value(files).unwrap();
+        let files: Vec<&NewFile> = files.iter().collect();
+        let stored = store_files(&api, &at(), &files, |_, _| {}).await.unwrap();
+        let head = Start { sha: "c".to_owned(), tree: "t".to_owned() };
+        let deletions: Vec<PathSegments> =
+            deletions.iter().map(|path| PathSegments((*path).to_owned())).collect();
+        changes(&api, &at(), &head, &stored, &deletions).await
+    }
+
+    #[tokio::test]
+    async fn keeps_the_executable_bit_unless_told_otherwise() {
+        let files = json!([
+            {"path": "run", "text": ""}, {"path": "text", "text": ""}, {"path": "new", "text": ""},
+            {"path": "text2", "text": "", "executable": true},
+        ]);
+        let entries = entries(false, files, &[]).await.unwrap();
+        let modes: Vec<&str> = entries.iter().map(|e| e["mode"].as_str().unwrap()).collect();
+        assert_eq!(modes, ["100755", "100644", "100644", "100755"]);
+    }
+
+    #[tokio::test]
+    async fn deletes_only_files_that_are_there() {
+        let deleted = entries(false, json!([]), &["link"]).await.unwrap();
+        assert_eq!(
+            deleted,
+            [json!({"path": "link", "mode": "120000", "type": "blob", "sha": null})]
+        );
+        for wrong in ["dir", "absent"] {
+            let error = entries(false, json!([]), &[wrong]).await.unwrap_err();
+            assert_eq!(error.details().field.as_deref(), Some("deletions"));
+        }
+    }
+
+    #[tokio::test]
+    async fn asks_for_the_executable_bit_where_it_cannot_see_it() {
+        let error = entries(true, json!([{"path": "far", "text": ""}]), &[]).await.unwrap_err();
+        assert!(error.message().contains("say `executable`"), "{error}");
+        entries(true, json!([{"path": "run", "text": ""}]), &["far"]).await.unwrap();
+    }
+}

@@ -1,0 +1,96 @@
+//! What a stopped server left behind: intents without a result, and rows whose time is over.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    Result, ResultStatus, TenantId, TenantScope, Vault, chain::Entry, database::on,
+    timestamp::Timestamp,
+};
+
+/// An intent without a result.
+#[derive(sqlx::FromRow)]
+struct Unfinished {
+    intent_id: Uuid,
+    integration_id: String,
+    action: String,
+    params_hash: Option<String>,
+    executed_at: Timestamp,
+    actor: String,
+    op_id: Option<Uuid>,
+    generation: Option<i64>,
+}
+
+impl Vault {
+    /// Closes what nobody will close: intents older than `older_than` without a result become `unknown`, and
+    /// expired records and stored outcomes are deleted. Returns the number of intents.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::Error::Database).
+    pub async fn sweep_unfinished(&self, older_than: Duration) -> Result<u64> {
+        if self.erasure_is_pending() {
+            self.erase().await?;
+        }
+        let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+        let mut tx = self.inner.database.read(None).await?;
+        let now = tx.now_ms().await?;
+        let cutoff = now.saturating_sub(age);
+        let text = tx.text(
+            "SELECT tenant_id FROM open_intents WHERE started_at <= $1
+             UNION SELECT tenant_id FROM integration_operations WHERE expires_at <= $2
+             UNION SELECT tenant_id FROM records WHERE expires_at <= $2",
+            "SELECT due_tenants($1, $2)",
+        );
+        let due: Vec<Uuid> = on!(&mut tx, c => {
+            sqlx::query_scalar(text).bind(cutoff).bind(now).fetch_all(c).await
+        })?;
+        drop(tx);
+        let mut closed = 0;
+        for tenant in due {
+            closed += self.scope(TenantId(tenant)).sweep(cutoff, now).await?;
+        }
+        Ok(closed)
+    }
+}
+
+impl TenantScope {
+    /// Closes the tenant's intents that began at `cutoff` or before as unknown, and deletes what expired before `now`.
+    pub(crate) async fn sweep(&self, cutoff: i64, now: i64) -> Result<u64> {
+        let mut tx = self.write().await?;
+        let mut head = self.head(&mut tx).await?;
+        let open: Vec<Unfinished> = on!(&mut tx, c => sqlx::query_as(
+                "SELECT o.intent_id, i.integration_id, i.action, i.params_hash, i.executed_at, i.actor, i.op_id, i.generation
+                 FROM open_intents o JOIN integration_audit_log i ON i.tenant_id = o.tenant_id AND i.id = o.intent_id
+                 WHERE o.tenant_id = $1 AND o.started_at <= $2 ORDER BY i.seq",
+            ).bind(self.tenant.0).bind(cutoff).fetch_all(c).await)?;
+        let mut closed = 0;
+        for intent in open {
+            let entry = Entry {
+                id: Uuid::now_v7(),
+                phase: "result",
+                intent_id: Some(intent.intent_id),
+                integration_id: &intent.integration_id,
+                action: &intent.action,
+                params_hash: intent.params_hash.as_deref().unwrap_or_default(),
+                result_status: Some(ResultStatus::Unknown),
+                executed_at: intent.executed_at,
+                duration_ms: None,
+                error_message: Some("interrupted: the server stopped before it knew the result"),
+                actor: &intent.actor,
+                op_id: intent.op_id,
+                generation: intent.generation,
+            };
+            self.append(&mut tx, &mut head, entry).await?;
+            if let Some(op_id) = intent.op_id {
+                self.abandon_operation(&mut tx, op_id).await?;
+            }
+            closed += 1;
+        }
+        on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND started_at <= $2")
+            .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
+        self.delete_expired(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(closed)
+    }
+}

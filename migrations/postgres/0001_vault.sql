@@ -1,0 +1,260 @@
+-- Run by the owner, on PostgreSQL 15 or newer. The program itself runs as a login role that is a member of resto_app:
+--   CREATE ROLE resto_serve LOGIN PASSWORD '...'; GRANT resto_app TO resto_serve;
+-- Times in BIGINT columns are milliseconds since 1970, by the database's clock.
+DO $$
+DECLARE
+    role TEXT;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['resto_app', 'resto_lookup'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL; -- Another database of this cluster is being migrated too.
+            END;
+        END IF;
+        -- The owner hands functions to resto_lookup below, and may itself run the program on a small installation.
+        IF NOT pg_has_role(current_user, role, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO CURRENT_USER', role);
+        END IF;
+    END LOOP;
+END
+$$;
+
+CREATE VIEW clock AS SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS now_ms;
+
+-- The tenant of the present transaction; NULL outside one, so that nothing is found.
+CREATE FUNCTION current_tenant() RETURNS UUID LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT NULLIF(current_setting('resto.tenant', true), '')::UUID $$;
+
+-- One row for each root key in use; the sentinel tells a wrong key file at once.
+CREATE TABLE installation (
+    root_id    BYTEA PRIMARY KEY,
+    sentinel   BYTEA NOT NULL,
+    checked_at BIGINT
+);
+
+CREATE TABLE tenants (
+    id          UUID PRIMARY KEY,
+    external_id TEXT COLLATE "C" NOT NULL UNIQUE,
+    name        TEXT NOT NULL,
+    created_at  BIGINT NOT NULL
+);
+
+-- Keys of the tenants, wrapped by a root key. A destroyed key keeps its row, without its bytes.
+CREATE TABLE tenant_keys (
+    tenant_id    UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    kek_id       BYTEA NOT NULL,
+    root_id      BYTEA NOT NULL,
+    wrapped      BYTEA,
+    state        TEXT NOT NULL CHECK (state IN ('active', 'read', 'destroyed')),
+    created_at   BIGINT NOT NULL,
+    destroyed_at BIGINT,
+    PRIMARY KEY (tenant_id, kek_id),
+    CHECK ((state = 'destroyed') = (wrapped IS NULL))
+);
+CREATE UNIQUE INDEX tenant_keys_active ON tenant_keys (tenant_id) WHERE state = 'active';
+
+CREATE TABLE principals (
+    id         UUID PRIMARY KEY,
+    tenant_id  UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    issuer     TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (tenant_id, issuer, subject),
+    UNIQUE (tenant_id, id)
+);
+
+-- Keyed hashes; the tokens themselves are stored nowhere.
+CREATE TABLE access_tokens (
+    hash         BYTEA PRIMARY KEY,
+    tenant_id    UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    principal_id UUID NOT NULL,
+    name         TEXT COLLATE "C" NOT NULL,
+    root_id      BYTEA NOT NULL,
+    created_at   BIGINT NOT NULL,
+    last_used_at BIGINT,
+    expires_at   BIGINT,
+    UNIQUE (tenant_id, name),
+    FOREIGN KEY (tenant_id, principal_id) REFERENCES principals (tenant_id, id) ON DELETE CASCADE
+);
+
+CREATE TABLE integration_credentials (
+    id                    UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id             UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    integration_id        VARCHAR(50) COLLATE "C" NOT NULL,
+    auth_type             VARCHAR(20) NOT NULL,
+    encrypted_credentials BYTEA NOT NULL,
+    permissions_granted   JSONB,
+    connected_at          TIMESTAMPTZ DEFAULT NOW(),
+    last_used_at          TIMESTAMPTZ,
+    expires_at            TIMESTAMPTZ,
+    status                VARCHAR(20) DEFAULT 'active' CHECK (status IN ('active', 'frozen', 'needs_reauth', 'revocation_pending')),
+    reauthorize_by        TIMESTAMPTZ,
+    provider              TEXT NOT NULL,
+    host                  TEXT NOT NULL,
+    account_id            TEXT NOT NULL,
+    account_name          TEXT NOT NULL,
+    mode                  TEXT,
+    rate_limits           JSONB,
+    generation            BIGINT NOT NULL,
+    key_id                BYTEA NOT NULL,
+    UNIQUE (tenant_id, integration_id)
+);
+
+-- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
+CREATE TABLE integration_audit_log (
+    id             UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id      UUID NOT NULL,
+    integration_id VARCHAR(50) NOT NULL,
+    action         VARCHAR(100) NOT NULL,
+    params_hash    VARCHAR(64),
+    result_status  VARCHAR(20) CHECK (result_status IN ('success', 'error', 'denied', 'unknown')),
+    executed_at    TIMESTAMPTZ DEFAULT NOW(),
+    duration_ms    INTEGER,
+    error_message  TEXT,
+    seq            BIGINT NOT NULL,
+    phase          TEXT NOT NULL CHECK (phase IN ('intent', 'result', 'reconciled')),
+    intent_id      UUID,
+    actor          TEXT NOT NULL,
+    op_id          UUID,
+    generation     BIGINT,
+    key_id         TEXT NOT NULL,
+    prev_mac       BYTEA NOT NULL,
+    mac            BYTEA NOT NULL,
+    UNIQUE (tenant_id, seq),
+    CHECK ((phase = 'intent') = (intent_id IS NULL)),
+    CHECK ((phase = 'intent') = (result_status IS NULL))
+);
+CREATE INDEX integration_audit_log_results ON integration_audit_log (intent_id) WHERE intent_id IS NOT NULL;
+
+CREATE FUNCTION refuse_audit_change() RETURNS TRIGGER LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
+CREATE TRIGGER integration_audit_log_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON integration_audit_log
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
+-- One row for each action, with its latest result. As invoker: the owner's rights must not widen the view.
+CREATE VIEW integration_actions WITH (security_invoker = true) AS
+SELECT i.id, i.tenant_id, i.integration_id, i.action, i.params_hash, r.result_status, i.executed_at, r.duration_ms,
+       r.error_message, i.actor, i.op_id, i.seq
+FROM integration_audit_log i
+LEFT JOIN integration_audit_log r ON r.tenant_id = i.tenant_id AND r.intent_id = i.id
+    AND r.seq = (SELECT max(l.seq) FROM integration_audit_log l WHERE l.intent_id = i.id)
+WHERE i.phase = 'intent';
+
+-- Intents that have no result yet, so that nobody needs to search the whole log for them.
+CREATE TABLE open_intents (
+    intent_id  UUID PRIMARY KEY,
+    tenant_id  UUID NOT NULL,
+    started_at BIGINT NOT NULL
+);
+CREATE INDEX open_intents_started ON open_intents (started_at);
+
+-- Actions that must not happen twice, by the id that the caller repeats.
+CREATE TABLE integration_operations (
+    tenant_id      UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    op_id          UUID NOT NULL,
+    integration_id TEXT NOT NULL,
+    action         TEXT NOT NULL,
+    params_hash    TEXT NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN
+        ('prepared', 'approved', 'executing', 'succeeded', 'failed', 'unknown', 'reconciled')),
+    outcome        BYTEA,
+    key_id         BYTEA,
+    started_at     BIGINT NOT NULL,
+    expires_at     BIGINT,
+    PRIMARY KEY (tenant_id, op_id),
+    CHECK ((outcome IS NULL) = (key_id IS NULL))
+);
+CREATE INDEX integration_operations_expiry ON integration_operations (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE tenant_secrets (
+    tenant_id  UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    name       TEXT COLLATE "C" NOT NULL,
+    sealed     BYTEA NOT NULL,
+    key_id     BYTEA NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
+CREATE TABLE records (
+    tenant_id  UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    collection TEXT COLLATE "C" NOT NULL,
+    id         TEXT COLLATE "C" NOT NULL,
+    sealed     BYTEA NOT NULL,
+    key_id     BYTEA NOT NULL,
+    expires_at BIGINT,
+    PRIMARY KEY (tenant_id, collection, id)
+);
+CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
+
+-- A transaction sees and writes the rows of its tenant only, whoever runs it, the owner included.
+DO $$
+DECLARE
+    name TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['tenant_keys', 'principals', 'access_tokens', 'integration_credentials',
+        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY of_tenant ON %I USING (tenant_id = current_tenant())', name);
+    END LOOP;
+END
+$$;
+-- The list of tenants may be read: it is how a verified token finds its tenant. It is written within the tenant only.
+ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
+CREATE POLICY directory ON tenants FOR SELECT USING (true);
+CREATE POLICY creation ON tenants FOR INSERT WITH CHECK (id = current_tenant());
+CREATE POLICY deletion ON tenants FOR DELETE USING (id = current_tenant());
+
+GRANT SELECT ON clock, integration_actions, _sqlx_migrations TO resto_app;
+GRANT SELECT, INSERT ON installation, integration_audit_log TO resto_app;
+GRANT UPDATE (checked_at) ON installation TO resto_app;
+GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
+    integration_operations, tenant_secrets, records TO resto_app;
+
+-- What must be found before the tenant is known, and nothing more: two functions of a role without login.
+GRANT SELECT ON clock, tenants TO resto_lookup;
+GRANT SELECT (id, tenant_id, issuer, subject) ON principals TO resto_lookup;
+GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access_tokens TO resto_lookup;
+GRANT SELECT (tenant_id, started_at) ON open_intents TO resto_lookup;
+GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
+GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
+CREATE POLICY lookup ON principals FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON access_tokens FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON open_intents FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON integration_operations FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON records FOR SELECT TO resto_lookup USING (true);
+
+-- Whose token has this keyed hash.
+CREATE FUNCTION find_access_token(wanted BYTEA)
+RETURNS TABLE (tenant_id UUID, external_id TEXT, name TEXT, created_at BIGINT, principal_id UUID, issuer TEXT,
+    subject TEXT, last_used_at BIGINT, now_ms BIGINT)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.last_used_at, c.now_ms
+    FROM public.access_tokens a
+    JOIN public.tenants t ON t.id = a.tenant_id
+    JOIN public.principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
+    CROSS JOIN public.clock c
+    WHERE a.hash = wanted AND (a.expires_at IS NULL OR a.expires_at > c.now_ms)
+$$;
+
+-- Which tenants have intents that began before `cutoff`, or rows that expired before `now`.
+CREATE FUNCTION due_tenants(cutoff BIGINT, now BIGINT) RETURNS SETOF UUID
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT tenant_id FROM public.open_intents WHERE started_at <= cutoff
+    UNION SELECT tenant_id FROM public.integration_operations WHERE expires_at <= now
+    UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
+$$;
+
+REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT) TO resto_app;
+-- A function's new owner must be able to create in the schema, for as long as this takes.
+GRANT CREATE ON SCHEMA public TO resto_lookup;
+ALTER FUNCTION find_access_token(BYTEA) OWNER TO resto_lookup;
+ALTER FUNCTION due_tenants(BIGINT, BIGINT) OWNER TO resto_lookup;
+REVOKE CREATE ON SCHEMA public FROM resto_lookup;
