@@ -20,23 +20,15 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 const CIPHERS: [Cipher; 2] = [Cipher::XChaCha20Poly1305, Cipher::Aes256Gcm];
-const CONTEXT: Context<'static> = Context {
-    purpose: "credential",
-    tenant: Uuid::nil(),
-    name: "github",
-    version: 1,
-};
+const CONTEXT: Context<'static> =
+    Context { purpose: "credential", tenant: Uuid::nil(), name: "github", version: 1 };
 
 fn main() {
     divan::main();
 }
 
 fn key() -> Key {
-    Key {
-        id: [1; 16],
-        label: "resto/record/v1",
-        bytes: Zeroizing::new([2; 32]),
-    }
+    Key { id: [1; 16], label: "resto/record/v1", bytes: Zeroizing::new([2; 32]) }
 }
 
 #[divan::bench(args = CIPHERS)]
@@ -91,11 +83,7 @@ impl Store {
             scope.connect(connection()).await.unwrap();
             scope
         });
-        Self {
-            runtime,
-            scope,
-            _dir: dir,
-        }
+        Self { runtime, scope, _dir: dir }
     }
 
     fn begin(&self) -> (Ticket, Sealed) {
@@ -107,7 +95,7 @@ impl Store {
             actor: "benchmark",
             op_id: None,
             unsafe_: false,
-            needs_connection: true,
+            connection: resto_vault::Needs::Active,
         };
         let begun = self.runtime.block_on(self.scope.begin(intent)).unwrap();
         (begun.ticket, begun.connection.unwrap().1)
@@ -121,9 +109,7 @@ impl Store {
             permissions: None,
             rate_limits: None,
         };
-        self.runtime
-            .block_on(self.scope.finish(ticket, outcome))
-            .unwrap();
+        self.runtime.block_on(self.scope.finish(ticket, outcome)).unwrap();
     }
 }
 

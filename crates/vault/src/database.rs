@@ -123,10 +123,7 @@ impl Database {
             }
             Url::Postgres(options) => {
                 let mut connection = options.connect().await?;
-                POSTGRES
-                    .run_direct(None, &mut connection, false)
-                    .await
-                    .map_err(migration)?;
+                POSTGRES.run_direct(None, &mut connection, false).await.map_err(migration)?;
             }
         }
         Ok(())
@@ -285,10 +282,7 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
-    SQLITE
-        .run_direct(None, &mut *tx, false)
-        .await
-        .map_err(migration)?;
+    SQLITE.run_direct(None, &mut *tx, false).await.map_err(migration)?;
     tx.commit().await?;
     Ok(())
 }

@@ -30,18 +30,12 @@ pub async fn token(scope: &TenantScope, integration_id: &str) -> String {
 
 async fn open(scope: &TenantScope, integration_id: &str) -> Result<String, Error> {
     let params = json!({});
-    let intent = resto_vault::Intent {
-        integration_id,
-        ..intent("read", &params)
-    };
+    let intent = resto_vault::Intent { integration_id, ..intent("read", &params) };
     let begun = scope.begin(intent).await?;
     let (_, sealed) = begun.connection.unwrap();
-    let opened = sealed
-        .open()
-        .map(|credential| credential.secrets["token"].expose_secret().to_owned());
-    scope
-        .finish(begun.ticket, outcome(ResultStatus::Success))
-        .await?;
+    let opened =
+        sealed.open().map(|credential| credential.secrets["token"].expose_secret().to_owned());
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await?;
     opened
 }
 
@@ -65,10 +59,7 @@ async fn gives_back_what_was_connected(store: Store) {
     let found = scope.connection("github").await.unwrap().unwrap();
     assert_eq!(found, connected);
     assert_eq!(scope.connection("vercel").await.unwrap(), None);
-    scope
-        .connect(new_connection("vercel", &canary()))
-        .await
-        .unwrap();
+    scope.connect(new_connection("vercel", &canary())).await.unwrap();
     let all = scope.connections().await.unwrap();
     let names: Vec<_> = all.iter().map(|one| one.integration_id.as_str()).collect();
     assert_eq!(names, ["github", "vercel"]);
@@ -76,18 +67,9 @@ async fn gives_back_what_was_connected(store: Store) {
 
 async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
     let (_, scope) = store.tenant().await;
-    let first = scope
-        .connect(new_connection("github", "old"))
-        .await
-        .unwrap();
-    scope
-        .set_status("github", Status::NeedsReauth)
-        .await
-        .unwrap();
-    let second = scope
-        .connect(new_connection("github", "new"))
-        .await
-        .unwrap();
+    let first = scope.connect(new_connection("github", "old")).await.unwrap();
+    scope.set_status("github", Status::NeedsReauth).await.unwrap();
+    let second = scope.connect(new_connection("github", "new")).await.unwrap();
     assert_eq!((second.id, second.generation), (first.id, 2));
     assert_eq!(second.status, Status::Active);
     assert_eq!(token(&scope, "github").await, "new");
@@ -96,29 +78,14 @@ async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
 async fn stores_no_secret_that_a_thief_of_the_database_can_read(store: Store) {
     let (_, scope) = store.tenant().await;
     let secrets = [canary(), canary(), canary(), canary()];
-    scope
-        .connect(new_connection("github", &secrets[0]))
-        .await
-        .unwrap();
-    scope
-        .put_secret("dns", &secrets[1].clone().into())
-        .await
-        .unwrap();
-    scope
-        .put_record("quotes", "1", &json!(secrets[2]), None)
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &secrets[0])).await.unwrap();
+    scope.put_secret("dns", &secrets[1].clone().into()).await.unwrap();
+    scope.put_record("quotes", "1", &json!(secrets[2]), None).await.unwrap();
     let params = json!({ "body": secrets[3] });
-    let intent = resto_vault::Intent {
-        unsafe_: true,
-        ..intent("create_issue", &params)
-    };
+    let intent = resto_vault::Intent { unsafe_: true, ..intent("create_issue", &params) };
     let begun = scope.begin(intent).await.unwrap();
     let output = json!({ "answer": secrets[3] });
-    let outcome = resto_vault::Outcome {
-        output: Some(&output),
-        ..outcome(ResultStatus::Success)
-    };
+    let outcome = resto_vault::Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
     scope.finish(begun.ticket, outcome).await.unwrap();
     for secret in &secrets {
         assert!(!store.dump_holds(secret.as_bytes()).await);
@@ -130,14 +97,8 @@ async fn refuses_a_credential_moved_between_tenants_integrations_or_generations(
     let (vault, acme) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
     for scope in [&acme, &other] {
-        scope
-            .connect(new_connection("github", &canary()))
-            .await
-            .unwrap();
-        scope
-            .connect(new_connection("gitlab", &canary()))
-            .await
-            .unwrap();
+        scope.connect(new_connection("github", &canary())).await.unwrap();
+        scope.connect(new_connection("gitlab", &canary())).await.unwrap();
     }
     let old = "CREATE TABLE stolen AS SELECT encrypted_credentials AS blob, key_id FROM integration_credentials";
     let of = |scope: &TenantScope| {
@@ -157,35 +118,21 @@ async fn refuses_a_credential_moved_between_tenants_integrations_or_generations(
     let here = format!("{} AND integration_id = 'github'", of(&acme));
 
     // Another integration of the same tenant, under the same key.
-    store
-        .tamper(&steal(format!(
-            "{} AND integration_id = 'gitlab'",
-            of(&acme)
-        )))
-        .await;
+    store.tamper(&steal(format!("{} AND integration_id = 'gitlab'", of(&acme)))).await;
     store.tamper(&put(here.clone())).await;
     assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
 
     // The same integration of another tenant.
-    store
-        .tamper(&steal(format!(
-            "{} AND integration_id = 'github'",
-            of(&other)
-        )))
-        .await;
+    store.tamper(&steal(format!("{} AND integration_id = 'github'", of(&other)))).await;
     store.tamper(&put(here.clone())).await;
     assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
     assert!(open(&other, "github").await.is_ok());
 
     // An older generation of itself.
-    acme.connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
+    acme.connect(new_connection("github", &canary())).await.unwrap();
     assert!(open(&acme, "github").await.is_ok());
     store.tamper(&steal(here.clone())).await;
-    acme.connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
+    acme.connect(new_connection("github", &canary())).await.unwrap();
     store.tamper(&put(here)).await;
     assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
 }
@@ -206,20 +153,11 @@ async fn refuses_a_row_whose_columns_were_changed(store: Store) {
         "integration_id = 'gitlab'",
         "encrypted_credentials = key_id",
     ] {
-        scope
-            .connect(new_connection("github", &canary()))
-            .await
-            .unwrap();
+        scope.connect(new_connection("github", &canary())).await.unwrap();
         assert!(open(&scope, "github").await.is_ok());
-        let changed = store
-            .tamper(&format!("UPDATE integration_credentials SET {change}"))
-            .await;
+        let changed = store.tamper(&format!("UPDATE integration_credentials SET {change}")).await;
         assert_eq!(changed, 1);
-        let name = if change.starts_with("integration_id") {
-            "gitlab"
-        } else {
-            "github"
-        };
+        let name = if change.starts_with("integration_id") { "gitlab" } else { "github" };
         assert_eq!(open(&scope, name).await, Err(Error::CannotOpen), "{change}");
         scope.disconnect(name).await.unwrap();
     }
@@ -229,40 +167,18 @@ async fn refuses_a_connection_that_is_not_active(store: Store) {
     let (_, scope) = store.tenant().await;
     let params = json!({});
     let missing = scope.begin(intent("read", &params)).await.unwrap_err();
-    assert_eq!(
-        missing,
-        Error::NotConnected {
-            integration_id: "github".into()
-        }
-    );
+    assert_eq!(missing, Error::NotConnected { integration_id: "github".into() });
     assert!(missing.to_string().contains("Connect the account first"));
     assert!(!scope.set_status("github", Status::Frozen).await.unwrap());
 
-    scope
-        .connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
-    for status in [
-        Status::Frozen,
-        Status::NeedsReauth,
-        Status::RevocationPending,
-    ] {
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    for status in [Status::Frozen, Status::NeedsReauth, Status::RevocationPending] {
         assert!(scope.set_status("github", status).await.unwrap());
         let refused = scope.begin(intent("read", &params)).await.unwrap_err();
-        assert_eq!(
-            refused,
-            Error::Inactive {
-                integration_id: "github".into(),
-                status
-            }
-        );
+        assert_eq!(refused, Error::Inactive { integration_id: "github".into(), status });
         assert!(refused.to_string().contains(status.as_str()));
     }
-    assert_eq!(
-        scope.verify_audit().await.unwrap().events,
-        0,
-        "a refusal writes nothing"
-    );
+    assert_eq!(scope.verify_audit().await.unwrap().events, 0, "a refusal writes nothing");
     scope.set_status("github", Status::Active).await.unwrap();
     assert!(open(&scope, "github").await.is_ok());
 }
@@ -270,20 +186,12 @@ async fn refuses_a_connection_that_is_not_active(store: Store) {
 async fn a_disconnect_leaves_no_bytes(store: Store) {
     let (_, scope) = store.tenant().await;
     let kept = canary();
-    scope
-        .connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
-    scope
-        .connect(new_connection("vercel", &kept))
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    scope.connect(new_connection("vercel", &kept)).await.unwrap();
     let blob = store
         .bytes("SELECT encrypted_credentials FROM integration_credentials WHERE integration_id = 'github'")
         .await;
-    let wrapped = store
-        .bytes("SELECT wrapped FROM tenant_keys WHERE state = 'active'")
-        .await;
+    let wrapped = store.bytes("SELECT wrapped FROM tenant_keys WHERE state = 'active'").await;
     assert!(store.dump_holds(&blob).await && store.dump_holds(&wrapped).await);
 
     assert!(scope.disconnect("github").await.unwrap());
@@ -300,45 +208,21 @@ async fn a_disconnect_leaves_no_bytes(store: Store) {
 async fn a_rotation_seals_everything_anew(store: Store) {
     let (vault, scope) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
-    other
-        .connect(new_connection("github", "of-other"))
-        .await
-        .unwrap();
+    other.connect(new_connection("github", "of-other")).await.unwrap();
+    scope.connect(new_connection("github", "of-acme")).await.unwrap();
+    scope.put_secret("dns", &"secret".to_owned().into()).await.unwrap();
     scope
-        .connect(new_connection("github", "of-acme"))
-        .await
-        .unwrap();
-    scope
-        .put_secret("dns", &"secret".to_owned().into())
-        .await
-        .unwrap();
-    scope
-        .put_record(
-            "quotes",
-            "1",
-            &json!(1),
-            Some(std::time::Duration::from_mins(10)),
-        )
+        .put_record("quotes", "1", &json!(1), Some(std::time::Duration::from_mins(10)))
         .await
         .unwrap();
     let params = json!({});
     let op_id = Some(uuid::Uuid::new_v4());
-    let unsafe_intent = resto_vault::Intent {
-        unsafe_: true,
-        op_id,
-        ..intent("pay", &params)
-    };
+    let unsafe_intent = resto_vault::Intent { unsafe_: true, op_id, ..intent("pay", &params) };
     let begun = scope.begin(unsafe_intent).await.unwrap();
-    scope
-        .finish(begun.ticket, outcome(ResultStatus::Success))
-        .await
-        .unwrap();
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
 
     let before = scope.keys().await.unwrap();
-    assert_eq!(
-        (before.len(), before[0].sealed, before[0].state),
-        (1, 4, KeyState::Active)
-    );
+    assert_eq!((before.len(), before[0].sealed, before[0].state), (1, 4, KeyState::Active));
     let rotation = scope.rotate_key().await.unwrap();
     assert_eq!(rotation.rewrapped, 4);
     assert_ne!(rotation.key_id, before[0].key_id);
@@ -349,18 +233,12 @@ async fn a_rotation_seals_everything_anew(store: Store) {
         (4, KeyState::Active)
     );
     assert_eq!(
-        (
-            find(&before[0].key_id).sealed,
-            find(&before[0].key_id).state
-        ),
+        (find(&before[0].key_id).sealed, find(&before[0].key_id).state),
         (0, KeyState::Destroyed)
     );
 
     assert_eq!(token(&scope, "github").await, "of-acme");
-    assert_eq!(
-        scope.secret("dns").await.unwrap().unwrap().expose_secret(),
-        "secret"
-    );
+    assert_eq!(scope.secret("dns").await.unwrap().unwrap().expose_secret(), "secret");
     assert_eq!(scope.record("quotes", "1").await.unwrap(), Some(json!(1)));
     assert!(scope.begin(unsafe_intent).await.unwrap().repeated.is_some());
     assert_eq!(token(&other, "github").await, "of-other");
@@ -370,18 +248,9 @@ async fn a_rotation_seals_everything_anew(store: Store) {
 async fn a_value_that_was_changed_outside_does_not_stop_a_disconnect(store: Store) {
     let (_, scope) = store.tenant().await;
     let kept = canary();
-    scope
-        .connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
-    scope
-        .connect(new_connection("gitlab", &canary()))
-        .await
-        .unwrap();
-    scope
-        .connect(new_connection("vercel", &kept))
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    scope.connect(new_connection("gitlab", &canary())).await.unwrap();
+    scope.connect(new_connection("vercel", &kept)).await.unwrap();
     store
         .tamper("UPDATE integration_credentials SET generation = 5 WHERE integration_id = 'gitlab'")
         .await;
@@ -393,10 +262,7 @@ async fn a_value_that_was_changed_outside_does_not_stop_a_disconnect(store: Stor
 async fn learns_permissions_and_rate_limits_without_losing_the_credential(store: Store) {
     let (_, scope) = store.tenant().await;
     let secret = canary();
-    scope
-        .connect(new_connection("github", &secret))
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &secret)).await.unwrap();
     let params = json!({});
     let begun = scope.begin(intent("read", &params)).await.unwrap();
     let permissions = json!({ "contents": "granted", "issues": "absent" });
@@ -414,33 +280,21 @@ async fn learns_permissions_and_rate_limits_without_losing_the_credential(store:
     assert_eq!(connection.generation, 1);
     assert_eq!(token(&scope, "github").await, secret);
     let connection = scope.connection("github").await.unwrap().unwrap();
-    assert_eq!(
-        connection.rate_limits,
-        Some(rate_limits),
-        "kept when nothing was told"
-    );
+    assert_eq!(connection.rate_limits, Some(rate_limits), "kept when nothing was told");
 }
 
 async fn learns_nothing_about_a_credential_that_was_replaced_meanwhile(store: Store) {
     let (_, scope) = store.tenant().await;
-    scope
-        .connect(new_connection("github", "old"))
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", "old")).await.unwrap();
     let params = json!({});
     let begun = scope.begin(intent("read", &params)).await.unwrap();
     scope
-        .connect(NewConnection {
-            credential: credential("new"),
-            ..new_connection("github", "")
-        })
+        .connect(NewConnection { credential: credential("new"), ..new_connection("github", "") })
         .await
         .unwrap();
     let permissions = json!({});
-    let learnt = resto_vault::Outcome {
-        permissions: Some(&permissions),
-        ..outcome(ResultStatus::Success)
-    };
+    let learnt =
+        resto_vault::Outcome { permissions: Some(&permissions), ..outcome(ResultStatus::Success) };
     scope.finish(begun.ticket, learnt).await.unwrap();
     let connection = scope.connection("github").await.unwrap().unwrap();
     assert_eq!(connection.permissions, json!({ "contents": "granted" }));

@@ -24,15 +24,9 @@ async fn refuses_another_key_and_says_so(store: Store) {
     drop(store.open().await);
     let other = Keyring::create_file(&store.dir.path().join("keys/other.key")).unwrap();
     let key_id = other.id();
-    let refused = Vault::open(&store.url, other, Cipher::default())
-        .await
-        .unwrap_err();
+    let refused = Vault::open(&store.url, other, Cipher::default()).await.unwrap_err();
     assert_eq!(refused, Error::WrongKey { key_id });
-    assert!(
-        refused
-            .to_string()
-            .contains("Use the key file that belongs to this database")
-    );
+    assert!(refused.to_string().contains("Use the key file that belongs to this database"));
     store.open().await;
 }
 
@@ -54,10 +48,7 @@ async fn two_vaults_work_on_one_database(store: Store) {
     let second = store.open().await;
     let second = second.scope(first.tenant());
     let params = json!({});
-    first
-        .connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
+    first.connect(new_connection("github", &canary())).await.unwrap();
     let work = |scope: resto_vault::TenantScope| {
         let params = params.clone();
         async move {
@@ -71,12 +62,7 @@ async fn two_vaults_work_on_one_database(store: Store) {
             }
         }
     };
-    tokio::join!(
-        work(first.clone()),
-        work(second.clone()),
-        work(first.clone()),
-        work(second)
-    );
+    tokio::join!(work(first.clone()), work(second.clone()), work(first.clone()), work(second));
     let verified = first.verify_audit().await.unwrap();
     assert_eq!((verified.events, verified.problems.len()), (80, 0));
 }
@@ -96,37 +82,23 @@ async fn programs_that_start_together_on_a_new_database_all_open_it(store: Store
 async fn a_vault_keeps_what_it_stored_when_it_is_opened_again(store: Store) {
     let token = canary();
     let (vault, scope) = store.tenant().await;
-    scope
-        .connect(new_connection("github", &token))
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &token)).await.unwrap();
     drop(vault);
     let again = store.open().await;
     let tenant = again.tenant("acme").await.unwrap().unwrap();
     assert_eq!(tenant.id, scope.tenant());
-    assert_eq!(
-        crate::connections::token(&again.scope(tenant.id), "github").await,
-        token
-    );
+    assert_eq!(crate::connections::token(&again.scope(tenant.id), "github").await, token);
 }
 
 async fn opens_what_was_sealed_with_the_other_cipher(store: Store) {
     let token = canary();
     let (_, scope) = store.tenant().await;
-    scope
-        .connect(new_connection("github", &token))
-        .await
-        .unwrap();
-    let other = Vault::open(&store.url, store.keyring(), Cipher::Aes256Gcm)
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &token)).await.unwrap();
+    let other = Vault::open(&store.url, store.keyring(), Cipher::Aes256Gcm).await.unwrap();
     let other = other.scope(scope.tenant());
     assert_eq!(crate::connections::token(&other, "github").await, token);
     let token = canary();
-    other
-        .connect(new_connection("vercel", &token))
-        .await
-        .unwrap();
+    other.connect(new_connection("vercel", &token)).await.unwrap();
     assert_eq!(crate::connections::token(&scope, "vercel").await, token);
     let algorithm = |blob: Vec<u8>| blob[5];
     let blob = "SELECT encrypted_credentials FROM integration_credentials WHERE integration_id = ";
@@ -139,9 +111,7 @@ async fn proves_that_the_database_takes_a_write(store: Store) {
     vault.check().await.unwrap();
     assert!(store.number("SELECT checked_at FROM installation").await > 0);
     if store.is_postgres() {
-        store
-            .tamper("REVOKE UPDATE (checked_at) ON installation FROM resto_app")
-            .await;
+        store.tamper("REVOKE UPDATE (checked_at) ON installation FROM resto_app").await;
     } else {
         store
             .tamper(
@@ -150,10 +120,7 @@ async fn proves_that_the_database_takes_a_write(store: Store) {
             )
             .await;
     }
-    assert!(matches!(
-        vault.check().await.unwrap_err(),
-        Error::Database { .. }
-    ));
+    assert!(matches!(vault.check().await.unwrap_err(), Error::Database { .. }));
 }
 
 #[tokio::test]
@@ -181,9 +148,7 @@ async fn refuses_a_url_without_repeating_its_password() {
         "postgres://user:hunter2@host:not-a-port/x",
     ] {
         let store = Store::sqlite();
-        let refused = Vault::open(url, store.keyring(), Cipher::default())
-            .await
-            .unwrap_err();
+        let refused = Vault::open(url, store.keyring(), Cipher::default()).await.unwrap_err();
         assert!(matches!(refused, Error::Invalid(_)), "{url}");
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }
@@ -195,13 +160,9 @@ async fn refuses_a_postgres_that_was_never_migrated_and_a_role_that_sees_all_ten
         return;
     };
     let superuser = store.admin_options().to_url_lossy();
-    let refused = Vault::open(superuser.as_str(), store.keyring(), Cipher::default())
-        .await
-        .unwrap_err();
-    assert!(
-        refused.to_string().contains("bypasses row-level security"),
-        "{refused}"
-    );
+    let refused =
+        Vault::open(superuser.as_str(), store.keyring(), Cipher::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("bypasses row-level security"), "{refused}");
 
     store.tamper("DROP TABLE _sqlx_migrations").await;
     let refused = Vault::open(&store.url, store.keyring(), Cipher::default()).await;
@@ -214,16 +175,9 @@ async fn refuses_a_postgres_that_reports_commits_before_they_are_durable() {
         return;
     };
     let role = store.role();
-    store
-        .tamper(&format!("ALTER ROLE {role} SET synchronous_commit = off"))
-        .await;
-    let refused = Vault::open(&store.url, store.keyring(), Cipher::default())
-        .await
-        .unwrap_err();
-    assert!(
-        refused.to_string().contains("synchronous_commit"),
-        "{refused}"
-    );
+    store.tamper(&format!("ALTER ROLE {role} SET synchronous_commit = off")).await;
+    let refused = Vault::open(&store.url, store.keyring(), Cipher::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("synchronous_commit"), "{refused}");
 }
 
 #[tokio::test]
@@ -232,10 +186,7 @@ async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
         return;
     };
     let (vault, scope) = store.tenant().await;
-    scope
-        .connect(new_connection("github", &canary()))
-        .await
-        .unwrap();
+    scope.connect(new_connection("github", &canary())).await.unwrap();
     scope.put_secret("dns", &canary().into()).await.unwrap();
     let params = json!({});
     let begun = scope.begin(intent("list_repos", &params)).await.unwrap();
@@ -264,11 +215,9 @@ async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
     let options: sqlx::postgres::PgConnectOptions = store.url.parse().unwrap();
     let mut app = options.connect().await.unwrap();
     for scope in ["", "00000000-0000-0000-0000-000000000000"] {
-        app.execute(sqlx::raw_sql(AssertSqlSafe(format!(
-            "SET resto.tenant = '{scope}'"
-        ))))
-        .await
-        .unwrap();
+        app.execute(sqlx::raw_sql(AssertSqlSafe(format!("SET resto.tenant = '{scope}'"))))
+            .await
+            .unwrap();
         for table in &guarded {
             let count: i64 =
                 sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
@@ -286,11 +235,7 @@ async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
         "SET ROLE resto_lookup",
     ] {
         let refused = app.execute(sqlx::raw_sql(forbidden)).await.unwrap_err();
-        assert_eq!(
-            refused.into_database_error().unwrap().code().unwrap(),
-            "42501",
-            "{forbidden}"
-        );
+        assert_eq!(refused.into_database_error().unwrap().code().unwrap(), "42501", "{forbidden}");
     }
 }
 
@@ -344,24 +289,12 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let (vault, scope) = store.tenant().await;
     let params = json!({});
     scope
-        .record_event(
-            intent("connect", &params),
-            outcome(resto_vault::ResultStatus::Success),
-        )
+        .record_event(intent("connect", &params), outcome(resto_vault::ResultStatus::Success))
         .await
         .unwrap();
     let principal = scope.principal("local", "owner").await.unwrap();
-    let (_, token) = scope
-        .create_token(principal.id, "laptop", None)
-        .await
-        .unwrap();
-    let caller = vault
-        .authenticate(secrecy::ExposeSecret::expose_secret(&token))
-        .await
-        .unwrap();
+    let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
+    let caller = vault.authenticate(secrecy::ExposeSecret::expose_secret(&token)).await.unwrap();
     assert_eq!(caller.unwrap().principal, principal);
-    vault
-        .sweep_unfinished(std::time::Duration::ZERO)
-        .await
-        .unwrap();
+    vault.sweep_unfinished(std::time::Duration::ZERO).await.unwrap();
 }

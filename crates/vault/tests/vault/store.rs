@@ -52,11 +52,7 @@ impl Store {
     pub fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/data/vault.db", dir.path().display());
-        Self {
-            dir,
-            url,
-            postgres: None,
-        }
+        Self { dir, url, postgres: None }
     }
 
     /// None when no server is named, which is said aloud and is a failure where CI runs.
@@ -76,11 +72,7 @@ impl Store {
         // Roles belong to the whole server: two migrations at once would both create them.
         run(&mut connection, "SELECT pg_advisory_lock(7)").await;
         run(&mut connection, &format!("CREATE DATABASE {name}")).await;
-        run(
-            &mut connection,
-            &format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'"),
-        )
-        .await;
+        run(&mut connection, &format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'")).await;
         let owner = admin.clone().database(&name).to_url_lossy();
         Vault::migrate(owner.as_str()).await.unwrap();
         run(&mut connection, &format!("GRANT resto_app TO {name}")).await;
@@ -117,9 +109,7 @@ impl Store {
     }
 
     pub async fn open(&self) -> Vault {
-        Vault::open(&self.url, self.keyring(), Cipher::default())
-            .await
-            .unwrap()
+        Vault::open(&self.url, self.keyring(), Cipher::default()).await.unwrap()
     }
 
     /// A vault with one tenant.
@@ -150,25 +140,18 @@ impl Store {
         if self.is_postgres() {
             let mut connection = self.admin_options().connect().await.unwrap();
             run(&mut connection, "SET session_replication_role = replica").await;
-            let done = connection
-                .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
-                .await
-                .unwrap();
+            let done =
+                connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
             connection.close().await.unwrap();
             done.rows_affected()
         } else {
             let mut connection = self.sqlite_options().connect().await.unwrap();
             for trigger in ["no_update", "no_delete"] {
                 let drop = format!("DROP TRIGGER IF EXISTS integration_audit_log_{trigger}");
-                connection
-                    .execute(sqlx::raw_sql(AssertSqlSafe(drop)))
-                    .await
-                    .unwrap();
+                connection.execute(sqlx::raw_sql(AssertSqlSafe(drop))).await.unwrap();
             }
-            let done = connection
-                .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
-                .await
-                .unwrap();
+            let done =
+                connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
             connection.close().await.unwrap();
             done.rows_affected()
         }
@@ -220,11 +203,7 @@ impl Store {
         let mut all = Vec::new();
         for table in tables(&mut connection).await {
             let sql = format!("SELECT t::TEXT FROM {table} t");
-            for row in connection
-                .fetch_all(sqlx::query(AssertSqlSafe(sql)))
-                .await
-                .unwrap()
-            {
+            for row in connection.fetch_all(sqlx::query(AssertSqlSafe(sql))).await.unwrap() {
                 all.extend(row.get::<String, _>(0).into_bytes());
             }
         }
@@ -234,9 +213,7 @@ impl Store {
 
     /// Whether the dump holds these bytes, raw or in hexadecimal.
     pub async fn dump_holds(&self, needle: &[u8]) -> bool {
-        let hex = needle
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let hex = needle.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let dump = self.dump().await;
         [needle, hex.as_bytes()]
             .iter()
@@ -259,10 +236,7 @@ pub async fn sqlite_tables(connection: &mut SqliteConnection) -> Vec<String> {
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) {
-    connection
-        .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
-        .await
-        .unwrap();
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
 }
 
 impl Drop for Postgres {
@@ -270,17 +244,11 @@ impl Drop for Postgres {
         let (admin, name) = (self.admin.clone(), self.name.clone());
         // A drop cannot wait on this runtime; a thread with one of its own can.
         let cleaner = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut connection = admin.connect().await.unwrap();
-                run(
-                    &mut connection,
-                    &format!("DROP DATABASE {name} WITH (FORCE)"),
-                )
-                .await;
+                run(&mut connection, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
                 run(&mut connection, &format!("DROP ROLE {name}")).await;
                 connection.close().await.unwrap();
             });
@@ -328,16 +296,10 @@ pub fn intent<'a>(action: &'a str, params: &'a Value) -> Intent<'a> {
         actor: "agent:claude",
         op_id: None,
         unsafe_: false,
-        needs_connection: true,
+        connection: resto_vault::Needs::Active,
     }
 }
 
 pub fn outcome(status: ResultStatus) -> Outcome<'static> {
-    Outcome {
-        status,
-        error_message: None,
-        output: None,
-        permissions: None,
-        rate_limits: None,
-    }
+    Outcome { status, error_message: None, output: None, permissions: None, rate_limits: None }
 }
