@@ -15,7 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::{Around, Learnt, Opening};
+use crate::around::{Around, Opening};
+use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
 
