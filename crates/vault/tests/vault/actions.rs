@@ -221,7 +221,7 @@ async fn of_two_concurrent_calls_of_one_operation_one_executes(store: Store) {
 }
 
 async fn a_repeated_operation_gets_the_stored_outcome(store: Store) {
-    let (_, scope) = connected(&store).await;
+    let (vault, scope) = connected(&store).await;
     let params = json!({ "amount": 5, "currency": "eur" });
     let op_id = Uuid::new_v4();
     let pay = Intent {
@@ -259,8 +259,14 @@ async fn a_repeated_operation_gets_the_stored_outcome(store: Store) {
         .finish(again.ticket, outcome(ResultStatus::Error))
         .await
         .unwrap();
+    // Nor does a repeating call that nobody finishes.
     let third = scope.begin(pay).await.unwrap();
-    assert_eq!(third.repeated, Some(stored));
+    assert_eq!(third.repeated, Some(stored.clone()));
+    drop(third);
+    assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 1);
+    let succeeded = "SELECT count(*) FROM integration_operations WHERE state = 'succeeded'";
+    assert_eq!(store.number(succeeded).await, 1);
+    assert_eq!(scope.begin(pay).await.unwrap().repeated, Some(stored));
     assert_eq!(scope.verify_audit().await.unwrap().problems, []);
 }
 
