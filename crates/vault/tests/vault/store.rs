@@ -40,6 +40,8 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+static SAID: Once = Once::new();
+
 pub struct Store {
     pub dir: TempDir,
     /// As the program opens it.
@@ -71,7 +73,6 @@ impl Store {
                 std::env::var_os("CI").is_none(),
                 "RESTO_TEST_POSTGRES is not set: the vault must be tested on PostgreSQL here"
             );
-            static SAID: Once = Once::new();
             // Not by a macro: the test runner would swallow it.
             SAID.call_once(|| {
                 let text =
