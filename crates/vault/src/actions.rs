@@ -361,7 +361,7 @@ mod tests {
             actor: "agent",
             op_id: None,
             unsafe_: false,
-            connection: resto_vault::Needs::Nothing,
+            connection: Needs::Nothing,
         };
         let outcome = Outcome {
             status: ResultStatus::Success,
