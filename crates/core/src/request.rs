@@ -232,8 +232,10 @@ impl<'a> Request<'a> {
         let api = self.api;
         let bounds = &api.http.bounds;
         let mut url = url.clone();
+        let mut ours = true;
         for _ in 0..=MAX_REDIRECTS {
-            let ours = url.origin() == api.endpoints.base_url.origin();
+            // Whoever is elsewhere must not choose what we sign: there is no way back.
+            ours &= url.origin() == api.endpoints.base_url.origin();
             let request = self.build(&url, ours)?;
             let client = api.http.client(&url)?;
             let response =
@@ -295,6 +297,10 @@ impl<'a> Request<'a> {
             .and_then(|location| from.join(location).ok());
         let Some(target) = target else { return Err(self.lost("redirected to nowhere")) };
         if !self.is_safe() {
+            // It answers a change that was made, and says where the result is.
+            if response.status() == StatusCode::SEE_OTHER {
+                return Err(self.lost("keeps its answer elsewhere"));
+            }
             return Err(Error::new(
                 Code::Conflict,
                 format!(
