@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::http::is_loopback;
+use crate::page::next_cursor;
 use crate::path::fill;
 use crate::reply::{Failure, Reply, unknown_outcome};
 use crate::{Api, Code, Error, Page, PageRequest, Paging, PathArg, Result, Risk};
@@ -165,7 +166,7 @@ impl<'a> Request<'a> {
         let list = reply.json().and_then(|mut body| {
             body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
         });
-        Ok(Page { items: parse(api, false, list)?, next_cursor: next_cursor(api, &reply) })
+        Ok(Page { items: parse(api, false, list)?, next_cursor: next_cursor(api, &reply.headers) })
     }
 
     fn is_safe(&self) -> bool {
@@ -403,19 +404,6 @@ fn parse<T: DeserializeOwned>(
         let mut error = Error::new(code, format!("{name} {what}. {advice}"));
         error.details_mut().provider = Some(name.to_owned());
         error
-    })
-}
-
-fn next_cursor(api: &Api, reply: &Reply) -> Option<String> {
-    let Paging::Link { cursors, .. } = &api.provider.paging;
-    let header = reply.headers.get(reqwest::header::LINK)?.to_str().ok()?;
-    let next = header.split(',').find(|link| link.contains("rel=\"next\""))?;
-    let url = next.split_once('<')?.1.split_once('>')?.0;
-    let url = api.endpoints.base_url.join(url).ok()?;
-    cursors.iter().find_map(|wanted| {
-        url.query_pairs()
-            .find(|(name, _)| name == wanted)
-            .map(|(name, value)| format!("{name}={value}"))
     })
 }
 
