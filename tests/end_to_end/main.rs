@@ -3,7 +3,10 @@
 
 mod cli;
 mod clients;
+mod doors;
 mod github;
 mod process;
 mod product;
+mod provider;
 mod standin;
+mod wire;
