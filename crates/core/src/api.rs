@@ -1,6 +1,7 @@
 //! The signed-in client that an action uses, and what it may ask of the call around it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
@@ -11,8 +12,8 @@ use uuid::Uuid;
 
 use crate::http::is_loopback;
 use crate::{
-    Call, Code, Credentials, Error, Http, Observed, PathArg, Provider, Records, Request, Result,
-    Risk, Scheme, SecretRef,
+    Call, Code, Connected, Credentials, Error, Http, Observed, PathArg, Provider, Records, Request,
+    Result, Risk, Scheme, SecretRef,
 };
 
 /// Where a provider is reached: its own address, or the one that the operator configured.
@@ -68,6 +69,8 @@ pub struct Api {
     pub(crate) call: Arc<dyn Call>,
     pub(crate) risk: Risk,
     granted: Mutex<Option<BTreeSet<String>>>,
+    /// Changes sent so far: with the operation's id it makes each one's idempotency key.
+    pub(crate) changes: AtomicU32,
 }
 
 impl Api {
@@ -91,6 +94,7 @@ impl Api {
             call,
             risk,
             granted: Mutex::default(),
+            changes: AtomicU32::new(0),
         }
     }
 
@@ -136,6 +140,18 @@ impl Api {
     #[must_use]
     pub fn cancelled(&self) -> CancellationToken {
         self.call.cancelled()
+    }
+
+    /// The provider in use.
+    #[must_use]
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    /// The account that is operated; `None` while it is being connected.
+    #[must_use]
+    pub fn account(&self) -> Option<&Connected> {
+        self.call.account()
     }
 
     /// The id of this operation, the same when the same unsafe call is made again.

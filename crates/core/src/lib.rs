@@ -18,7 +18,9 @@ mod text;
 pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
 pub use api::{Api, Endpoints};
-pub use call::{BoxFuture, Call, Credentials, Observed, RateLimit, Records, SecretRef, Secrets};
+pub use call::{
+    BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef, Secrets,
+};
 pub use error::{Code, Details, Error, Result};
 pub use http::{Bounds, Http};
 pub use integration::{

@@ -1,10 +1,11 @@
 //! One request to a provider: built from parts, signed, sent, retried where that is safe, and its
 //! answer mapped.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::header::{HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,10 @@ pub struct Request<'a> {
     query: Vec<(String, String)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Option<Result<Vec<u8>>>,
+    paging: &'static Paging,
+    /// A POST that changes nothing.
+    reads: bool,
+    idempotency_key: Option<HeaderValue>,
 }
 
 /// A text from a provider.
@@ -47,7 +52,17 @@ impl<'a> Request<'a> {
         args: &[&dyn PathArg],
     ) -> Self {
         let path = fill(path, args);
-        Self { api, method, path, query: Vec::new(), headers: Vec::new(), body: None }
+        Self {
+            api,
+            method,
+            path,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+            paging: &api.provider.paging,
+            reads: false,
+            idempotency_key: None,
+        }
     }
 
     /// Adds a query parameter. `None` is left out, a list is joined by commas.
@@ -63,18 +78,33 @@ impl<'a> Request<'a> {
     }
 
     /// Asks for one page of a list.
-    pub fn page(mut self, page: &PageRequest) -> Self {
-        let Paging::Link { size, max, cursors } = &self.api.provider.paging;
-        self.query.push(((*size).to_owned(), page.size(*max).to_string()));
-        if let Some(cursor) = &page.cursor {
-            match cursor.split_once('=').filter(|(name, _)| cursors.contains(name)) {
-                Some((name, value)) => self.query.push((name.to_owned(), value.to_owned())),
-                None => {
-                    self.path = Err(Error::invalid(
-                        "cursor",
-                        "invalid input: `cursor` is not a `next_cursor` of this list.",
-                    ));
-                }
+    pub fn page(self, page: &PageRequest) -> Self {
+        let paging = &self.api.provider.paging;
+        self.page_by(paging, page)
+    }
+
+    /// As [`Request::page`], where this list is continued in another way than the provider's others.
+    pub fn page_by(mut self, paging: &'static Paging, page: &PageRequest) -> Self {
+        self.paging = paging;
+        let (size, max) = paging.size();
+        self.query.push((size.to_owned(), page.size(max).to_string()));
+        let Some(given) = &page.cursor else { return self };
+        let parameter = match paging {
+            Paging::Link { cursors, .. } => given
+                .split_once('=')
+                .filter(|(name, _)| cursors.contains(name))
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            Paging::Cursor { cursor, .. } | Paging::LastId { cursor, .. } => {
+                Some(((*cursor).to_owned(), given.clone()))
+            }
+        };
+        match parameter {
+            Some(parameter) => self.query.push(parameter),
+            None => {
+                self.path = Err(Error::invalid(
+                    "cursor",
+                    "invalid input: `cursor` is not a `next_cursor` of this list.",
+                ));
             }
         }
         self
@@ -82,7 +112,14 @@ impl<'a> Request<'a> {
 
     /// Asks for another media type than the provider's default.
     pub fn accept(mut self, media_type: &'static str) -> Self {
-        self.headers.push((reqwest::header::ACCEPT, HeaderValue::from_static(media_type)));
+        self.headers.push((ACCEPT, HeaderValue::from_static(media_type)));
+        self
+    }
+
+    /// Says that this POST only reads, as some providers want their queries. Reading actions may
+    /// send it, and it is repeated as a GET would be.
+    pub fn reads(mut self) -> Self {
+        self.reads = true;
         self
     }
 
@@ -92,6 +129,26 @@ impl<'a> Request<'a> {
             Error::new(Code::Internal, format!("the body cannot be written: {error}"))
         });
         self.body = Some(bytes);
+        self
+    }
+
+    /// Sends a form, nested values as `a[b]` and list items as `a[0]`. Fields that are `null` are
+    /// left out.
+    pub fn form(mut self, body: &Value) -> Self {
+        let mut fields = Vec::new();
+        flatten(String::new(), body, &mut fields);
+        let text =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.headers
+            .push((CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")));
+        self.body = Some(Ok(text.into_bytes()));
+        self
+    }
+
+    /// Sends bytes of this media type.
+    pub fn bytes(mut self, media_type: &'static str, bytes: Vec<u8>) -> Self {
+        self.headers.push((CONTENT_TYPE, HeaderValue::from_static(media_type)));
+        self.body = Some(Ok(bytes));
         self
     }
 
@@ -160,16 +217,23 @@ impl<'a> Request<'a> {
     }
 
     async fn list_at<T: DeserializeOwned>(self, pointer: &str) -> Result<Page<T>> {
-        let api = self.api;
+        let (api, paging) = (self.api, self.paging);
         let (reply, _) = self.exchange(false).await?;
+        let mut next = None;
         let list = reply.json().and_then(|mut body| {
+            next = next_cursor(api, paging, &reply, &body, pointer);
             body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
         });
-        Ok(Page { items: parse(api, false, list)?, next_cursor: next_cursor(api, &reply) })
+        Ok(Page { items: parse(api, false, list)?, next_cursor: next })
     }
 
     fn is_safe(&self) -> bool {
-        self.method.is_safe()
+        self.reads || self.method.is_safe()
+    }
+
+    /// Whether sending it again does no harm.
+    fn is_repeatable(&self) -> bool {
+        self.is_safe() || self.idempotency_key.is_some()
     }
 
     fn url(&self) -> Result<Url> {
@@ -188,7 +252,7 @@ impl<'a> Request<'a> {
     }
 
     /// Sends it within the bound on the whole, again where that is safe.
-    async fn exchange(self, cut: bool) -> Result<(Reply, bool)> {
+    async fn exchange(mut self, cut: bool) -> Result<(Reply, bool)> {
         let api = self.api;
         if api.risk == Risk::Read && !self.is_safe() {
             return Err(Error::new(
@@ -197,15 +261,27 @@ impl<'a> Request<'a> {
             ));
         }
         let url = self.url()?;
+        if !self.is_safe() && api.provider.idempotency_header.is_some() {
+            // The same operation counts its changes in the same order, so a repeated one has the same key.
+            let count = api.changes.fetch_add(1, Ordering::Relaxed);
+            self.idempotency_key =
+                HeaderValue::try_from(format!("resto-{}-{count}", api.op_id())).ok();
+        }
+        let request = &self;
         let bounds = &api.http.bounds;
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(500))
             .with_max_delay(Duration::from_secs(8))
-            .with_max_times(if self.is_safe() { 2 } else { 0 })
+            .with_max_times(if request.is_repeatable() { 2 } else { 0 })
             .with_jitter();
-        let tries = (|| self.attempt(&url, cut))
+        let tries = (|| request.attempt(&url, cut))
             .retry(backoff)
-            .when(|error| matches!(error.code(), Code::ProviderDown | Code::RateLimited))
+            .when(|error| {
+                matches!(
+                    error.code(),
+                    Code::ProviderDown | Code::RateLimited | Code::UnknownOutcome
+                )
+            })
             .adjust(|error, delay| match (error.details().retry_after_s, delay) {
                 (Some(seconds), Some(delay)) => Some(delay.max(Duration::from_secs(seconds)))
                     .filter(|wait| *wait <= bounds.patience),
@@ -271,14 +347,18 @@ impl<'a> Request<'a> {
             for (name, value) in api.provider.headers {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
+            if let Some(key) =
+                self.api.provider.idempotency_header.zip(self.idempotency_key.as_ref())
+            {
+                headers.insert(HeaderName::from_static(key.0), key.1.clone());
+            }
+            if self.body.is_some() {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
             for (name, value) in &self.headers {
                 headers.insert(name.clone(), value.clone());
             }
             if let Some(body) = &self.body {
-                headers.insert(
-                    reqwest::header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/json"),
-                );
                 *request.body_mut() = Some(body.clone()?.into());
             }
             api.credentials.sign(api.scheme, &mut request)?;
@@ -401,8 +481,27 @@ fn parse<T: DeserializeOwned>(
     })
 }
 
-fn next_cursor(api: &Api, reply: &Reply) -> Option<String> {
-    let Paging::Link { cursors, .. } = &api.provider.paging;
+fn next_cursor(
+    api: &Api,
+    paging: &Paging,
+    reply: &Reply,
+    body: &Value,
+    list: &str,
+) -> Option<String> {
+    match paging {
+        Paging::Link { cursors, .. } => linked(api, reply, cursors),
+        Paging::Cursor { next, .. } => {
+            body.pointer(next).and_then(plain).filter(|next| !next.is_empty())
+        }
+        Paging::LastId { more, .. } => {
+            let more = body.pointer(more).and_then(Value::as_bool).unwrap_or_default();
+            let last = body.pointer(list).and_then(Value::as_array).and_then(|items| items.last());
+            last.and_then(|item| item.get("id")?.as_str()).filter(|_| more).map(str::to_owned)
+        }
+    }
+}
+
+fn linked(api: &Api, reply: &Reply, cursors: &[&str]) -> Option<String> {
     let header = reply.headers.get(reqwest::header::LINK)?.to_str().ok()?;
     let next = header.split(',').find(|link| link.contains("rel=\"next\""))?;
     let url = next.split_once('<')?.1.split_once('>')?.0;
@@ -412,6 +511,26 @@ fn next_cursor(api: &Api, reply: &Reply) -> Option<String> {
             .find(|(name, _)| name == wanted)
             .map(|(name, value)| format!("{name}={value}"))
     })
+}
+
+/// The fields of a form, nested ones by their path.
+fn flatten(path: String, value: &Value, fields: &mut Vec<(String, String)>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}[{key}]") };
+    match value {
+        Value::Null => {}
+        Value::Object(members) => {
+            for (key, member) in members {
+                flatten(below(key), member, fields);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(below(&index.to_string()), item, fields);
+            }
+        }
+        Value::String(text) => fields.push((path, text.clone())),
+        other => fields.push((path, other.to_string())),
+    }
 }
 
 fn plain(value: &Value) -> Option<String> {

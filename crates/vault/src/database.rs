@@ -123,7 +123,7 @@ impl Database {
             }
             Url::Postgres(options) => {
                 let mut connection = options.connect().await?;
-                POSTGRES.run(&mut connection).await.map_err(migration)?;
+                POSTGRES.run_direct(None, &mut connection, false).await.map_err(migration)?;
             }
         }
         Ok(())
@@ -281,7 +281,8 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
 /// All migrations in one write transaction, so that of several processes that start together one migrates.
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    SQLITE.run(&mut *tx).await.map_err(migration)?;
+    // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
+    SQLITE.run_direct(None, &mut *tx, false).await.map_err(migration)?;
     tx.commit().await?;
     Ok(())
 }

@@ -87,14 +87,8 @@ fn names_the_one_reason_for_refusing_a_key_file() {
         (write("group", &good, 0o640), "can be used by others"),
         (write("world", &good, 0o604), "can be used by others"),
         (write("data/key", &good, 0o600), "is inside the data folder"),
-        (
-            write("data/../data/key", &good, 0o600),
-            "is inside the data folder",
-        ),
-        (
-            write("raw", "not base64 at all!", 0o600),
-            "is not one line of base64",
-        ),
+        (write("data/../data/key", &good, 0o600), "is inside the data folder"),
+        (write("raw", "not base64 at all!", 0o600), "is not one line of base64"),
         (write("short", &BASE64.encode([7; 31]), 0o600), "32 bytes"),
         (write("long", &BASE64.encode([7; 33]), 0o600), "32 bytes"),
         (write("empty", "", 0o600), "32 bytes"),
@@ -105,9 +99,7 @@ fn names_the_one_reason_for_refusing_a_key_file() {
         table.push((path, "belongs to another user"));
     }
     for (path, reason) in table {
-        let refused = Keyring::from_file(&path, Some(&data))
-            .unwrap_err()
-            .to_string();
+        let refused = Keyring::from_file(&path, Some(&data)).unwrap_err().to_string();
         assert!(refused.contains(reason), "{refused}");
         assert!(!refused.contains(&good));
     }

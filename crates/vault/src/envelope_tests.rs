@@ -2,7 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::*;
+use aes_gcm::Aes256Gcm;
+use chacha20poly1305::XChaCha20Poly1305;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    Cipher, Error,
+    envelope::{
+        COMMITMENT_LEN, Context, Key, MAGIC, SALT_LEN, VERSION, algorithm, derive, encrypt, open,
+        seal,
+    },
+};
 
 const CIPHERS: [Cipher; 2] = [Cipher::XChaCha20Poly1305, Cipher::Aes256Gcm];
 const PLAINTEXT: &[u8] = br#"{"secrets":{}}"#;
@@ -12,11 +23,7 @@ fn key() -> Key {
     bytes.iter_mut().zip(0..).for_each(|(byte, n)| *byte = n);
     let mut id = [0; 16];
     id.iter_mut().zip(100..).for_each(|(byte, n)| *byte = n);
-    Key {
-        id,
-        label: "resto/record/v1",
-        bytes,
-    }
+    Key { id, label: "resto/record/v1", bytes }
 }
 
 fn context() -> Context<'static> {
@@ -57,10 +64,7 @@ fn opens_what_either_cipher_sealed_and_adds_what_the_format_says() {
     for (cipher, overhead) in CIPHERS.into_iter().zip([126, 114]) {
         let blob = seal(&key(), cipher, context(), PLAINTEXT).unwrap();
         assert_eq!(blob.len(), PLAINTEXT.len() + overhead);
-        assert_eq!(
-            open(&key(), context(), &blob).unwrap().as_slice(),
-            PLAINTEXT
-        );
+        assert_eq!(open(&key(), context(), &blob).unwrap().as_slice(), PLAINTEXT);
     }
 }
 
@@ -79,10 +83,7 @@ fn refuses_every_flipped_bit_every_truncation_and_an_added_byte() {
             assert_eq!(refused, Error::CannotOpen, "cut at {position}");
         }
         let longer = [blob.as_slice(), &[0]].concat();
-        assert_eq!(
-            open(&key(), context(), &longer).unwrap_err(),
-            Error::CannotOpen
-        );
+        assert_eq!(open(&key(), context(), &longer).unwrap_err(), Error::CannotOpen);
     }
 }
 
@@ -92,30 +93,14 @@ fn refuses_a_blob_in_any_other_place() {
     for cipher in CIPHERS {
         let blob = seal(&key(), cipher, here, PLAINTEXT).unwrap();
         for elsewhere in [
-            Context {
-                purpose: "record",
-                ..here
-            },
-            Context {
-                tenant: Uuid::nil(),
-                ..here
-            },
-            Context {
-                name: "gitlab",
-                ..here
-            },
+            Context { purpose: "record", ..here },
+            Context { tenant: Uuid::nil(), ..here },
+            Context { name: "gitlab", ..here },
             Context { version: 8, ..here },
             // The same bytes in a row, split between the fields elsewhere.
-            Context {
-                purpose: "credentia",
-                name: "lgithub",
-                ..here
-            },
+            Context { purpose: "credentia", name: "lgithub", ..here },
         ] {
-            assert_eq!(
-                open(&key(), elsewhere, &blob).unwrap_err(),
-                Error::CannotOpen
-            );
+            assert_eq!(open(&key(), elsewhere, &blob).unwrap_err(), Error::CannotOpen);
         }
     }
 }
@@ -131,10 +116,7 @@ fn refuses_another_key_another_key_id_and_a_key_of_another_purpose() {
         let mut other_label = key();
         other_label.label = "resto/kek-wrap/v1";
         for other in [other_bytes, other_id, other_label] {
-            assert_eq!(
-                open(&other, context(), &blob).unwrap_err(),
-                Error::CannotOpen
-            );
+            assert_eq!(open(&other, context(), &blob).unwrap_err(), Error::CannotOpen);
         }
     }
 }
