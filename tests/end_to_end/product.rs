@@ -114,7 +114,7 @@ impl Product {
         let token = self.token("local", "tests");
         let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
         let (process, url) = Running::start(command.envs(environment.iter().copied()), address);
-        Server { url: format!("{url}/mcp"), token, process, product: self }
+        Server { url: format!("{url}/mcp"), token, process, _product: self }
     }
 }
 
@@ -125,7 +125,7 @@ pub struct Server<'a> {
     /// An access token for it.
     pub token: String,
     pub process: Running,
-    pub product: &'a Product,
+    _product: &'a Product,
 }
 
 impl Server<'_> {
