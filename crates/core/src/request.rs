@@ -270,7 +270,7 @@ impl<'a> Request<'a> {
         let request = &self;
         let bounds = &api.http.bounds;
         let backoff = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
+            .with_min_delay(bounds.retry_pause)
             .with_max_delay(Duration::from_secs(8))
             .with_max_times(if request.is_repeatable() { 2 } else { 0 })
             .with_jitter();

@@ -104,7 +104,15 @@ impl Host {
         line: Line,
     ) -> Result<Value, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
-        let begun = caller.scope.begin(intent(caller, &entry, &arguments)).await.map_err(told)?;
+        let begun = match caller.scope.begin(intent(caller, &entry, &arguments)).await {
+            Ok(begun) => begun,
+            Err(refusal) => {
+                // The connection changed since it was looked at, or the trail cannot be written.
+                let error = told(refusal);
+                self.refuse(caller, &entry, &arguments, &error).await?;
+                return Err(error.into());
+            }
+        };
         let Begun { ticket, connection, repeated } = begun;
         if let Some(stored) = repeated {
             let done = match (stored.status, stored.output) {

@@ -1,10 +1,8 @@
-//! The two halves of an action: nothing runs without a durable intent, nothing unsafe runs twice, everything ends.
+//! The two halves of an action: nothing runs without a durable intent, and everything ends.
 
 use std::time::Duration;
 
-use resto_vault::{
-    AuditFilter, Error, Intent, Outcome, ResultStatus, StoredOutcome, TenantScope, Vault,
-};
+use resto_vault::{AuditFilter, Error, Intent, Outcome, ResultStatus, TenantScope, Vault};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,26 +12,21 @@ on_both! {
     writes_the_intent_before_and_the_result_after
     refuses_to_begin_when_the_audit_cannot_be_written
     an_event_is_one_entry_with_its_result
-    an_unsafe_action_is_given_an_operation
-    of_two_concurrent_calls_of_one_operation_one_executes
-    a_repeated_operation_gets_the_stored_outcome
-    a_failed_operation_is_not_run_again_either
-    an_operation_id_is_not_used_for_something_else
     an_action_that_nobody_finished_ends_as_unknown
     a_result_that_comes_after_all_is_reconciled
     sweeps_what_expired_and_nothing_else
     many_actions_at_once_keep_one_chain
 }
 
-const NOW: Duration = Duration::ZERO;
+pub const NOW: Duration = Duration::ZERO;
 
-async fn connected(store: &Store) -> (Vault, TenantScope) {
+pub async fn connected(store: &Store) -> (Vault, TenantScope) {
     let (vault, scope) = store.tenant().await;
     scope.connect(new_connection("github", &canary())).await.unwrap();
     (vault, scope)
 }
 
-async fn last(scope: &TenantScope) -> resto_vault::AuditEntry {
+pub async fn last(scope: &TenantScope) -> resto_vault::AuditEntry {
     let filter = AuditFilter { limit: 1, ..AuditFilter::default() };
     scope.audit(filter).await.unwrap().remove(0)
 }
@@ -119,109 +112,6 @@ async fn an_event_is_one_entry_with_its_result(store: Store) {
     let long = "x".repeat(101);
     let refused = scope.record_event(Intent { action: &long, ..event }, denied).await;
     assert!(matches!(refused, Err(Error::Invalid(_))));
-}
-
-async fn an_unsafe_action_is_given_an_operation(store: Store) {
-    let (_, scope) = connected(&store).await;
-    let params = json!({});
-    let safe = scope.begin(intent("read", &params)).await.unwrap();
-    assert_eq!(safe.ticket.op_id(), None);
-    let unsafe_ = Intent { unsafe_: true, ..intent("pay", &params) };
-    let first = scope.begin(unsafe_).await.unwrap();
-    let second = scope.begin(unsafe_).await.unwrap();
-    assert_ne!(first.ticket.op_id().unwrap(), second.ticket.op_id().unwrap());
-    assert_eq!(last(&scope).await.op_id, second.ticket.op_id());
-}
-
-async fn of_two_concurrent_calls_of_one_operation_one_executes(store: Store) {
-    let (_, scope) = connected(&store).await;
-    let second_vault = store.open().await;
-    let op_id = Uuid::new_v4();
-    let calls = (0..8).map(|n| {
-        let scope = if n % 2 == 0 { scope.clone() } else { second_vault.scope(scope.tenant()) };
-        tokio::spawn(async move {
-            let params = json!({ "amount": 5 });
-            let pay = Intent { unsafe_: true, op_id: Some(op_id), ..intent("pay", &params) };
-            scope.begin(pay).await
-        })
-    });
-    let mut executing = 0;
-    for call in calls.collect::<Vec<_>>() {
-        match call.await.unwrap() {
-            Ok(begun) => {
-                assert!(begun.repeated.is_none());
-                executing += 1;
-            }
-            Err(error) => {
-                assert_eq!(error, Error::OperationInProgress { op_id });
-                assert!(error.is_retryable());
-            }
-        }
-    }
-    assert_eq!(executing, 1);
-    assert_eq!(store.number("SELECT count(*) FROM integration_audit_log").await, 1);
-}
-
-async fn a_repeated_operation_gets_the_stored_outcome(store: Store) {
-    let (_, scope) = connected(&store).await;
-    let params = json!({ "amount": 5, "currency": "eur" });
-    let op_id = Uuid::new_v4();
-    let pay = Intent { unsafe_: true, op_id: Some(op_id), ..intent("pay", &params) };
-    let begun = scope.begin(pay).await.unwrap();
-    let output = json!({ "receipt": 17 });
-    let paid = Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
-    scope.finish(begun.ticket, paid).await.unwrap();
-    scope.disconnect("github").await.unwrap();
-
-    // The same parameters in another order are the same parameters.
-    let reordered = json!({ "currency": "eur", "amount": 5 });
-    let again = scope.begin(Intent { params: &reordered, ..pay }).await.unwrap();
-    assert!(again.connection.is_none());
-    let stored = StoredOutcome {
-        status: ResultStatus::Success,
-        error_message: None,
-        output: Some(output.clone()),
-    };
-    assert_eq!(again.repeated, Some(stored.clone()));
-    // What the repeating call reports does not replace what the first one stored.
-    scope.finish(again.ticket, outcome(ResultStatus::Error)).await.unwrap();
-    let third = scope.begin(pay).await.unwrap();
-    assert_eq!(third.repeated, Some(stored));
-    assert_eq!(scope.verify_audit().await.unwrap().problems, []);
-}
-
-async fn a_failed_operation_is_not_run_again_either(store: Store) {
-    let (_, scope) = connected(&store).await;
-    let params = json!({});
-    for status in [ResultStatus::Error, ResultStatus::Denied, ResultStatus::Unknown] {
-        let pay = Intent { unsafe_: true, op_id: Some(Uuid::new_v4()), ..intent("pay", &params) };
-        let begun = scope.begin(pay).await.unwrap();
-        let failed =
-            Outcome { error_message: Some("card_declined\nby the bank"), ..outcome(status) };
-        scope.finish(begun.ticket, failed).await.unwrap();
-        let repeated = scope.begin(pay).await.unwrap().repeated.unwrap();
-        assert_eq!(repeated.status, status);
-        assert_eq!(repeated.error_message.as_deref(), Some("card_declinedby the bank"));
-    }
-}
-
-async fn an_operation_id_is_not_used_for_something_else(store: Store) {
-    let (_, scope) = connected(&store).await;
-    let (params, other) = (json!({ "amount": 5 }), json!({ "amount": 6 }));
-    let op_id = Uuid::new_v4();
-    let pay = Intent { unsafe_: true, op_id: Some(op_id), ..intent("pay", &params) };
-    let begun = scope.begin(pay).await.unwrap();
-    for changed in [
-        Intent { params: &other, ..pay },
-        Intent { action: "refund", ..pay },
-        Intent { integration_id: "stripe", ..pay },
-    ] {
-        assert_eq!(scope.begin(changed).await.unwrap_err(), Error::OperationMismatch { op_id });
-    }
-    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
-    let mismatch = scope.begin(Intent { params: &other, ..pay }).await.unwrap_err();
-    assert_eq!(mismatch, Error::OperationMismatch { op_id });
-    assert!(!mismatch.is_retryable());
 }
 
 async fn an_action_that_nobody_finished_ends_as_unknown(store: Store) {

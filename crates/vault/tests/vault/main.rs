@@ -7,7 +7,11 @@ mod audit;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod opening;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod records;
 #[cfg(test)]

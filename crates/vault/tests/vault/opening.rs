@@ -15,6 +15,7 @@ on_both! {
     refuses_a_database_that_a_newer_program_migrated
     two_vaults_work_on_one_database
     programs_that_start_together_on_a_new_database_all_open_it
+    of_programs_that_start_together_with_different_keys_one_opens_it
     a_vault_keeps_what_it_stored_when_it_is_opened_again
     opens_what_was_sealed_with_the_other_cipher
     proves_that_the_database_takes_a_write
@@ -77,6 +78,22 @@ async fn programs_that_start_together_on_a_new_database_all_open_it(store: Store
         opened.await.unwrap().unwrap().check().await.unwrap();
     }
     assert_eq!(store.number("SELECT count(*) FROM installation").await, 1);
+}
+
+async fn of_programs_that_start_together_with_different_keys_one_opens_it(store: Store) {
+    let opening = (0..4).map(|n| {
+        let key_file = store.dir.path().join(format!("keys/{n}.key"));
+        let (url, keyring) = (store.url.clone(), Keyring::create_file(&key_file).unwrap());
+        tokio::spawn(async move { Vault::open(&url, keyring, Cipher::default()).await })
+    });
+    let mut opened = 0;
+    for vault in opening.collect::<Vec<_>>() {
+        match vault.await.unwrap() {
+            Ok(_) => opened += 1,
+            Err(error) => assert!(matches!(error, Error::WrongKey { .. }), "{error}"),
+        }
+    }
+    assert_eq!(opened, 1);
 }
 
 async fn a_vault_keeps_what_it_stored_when_it_is_opened_again(store: Store) {
