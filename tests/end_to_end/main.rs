@@ -8,5 +8,6 @@ mod github;
 mod process;
 mod product;
 mod provider;
+mod refusals;
 mod standin;
 mod wire;
