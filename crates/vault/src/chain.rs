@@ -12,10 +12,11 @@ use crate::{
 };
 
 /// The end of a tenant's chain, read in the transaction that will extend it.
+#[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) now_ms: i64,
-    seq: i64,
-    mac: Vec<u8>,
+    pub(crate) seq: i64,
+    pub(crate) mac: Vec<u8>,
 }
 
 /// What an entry says, before it has its place in the chain.
@@ -87,13 +88,8 @@ impl TenantScope {
         Ok(Head { now_ms, seq: seq.unwrap_or(0), mac: mac.unwrap_or_default() })
     }
 
-    /// Adds an entry to the chain.
-    pub(crate) async fn append(
-        &self,
-        tx: &mut Tx,
-        head: &mut Head,
-        entry: Entry<'_>,
-    ) -> Result<()> {
+    /// Gives an entry its place at the end of the chain.
+    pub(crate) fn link(&self, head: &mut Head, entry: Entry<'_>) -> Result<AuditEvent> {
         let mut event = AuditEvent {
             id: entry.id,
             seq: head.seq + 1,
@@ -110,22 +106,12 @@ impl TenantScope {
             op_id: entry.op_id,
             generation: entry.generation,
             key_id: self.keyring().id(),
-            prev_mac: std::mem::take(&mut head.mac),
+            prev_mac: head.mac.clone(),
             mac: Vec::new(),
         };
         event.mac = self.mac(&event)?.to_vec();
-        on!(tx, c => sqlx::query(
-            "INSERT INTO integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status,
-                executed_at, duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id,
-                prev_mac, mac)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-        ).bind(event.id).bind(self.tenant.0).bind(&event.integration_id).bind(&event.action).bind(&event.params_hash)
-         .bind(&event.result_status).bind(entry.executed_at).bind(event.duration_ms).bind(&event.error_message)
-         .bind(event.seq).bind(&event.phase).bind(event.intent_id).bind(&event.actor).bind(event.op_id)
-         .bind(event.generation).bind(&event.key_id).bind(&event.prev_mac).bind(&event.mac)
-         .execute(c).await.map(drop))?;
-        (head.seq, head.mac) = (event.seq, event.mac);
-        Ok(())
+        (head.seq, head.mac) = (event.seq, event.mac.clone());
+        Ok(event)
     }
 
     /// The keyed hash of an action's parameters: equal for equal parameters, whatever the order of their names.

@@ -11,8 +11,9 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    Acquire, ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -39,21 +40,30 @@ pub(crate) enum Database {
     Postgres(PgPool),
 }
 
-/// A transaction on either database.
-pub(crate) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+/// A transaction on either database, with its connection from the pool or on one that is held.
+pub(crate) enum TxOn<'c> {
+    Sqlite(Transaction<'c, Sqlite>),
+    Postgres(Transaction<'c, Postgres>),
+}
+
+/// A transaction with a connection of its own.
+pub(crate) type Tx = TxOn<'static>;
+
+/// A connection that one transaction after the other may use, without asking the pool each time.
+pub(crate) enum Held {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
 }
 
 /// Evaluates one expression over the transaction's connection, typed for whichever database it is.
 macro_rules! on {
     ($tx:expr, $connection:ident => $body:expr) => {
         match $tx {
-            $crate::database::Tx::Sqlite(tx) => {
+            $crate::database::TxOn::Sqlite(tx) => {
                 let $connection = &mut **tx;
                 $body
             }
-            $crate::database::Tx::Postgres(tx) => {
+            $crate::database::TxOn::Postgres(tx) => {
                 let $connection = &mut **tx;
                 $body
             }
@@ -62,11 +72,44 @@ macro_rules! on {
 }
 pub(crate) use on;
 
-impl Tx {
+impl Held {
+    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
+    pub(crate) async fn write(&mut self) -> Result<TxOn<'_>> {
+        Ok(match self {
+            Self::Sqlite(connection) => {
+                TxOn::Sqlite(connection.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
+        })
+    }
+
+    /// Whether nobody else needs it while it is idle. SQLite's one writer is shared.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Gives it up, with whatever it was doing. A file needs no new connection after a failure.
+    pub(crate) fn discard(mut self) {
+        if let Self::Postgres(connection) = &mut self {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl TxOn<'_> {
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction now. Dropped on a held connection, it would keep its locks until the next one.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
     }
@@ -129,7 +172,7 @@ impl Database {
         Ok(())
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { read, write } => {
                 read.close().await;
@@ -137,6 +180,14 @@ impl Database {
             }
             Self::Postgres(pool) => pool.close().await,
         }
+    }
+
+    /// A connection for writing.
+    pub(crate) async fn hold(&self) -> Result<Held> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Held::Sqlite(write.acquire().await?),
+            Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
+        })
     }
 
     /// A transaction that only reads.

@@ -2,7 +2,9 @@
 //! It opens a credential for one request, and lets no action start before its audit entry is durable.
 
 mod actions;
+mod append;
 mod audit;
+mod batch;
 mod chain;
 mod connections;
 mod database;
@@ -12,6 +14,7 @@ mod envelope_tests;
 mod error;
 mod keyring;
 mod keys;
+mod lookup;
 mod operations;
 mod records;
 mod reveal;
@@ -21,6 +24,7 @@ mod tenants;
 mod timestamp;
 mod tokens;
 mod vault;
+mod writer;
 
 pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ticket};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};

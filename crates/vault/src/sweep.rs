@@ -5,8 +5,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    Result, ResultStatus, TenantId, TenantScope, Vault, chain::Entry, database::on,
-    timestamp::Timestamp,
+    Result, ResultStatus, TenantId, TenantScope, Vault, append::Additions, chain::Entry,
+    database::on, timestamp::Timestamp,
 };
 
 /// An intent without a result.
@@ -64,6 +64,7 @@ impl TenantScope {
                  FROM open_intents o JOIN integration_audit_log i ON i.tenant_id = o.tenant_id AND i.id = o.intent_id
                  WHERE o.tenant_id = $1 AND o.started_at <= $2 ORDER BY i.seq",
             ).bind(self.tenant.0).bind(cutoff).fetch_all(c).await)?;
+        let mut additions = Additions::default();
         let mut closed = 0;
         for intent in open {
             let entry = Entry {
@@ -81,12 +82,13 @@ impl TenantScope {
                 op_id: intent.op_id,
                 generation: intent.generation,
             };
-            self.append(&mut tx, &mut head, entry).await?;
+            additions.entry(self.tenant, self.link(&mut head, entry)?);
             if let Some(op_id) = intent.op_id {
                 self.abandon_operation(&mut tx, op_id).await?;
             }
             closed += 1;
         }
+        additions.write(&mut tx).await?;
         on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND started_at <= $2")
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;

@@ -27,6 +27,12 @@ impl Timestamp {
         Self(time.replace_microsecond(time.microsecond()).unwrap_or(time))
     }
 
+    /// As SQLite stores it, and PostgreSQL reads it.
+    pub(crate) fn text(self) -> String {
+        // No time that a database gave fails to be written.
+        self.0.format(TEXT).unwrap_or_default()
+    }
+
     /// Microseconds since 1970.
     pub(crate) fn micros(self) -> i64 {
         i64::try_from(self.0.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)

@@ -14,6 +14,7 @@ use crate::{
     Cipher, Error, Keyring, Result, TenantId,
     database::{Database, Tx, on},
     envelope::{self, Context},
+    writer::Writer,
 };
 
 /// The store of secrets and of the audit trail. A clone shares the same database connections.
@@ -26,6 +27,7 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) keyring: Keyring,
     pub(crate) cipher: Cipher,
+    pub(crate) writer: Writer,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }
@@ -58,11 +60,18 @@ impl Vault {
                 database,
                 keyring,
                 cipher,
+                writer: Writer::default(),
                 erasure_pending: AtomicBool::new(false),
             }),
         };
         vault.check_key().await?;
         Ok(vault)
+    }
+
+    /// Writes what waits to be written and closes the database's connections. Nothing can be begun or finished afterwards.
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        self.inner.database.close().await;
     }
 
     /// Brings the database to this program's schema. On PostgreSQL the URL is the owner's.

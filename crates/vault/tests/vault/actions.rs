@@ -67,7 +67,7 @@ async fn writes_the_intent_before_and_the_result_after(store: Store) {
 async fn refuses_to_begin_when_the_audit_cannot_be_written(store: Store) {
     let (_, scope) = connected(&store).await;
     if store.is_postgres() {
-        store.tamper("REVOKE INSERT ON integration_audit_log FROM resto_app").await;
+        store.tamper("REVOKE INSERT ON integration_audit_log FROM resto_audit").await;
     } else {
         store
             .tamper(
@@ -204,9 +204,9 @@ async fn a_result_survives_a_database_that_falters_once() {
     // A sequence is not rolled back: the first attempt fails with a serialisation failure, the second does not.
     store
         .tamper(
-            "CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO resto_app;
+            "CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO resto_audit;
              CREATE FUNCTION falter() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
-                 IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF;
+                 IF nextval('public.attempts') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF;
                  RETURN NEW;
              END $$;
              CREATE TRIGGER falter BEFORE INSERT ON integration_audit_log FOR EACH ROW EXECUTE FUNCTION falter()",

@@ -250,6 +250,8 @@ async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
         "TRUNCATE integration_audit_log",
         "ALTER TABLE records DISABLE ROW LEVEL SECURITY",
         "SET ROLE resto_lookup",
+        "SET ROLE resto_audit",
+        "INSERT INTO integration_audit_log (tenant_id) VALUES (gen_random_uuid())",
     ] {
         let refused = app.execute(sqlx::raw_sql(forbidden)).await.unwrap_err();
         assert_eq!(refused.into_database_error().unwrap().code().unwrap(), "42501", "{forbidden}");
@@ -294,7 +296,7 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     // The store's own role becomes the owner of its database, which is emptied again.
     let role = store.role();
     for sql in [
-        format!("GRANT resto_app, resto_lookup TO {role}"),
+        format!("GRANT resto_app, resto_lookup, resto_audit TO {role}"),
         format!("ALTER DATABASE {role} OWNER TO {role}"),
         "DROP SCHEMA public CASCADE".to_owned(),
         format!("CREATE SCHEMA public AUTHORIZATION {role}"),
