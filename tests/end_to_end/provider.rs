@@ -1,5 +1,6 @@
 //! A provider of a test's own: it keeps each request, and answers what the test tells it to.
 
+use std::fmt::Write as _;
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -83,7 +84,7 @@ pub fn repository(request: &Message) -> Reply {
 fn send(mut stream: &TcpStream, Reply(status, headers, body): Reply) {
     let mut head = format!("HTTP/1.1 {status} As told\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     // Whoever asked may be gone.
     write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).ok();

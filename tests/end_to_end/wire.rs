@@ -1,5 +1,6 @@
 //! HTTP/1.1 as it stands on the wire: requests that no decent client would send, and what a provider is sent.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -79,10 +80,10 @@ pub fn open(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Tc
     let (host, path) = rest.split_once('/').unwrap();
     let mut head = format!("{method} /{path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
-        head += &format!("host: {host}\r\n");
+        let _ = write!(head, "host: {host}\r\n");
     }
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     let mut stream = TcpStream::connect(host).unwrap();
     write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
