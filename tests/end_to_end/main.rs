@@ -9,5 +9,6 @@ mod process;
 mod product;
 mod provider;
 mod refusals;
+mod secrets;
 mod standin;
 mod wire;
