@@ -20,7 +20,11 @@ async fn finds_the_next_page() {
         (r#"<https://api.acme.example/things?per_page=30&page=2>; rel="next""#, Some("page=2")),
         (r#"</things?after=a%2Fb%3D>; rel="next""#, Some("after=a/b=")),
         (r#"</t?page=1>; rel="prev", </t?page=3>; rel="next""#, Some("page=3")),
+        (r#"</t?labels=a,b&page=4>; rel="next", </t?page=9>; rel="last""#, Some("page=4")),
+        (r#"</t?page=9>; rel=last, </t?page=5>; title="a"; REL=next"#, Some("page=5")),
+        (r#"</t?page=6>; rel="last next""#, Some("page=6")),
         (r#"</t?page=1>; rel="prev""#, None),
+        (r#"</t?page=1>; rel="nextish"; title="rel=next""#, None),
         (r#"</t?sort=name>; rel="next""#, None),
         (r#"</t?token=7>; rel="next""#, None),
         ("nonsense", None),
@@ -29,6 +33,8 @@ async fn finds_the_next_page() {
         assert_eq!((page.items, page.next_cursor.as_deref()), (vec![1], cursor), "{link}");
     }
     assert_eq!(page("").await.next_cursor, None);
+    let two = "link: </t?page=1>; rel=\"prev\"\nlink: </t?page=3>; rel=\"next\"";
+    assert_eq!(page(two).await.next_cursor.as_deref(), Some("page=3"));
 }
 
 #[tokio::test]
