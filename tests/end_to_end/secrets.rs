@@ -40,7 +40,7 @@ impl Canary {
             let shifted = [&b"\0\0"[..shift], secret.as_bytes()].concat();
             for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
                 let text = engine.encode(&shifted);
-                ways.push(("base64", text[8..text.len() - 8].as_bytes().to_vec()));
+                ways.push(("base64", text.as_bytes()[8..text.len() - 8].to_vec()));
             }
         }
         Self(ways)
