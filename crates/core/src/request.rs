@@ -14,7 +14,8 @@ use url::Url;
 use crate::http::is_loopback;
 use crate::page::next_cursor;
 use crate::path::fill;
-use crate::reply::{Failure, Reply, unknown_outcome};
+use crate::reply::{Failure, Reply, parse, unknown_outcome};
+use crate::text::quote;
 use crate::{Api, Code, Error, Page, PageRequest, Paging, PathArg, Result, Risk};
 
 /// Redirects that one request may follow.
@@ -112,7 +113,7 @@ impl<'a> Request<'a> {
         let api = self.api;
         let is_unsafe = !self.is_safe();
         let reply = self.exchange(false).await?;
-        parse(api, is_unsafe, reply.0.json())
+        parse(api.provider, is_unsafe, reply.0.json())
     }
 
     /// Sends it; `None` where the provider does not find it.
@@ -166,7 +167,10 @@ impl<'a> Request<'a> {
         let list = reply.json().and_then(|mut body| {
             body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
         });
-        Ok(Page { items: parse(api, false, list)?, next_cursor: next_cursor(api, &reply.headers) })
+        Ok(Page {
+            items: parse(api.provider, false, list)?,
+            next_cursor: next_cursor(api, &reply.headers),
+        })
     }
 
     fn is_safe(&self) -> bool {
@@ -363,8 +367,9 @@ impl<'a> Request<'a> {
         let mut told = Error::new(
             Code::ProviderDown,
             format!(
-                "{} cannot be reached: {cause}. Nothing was done. Try again later.",
-                provider.name
+                "{} cannot be reached: {}. Nothing was done. Try again later.",
+                provider.name,
+                quote(&cause.to_string())
             ),
         );
         told.details_mut().provider = Some(provider.name.to_owned());
@@ -382,29 +387,6 @@ impl<'a> Request<'a> {
         error.details_mut().provider = Some(provider.name.to_owned());
         error
     }
-}
-
-/// Reads an answer that the provider called a success.
-fn parse<T: DeserializeOwned>(
-    api: &Api,
-    is_unsafe: bool,
-    body: Result<Value, String>,
-) -> Result<T> {
-    let parsed = body.and_then(|body| {
-        serde_json::from_value(body)
-            .map_err(|error| format!("sent an answer that we do not understand ({error})"))
-    });
-    parsed.map_err(|what| {
-        let name = api.provider.name;
-        let (code, advice) = if is_unsafe {
-            (Code::UnknownOutcome, "It says the change was made. Look before trying again.")
-        } else {
-            (Code::ProviderDown, "Try again later.")
-        };
-        let mut error = Error::new(code, format!("{name} {what}. {advice}"));
-        error.details_mut().provider = Some(name.to_owned());
-        error
-    })
 }
 
 fn plain(value: &Value) -> Option<String> {

@@ -21,6 +21,15 @@ async fn reads_again_until_the_provider_is_back() {
 }
 
 #[tokio::test]
+async fn reads_again_when_the_provider_was_too_slow_or_not_ready() {
+    for status in ["408 Request Timeout", "425 Too Early"] {
+        let server = Server::saying([reply(status, "", "{}"), ok("[1]")]).await;
+        let (api, _) = server.api(impatient(), Risk::Read);
+        assert_eq!(api.get("/x", &[]).send::<Vec<u8>>().await.unwrap(), [1], "{status}");
+    }
+}
+
+#[tokio::test]
 async fn reads_three_times_at_most() {
     let server = Server::saying([unavailable("")]).await;
     let (api, _) = server.api(impatient(), Risk::Read);
@@ -92,6 +101,8 @@ async fn never_sends_a_change_twice() {
         unavailable("retry-after: 0"),
         reply("500 Internal Server Error", "", "{}"),
         reply("504 Gateway Timeout", "", "{}"),
+        reply("408 Request Timeout", "", "{}"),
+        "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned(),
         reply("200 OK", "", "not JSON"),
         reply("200 OK", "", "[]"),
     ] {
@@ -110,6 +121,16 @@ async fn never_sends_a_change_twice() {
 struct Named {
     #[expect(dead_code, reason = "only its absence matters")]
     name: String,
+}
+
+#[tokio::test]
+async fn keeps_what_a_support_team_asks_about_a_lost_change() {
+    let fault = reply("500 Internal Server Error", "x-request-id: r-7", "{}");
+    let server = Server::saying([fault]).await;
+    let (api, _) = server.api(impatient(), Risk::Write);
+    let error = api.post("/x", &[]).send_empty().await.unwrap_err();
+    let details = error.details();
+    assert_eq!((details.http_status, details.request_id.as_deref()), (Some(500), Some("r-7")));
 }
 
 #[tokio::test]
