@@ -3,7 +3,11 @@
 
 mod cli;
 mod clients;
+mod doors;
 mod github;
 mod process;
 mod product;
+mod provider;
+mod refusals;
 mod standin;
+mod wire;

@@ -1,6 +1,7 @@
 //! The signed-in client that an action uses, and what it may ask of the call around it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
@@ -11,8 +12,8 @@ use uuid::Uuid;
 
 use crate::http::is_loopback;
 use crate::{
-    Call, Code, Credentials, Error, Http, Observed, PathArg, Provider, Records, Request, Result,
-    Risk, Scheme, SecretRef,
+    Call, Code, Connected, Credentials, Error, Http, Observed, PathArg, Provider, Records, Request,
+    Result, Risk, Scheme, SecretRef,
 };
 
 /// Where a provider is reached: its own address, or the one that the operator configured.
@@ -28,8 +29,10 @@ impl Endpoints {
     /// The address is no HTTPS address; plain HTTP is for loopback only.
     pub fn new(provider: &Provider, base_url: Option<&str>) -> Result<Self> {
         let text = base_url.unwrap_or(provider.base_url).trim_end_matches('/');
+        // What stands before `@` may be a password.
+        let shown = text.rsplit('@').next().unwrap_or_default();
         let wrong =
-            |why: &str| Error::new(Code::InvalidInput, format!("The address `{text}` {why}."));
+            |why: &str| Error::new(Code::InvalidInput, format!("The address `{shown}` {why}."));
         let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
         if url.cannot_be_a_base()
             || url.host().is_none()
@@ -68,6 +71,8 @@ pub struct Api {
     pub(crate) call: Arc<dyn Call>,
     pub(crate) risk: Risk,
     granted: Mutex<Option<BTreeSet<String>>>,
+    /// Changes sent so far: with the operation's id it makes each one's idempotency key.
+    pub(crate) changes: AtomicU32,
 }
 
 impl Api {
@@ -91,6 +96,7 @@ impl Api {
             call,
             risk,
             granted: Mutex::default(),
+            changes: AtomicU32::new(0),
         }
     }
 
@@ -136,6 +142,18 @@ impl Api {
     #[must_use]
     pub fn cancelled(&self) -> CancellationToken {
         self.call.cancelled()
+    }
+
+    /// The provider in use.
+    #[must_use]
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    /// The account that is operated; `None` while it is being connected.
+    #[must_use]
+    pub fn account(&self) -> Option<&Connected> {
+        self.call.account()
     }
 
     /// The id of this operation, the same when the same unsafe call is made again.

@@ -41,6 +41,9 @@ pub trait Call: Send + Sync {
     /// The id of this operation: the same when the same unsafe call is made again.
     fn op_id(&self) -> Uuid;
 
+    /// The account that is operated; `None` while it is being connected.
+    fn account(&self) -> Option<&Connected>;
+
     /// Told after each answer of the provider.
     fn observe(&self, observed: Observed);
 
@@ -49,6 +52,15 @@ pub trait Call: Send + Sync {
 
     /// The tenant's documents.
     fn records(&self) -> &dyn Records;
+}
+
+/// The account that a call operates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// The provider's id of it.
+    pub id: String,
+    /// Such as `test` or `live`.
+    pub mode: Option<String>,
 }
 
 /// The tenant's own JSON documents, such as quotes and snapshots, by collection and id.

@@ -1,6 +1,9 @@
 //! The facts about a service, as data: who it is, how one signs in, where it lives, how it pages and
 //! limits.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -78,6 +81,8 @@ pub struct Provider {
     pub granted_header: Option<&'static str>,
     /// How lists are continued.
     pub paging: Paging,
+    /// The header that makes a repeated change harmless, where the provider has one.
+    pub idempotency_header: Option<&'static str>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
     pub classify: fn(&Failure<'_>) -> Option<Error>,
 }
@@ -116,6 +121,40 @@ pub enum Paging {
         /// The query parameters of the next link that say where to go on.
         cursors: &'static [&'static str],
     },
+    /// The body says where to go on.
+    Cursor {
+        /// The query parameter with the size of a page.
+        size: &'static str,
+        /// The most that the size may be.
+        max: u32,
+        /// The query parameter that says where to go on.
+        cursor: &'static str,
+        /// Where the body says it: a JSON pointer (RFC 6901) to a text or a number.
+        next: &'static str,
+    },
+    /// The id of the last item says where to go on.
+    LastId {
+        /// The query parameter with the size of a page.
+        size: &'static str,
+        /// The most that the size may be.
+        max: u32,
+        /// The query parameter that takes the id.
+        cursor: &'static str,
+        /// Where the body says that there is more: a JSON pointer to a boolean.
+        more: &'static str,
+    },
+}
+
+impl Paging {
+    /// The query parameter with the size of a page, and the most that it may be.
+    #[must_use]
+    pub fn size(&self) -> (&'static str, u32) {
+        match self {
+            Self::Link { size, max, .. }
+            | Self::Cursor { size, max, .. }
+            | Self::LastId { size, max, .. } => (size, *max),
+        }
+    }
 }
 
 /// A way to sign in.
@@ -208,6 +247,15 @@ pub enum ClientAuth {
 pub enum Scheme {
     /// `Authorization: Bearer`, with the secret of this name.
     Bearer(&'static str),
+    /// HTTP Basic (RFC 7617), with the secrets of these names.
+    Basic {
+        /// The user name.
+        user: &'static str,
+        /// The password.
+        password: &'static str,
+    },
+    /// Headers of these names, each with the secret of that name.
+    Headers(&'static [(&'static str, &'static str)]),
 }
 
 impl Scheme {
@@ -217,26 +265,38 @@ impl Scheme {
     /// The secret is missing, or cannot stand in a header.
     pub fn sign(&self, request: &mut reqwest::Request, secrets: &Secrets) -> Result<()> {
         match self {
-            Self::Bearer(name) => {
-                let unusable = || {
-                    Error::new(
-                        Code::AuthExpired,
-                        format!("The stored credential has no usable `{name}`. Reconnect."),
-                    )
-                };
-                let secret = secrets.get(*name).ok_or_else(unusable)?;
-                // EXPOSE: the request is what the credential is for.
-                let mut value = reqwest::header::HeaderValue::try_from(format!(
-                    "Bearer {}",
-                    secret.expose_secret()
-                ))
-                .map_err(|_| unusable())?;
-                value.set_sensitive(true);
-                request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
-                Ok(())
+            Self::Bearer(token) => {
+                let value = format!("Bearer {}", expose(secrets, token)?);
+                set(request, AUTHORIZATION, value)
             }
+            Self::Basic { user, password } => {
+                let pair = format!("{}:{}", expose(secrets, user)?, expose(secrets, password)?);
+                set(request, AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)))
+            }
+            Self::Headers(headers) => headers.iter().try_for_each(|(header, secret)| {
+                set(request, HeaderName::from_static(header), expose(secrets, secret)?.to_owned())
+            }),
         }
     }
+}
+
+fn expose<'a>(secrets: &'a Secrets, name: &str) -> Result<&'a str> {
+    // EXPOSE: the request is what the credential is for.
+    secrets.get(name).map(ExposeSecret::expose_secret).ok_or_else(|| unusable(name))
+}
+
+fn set(request: &mut reqwest::Request, name: HeaderName, value: String) -> Result<()> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| unusable(name.as_str()))?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(name, value);
+    Ok(())
+}
+
+fn unusable(name: &str) -> Error {
+    Error::new(
+        Code::AuthExpired,
+        format!("The stored credential has no usable `{name}`. Reconnect."),
+    )
 }
 
 /// Whether the granted right covers the needed one: the same, or the same at a higher level

@@ -6,19 +6,24 @@ mod adapter;
 mod api;
 mod call;
 mod error;
+mod form;
 mod http;
 mod integration;
 mod page;
+mod paging;
 mod path;
 mod reply;
 mod request;
 mod schema;
+mod send;
 mod text;
 
 pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
 pub use api::{Api, Endpoints};
-pub use call::{BoxFuture, Call, Credentials, Observed, RateLimit, Records, SecretRef, Secrets};
+pub use call::{
+    BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef, Secrets,
+};
 pub use error::{Code, Details, Error, Result};
 pub use http::{Bounds, Http};
 pub use integration::{

@@ -1,10 +1,7 @@
 //! Lists come in pages: what an agent asks, and what it gets.
 
-use reqwest::header::{HeaderMap, LINK};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::{Api, Paging};
 
 /// Which page of a list. An action flattens it into its input.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,34 +48,4 @@ impl<T> Page<T> {
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(change).collect(), next_cursor: self.next_cursor }
     }
-}
-
-/// The cursor of the page after the one that came with these headers.
-pub(crate) fn next_cursor(api: &Api, headers: &HeaderMap) -> Option<String> {
-    let Paging::Link { cursors, .. } = &api.provider.paging;
-    let next = headers
-        .get_all(LINK)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        // An address may hold commas, so links are told apart by their `<`.
-        .flat_map(|value| value.split('<').skip(1))
-        .filter_map(|link| link.split_once('>'))
-        .find(|(_, parameters)| is_next(parameters))?
-        .0;
-    let url = api.endpoints.base_url.join(next).ok()?;
-    cursors.iter().find_map(|wanted| {
-        url.query_pairs()
-            .find(|(name, _)| name == wanted)
-            .map(|(name, value)| format!("{name}={value}"))
-    })
-}
-
-/// Whether the parameters of a link say `rel="next"`, as RFC 8288 writes it.
-fn is_next(parameters: &str) -> bool {
-    parameters.split([';', ',']).filter_map(|parameter| parameter.split_once('=')).any(
-        |(name, value)| {
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').split(' ').any(|relation| relation == "next")
-        },
-    )
 }

@@ -93,6 +93,7 @@ pub static GITHUB: Integration = Integration {
         request_id_header: "x-github-request-id",
         granted_header: Some("x-oauth-scopes"),
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
+        idempotency_header: None,
         classify: errors::classify,
     }],
     permissions: permissions::ALL,

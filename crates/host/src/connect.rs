@@ -15,7 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::{Around, Learnt, Opening};
+use crate::around::{Around, Opening};
+use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
 
@@ -64,28 +65,39 @@ pub struct Receipt {
     pub left_to_do: Option<String>,
 }
 
-/// How an integration is connected with a pasted key.
+/// How an integration is connected with a pasted key: at this provider, or at the first that takes
+/// one.
 ///
 /// # Errors
 /// It cannot be.
 pub fn key_auth(
     integration: &'static Integration,
+    provider: Option<&str>,
 ) -> Result<(&'static Provider, &'static KeyAuth)> {
-    integration
+    let mut with_key = integration
         .providers
         .iter()
-        .find_map(|provider| {
-            provider.auth.iter().find_map(|auth| match auth {
-                Auth::Key(key) => Some((provider, key)),
+        .filter(|candidate| provider.is_none_or(|id| candidate.id == id))
+        .filter_map(|candidate| {
+            candidate.auth.iter().find_map(|auth| match auth {
+                Auth::Key(key) => Some((candidate, key)),
                 Auth::OAuth(_) => None,
             })
-        })
-        .ok_or_else(|| {
-            Error::new(
-                Code::InvalidInput,
-                format!("{} is not connected with a key.", integration.name),
-            )
-        })
+        });
+    with_key.next().ok_or_else(|| {
+        let known: Vec<&str> = integration.providers.iter().map(|provider| provider.id).collect();
+        let name = integration.name;
+        Error::new(
+            Code::InvalidInput,
+            match provider {
+                Some(id) => format!(
+                    "{name} is not connected with a key of `{id}`. Its providers: {}.",
+                    known.join(", ")
+                ),
+                None => format!("{name} is not connected with a key."),
+            },
+        )
+    })
 }
 
 impl Host {
@@ -98,11 +110,12 @@ impl Host {
         &self,
         caller: &Caller,
         integration: &'static Integration,
+        provider: Option<&str>,
         secrets: Secrets,
     ) -> Result<Report> {
         let intent = lifecycle(caller, integration, "connect", &Value::Null);
         let ticket = caller.scope.begin(intent).await.map_err(told)?.ticket;
-        let connected = self.try_connect(caller, integration, secrets).await;
+        let connected = self.try_connect(caller, integration, provider, secrets).await;
         self.finish(caller, ticket, &recorded(&connected), Learnt::default()).await;
         connected
     }
@@ -111,9 +124,10 @@ impl Host {
         &self,
         caller: &Caller,
         integration: &'static Integration,
+        provider: Option<&str>,
         secrets: Secrets,
     ) -> Result<Report> {
-        let (provider, key) = key_auth(integration)?;
+        let (provider, key) = key_auth(integration, provider)?;
         for field in key.fields {
             check_key(provider, key, field, secrets.get(field.name))?;
         }

@@ -1,13 +1,13 @@
 //! A provider on loopback that answers what a test prepared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use resto_core::{
-    Account, Action, Adapter, Api, Bounds, BoxFuture, Call, Code, Credentials, Endpoints, Error,
-    Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result, Risk, Scheme,
-    SecretRef, Secrets,
+    Account, Action, Adapter, Api, Bounds, BoxFuture, Call, Code, Connected, Credentials,
+    Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result,
+    Risk, Scheme, SecretRef, Secrets,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -226,8 +226,13 @@ struct FakeCredentials;
 
 impl Credentials for FakeCredentials {
     fn sign(&self, scheme: &Scheme, request: &mut resto_core::HttpRequest) -> Result<()> {
-        let Scheme::Bearer(name) = scheme;
-        let secrets: Secrets = [((*name).to_owned(), SecretString::from("fake"))].into();
+        let names: Vec<&str> = match scheme {
+            Scheme::Bearer(token) => vec![token],
+            Scheme::Basic { user, password } => vec![user, password],
+            Scheme::Headers(headers) => headers.iter().map(|(_, secret)| *secret).collect(),
+        };
+        let secrets: Secrets =
+            names.into_iter().map(|name| (name.to_owned(), SecretString::from("fake"))).collect();
         scheme.sign(request, &secrets)
     }
 }
@@ -239,6 +244,7 @@ struct FakeCall {
     cancelled: CancellationToken,
     secrets: Mutex<BTreeMap<String, SecretString>>,
     records: FakeRecords,
+    account: OnceLock<Connected>,
 }
 
 impl Call for FakeCall {
@@ -252,6 +258,15 @@ impl Call for FakeCall {
 
     fn op_id(&self) -> Uuid {
         Uuid::from_u128(7)
+    }
+
+    fn account(&self) -> Option<&Connected> {
+        Some(
+            self.account.get_or_init(|| Connected {
+                id: "acct_1".to_owned(),
+                mode: Some("test".to_owned()),
+            }),
+        )
     }
 
     fn observe(&self, observed: Observed) {

@@ -43,6 +43,7 @@ static ACME: Provider = Provider {
     limits: Limits { per_hour: 1000, concurrent: 10 },
     request_id_header: "x-request-id",
     granted_header: Some("x-scopes"),
+    idempotency_header: None,
     paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
     classify: |_| None,
 };
@@ -100,6 +101,10 @@ impl Credentials for Caller {
 }
 
 impl Call for Caller {
+    fn account(&self) -> Option<&resto_core::Connected> {
+        None
+    }
+
     fn progress(&self, _done: u64, _total: Option<u64>, _message: &str) {}
 
     fn cancelled(&self) -> CancellationToken {

@@ -11,7 +11,10 @@ use crate::host::Host;
 pub(super) struct ConnectArgs {
     /// The service, such as github
     integration: String,
-    /// Read the key from standard input instead of a hidden prompt
+    /// Which company, where a service has several, such as the registrar
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Read the key from standard input instead of a hidden prompt; a key of several parts has one a line
     #[arg(long)]
     key_stdin: bool,
 }
@@ -19,16 +22,17 @@ pub(super) struct ConnectArgs {
 pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> {
     let (host, caller) = session.owner().await?;
     let integration = host.integration(&args.integration)?;
-    let (provider, key) = key_auth(integration)?;
+    let (provider, key) = key_auth(integration, args.provider.as_deref())?;
     explain(session, &host, integration);
     session.out.remark(format!("Create a {} at {}", key.name, key.create_url));
     let mut secrets = Secrets::new();
+    let mut lines = args.key_stdin.then(|| std::io::stdin().lines());
     for field in key.fields {
         let prompt =
             format!("{} of {} (not shown, like {}): ", field.label, provider.name, field.hint);
-        secrets.insert(field.name.to_owned(), read_secret(&prompt, args.key_stdin)?);
+        secrets.insert(field.name.to_owned(), read_secret(&prompt, lines.as_mut())?);
     }
-    let report = host.connect_key(&caller, integration, secrets).await?;
+    let report = host.connect_key(&caller, integration, args.provider.as_deref(), secrets).await?;
     if session.out.json {
         return session.out.value(&report);
     }

@@ -1,6 +1,6 @@
 //! What people read on the terminal, and programs from a pipe. Colours only on a terminal.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Lines, StdinLock, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -102,13 +102,16 @@ fn paint(coloured: bool, tone: Tone, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Reads a secret: the whole of standard input, or a prompt that shows nothing.
-pub(super) fn read_secret(prompt: &str, from_stdin: bool) -> Result<SecretString> {
+/// Reads a secret: the next line of standard input, or a prompt that shows nothing.
+pub(super) fn read_secret(
+    prompt: &str,
+    stdin: Option<&mut Lines<StdinLock<'static>>>,
+) -> Result<SecretString> {
     let unreadable = |error: std::io::Error| {
         Error::new(Code::InvalidInput, format!("The value cannot be read: {error}"))
     };
-    let text = if from_stdin {
-        std::io::read_to_string(std::io::stdin().lock()).map_err(unreadable)?
+    let text = if let Some(lines) = stdin {
+        lines.next().transpose().map_err(unreadable)?.unwrap_or_default()
     } else if std::io::stdin().is_terminal() {
         rpassword::prompt_password(prompt).map_err(unreadable)?
     } else {

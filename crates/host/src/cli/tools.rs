@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Session;
 use super::print::{confirm, read_secret};
-use crate::call::{Failed, Line};
+use crate::around::Line;
+use crate::call::Failed;
 use crate::catalog::Entry;
 use crate::mcp::tool;
 use crate::policy::Calls;
@@ -58,7 +59,8 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
     line.progress = Box::new(move |_, _, message| out.remark(message));
     let from_stdin = args.secret_stdin;
     line.ask_secret = Some(Box::new(move |name| {
-        read_secret(&format!("Value of the secret {name} (not shown): "), from_stdin)
+        let mut lines = from_stdin.then(|| std::io::stdin().lines());
+        read_secret(&format!("Value of the secret {name} (not shown): "), lines.as_mut())
     }));
     line.confirm = Some(Box::new(confirm));
     // Ctrl-C stops a read; a change under way goes on to its end, so that its outcome is known.
