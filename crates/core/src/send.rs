@@ -66,8 +66,15 @@ impl Request<'_> {
             .with_max_delay(Duration::from_secs(8))
             .with_max_times(if request.is_repeatable() { 2 } else { 0 })
             .with_jitter();
+        // The first try of a change whose outcome is not known, if there was one.
+        let mut doubt = None;
         let tries = (|| request.attempt(&url, cut))
             .retry(backoff)
+            .notify(|error: &Error, _| {
+                if error.code() == Code::UnknownOutcome {
+                    doubt.get_or_insert_with(|| error.clone());
+                }
+            })
             .when(|error| {
                 matches!(
                     error.code(),
@@ -92,8 +99,16 @@ impl Request<'_> {
         } else {
             bounded.await
         };
-        outcome.unwrap_or_else(|_| {
+        let outcome = outcome.unwrap_or_else(|_| {
             Err(self.lost(&format!("did not finish within {} s", bounds.total.as_secs())))
+        });
+        outcome.map_err(|error| match (error.code(), doubt) {
+            // A later try that got no answer to the change says nothing about the first.
+            (
+                Code::ProviderDown | Code::RateLimited | Code::AuthExpired | Code::Conflict,
+                Some(doubt),
+            ) => doubt,
+            _ => error,
         })
     }
 

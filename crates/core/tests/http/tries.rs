@@ -117,6 +117,45 @@ async fn never_sends_a_change_twice() {
     }
 }
 
+fn keys(server: &Server) -> Vec<String> {
+    let key = |request: String| {
+        let line = request.lines().find(|line| line.starts_with("idempotency-key: "));
+        line.unwrap().to_owned()
+    };
+    server.requests().into_iter().map(key).collect()
+}
+
+#[tokio::test]
+async fn repeats_a_change_that_the_provider_knows_by_its_key() {
+    let server = Server::saying([String::new(), unavailable(""), ok("[1]"), ok("[2]")]).await;
+    let api = server.keyed_api();
+    assert_eq!(api.post("/x", &[]).send::<Vec<u8>>().await.unwrap(), [1]);
+    assert_eq!(api.post("/x", &[]).send::<Vec<u8>>().await.unwrap(), [2]);
+    let keys = keys(&server);
+    assert_eq!((&keys[0], &keys[0]), (&keys[1], &keys[2]));
+    assert_ne!(keys[0], keys[3]);
+}
+
+/// The first try may have made the change, whatever the later ones say.
+#[tokio::test]
+async fn stays_in_doubt_once_a_try_was_lost() {
+    for later in [
+        reply("429 Too Many Requests", "", "{}"),
+        reply("307 Temporary Redirect", "location: /new", ""),
+        reply("401 Unauthorized", "", "{}"),
+        unavailable(""),
+    ] {
+        let server = Server::saying([String::new(), later.clone()]).await;
+        let error = server.keyed_api().post("/x", &[]).send_empty().await.unwrap_err();
+        assert_eq!(error.code(), Code::UnknownOutcome, "{later}: {error}");
+    }
+    // This is the answer to the change itself.
+    let refused = reply("402 Payment Required", "", "{}");
+    let server = Server::saying([String::new(), refused]).await;
+    let error = server.keyed_api().post("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!(error.code(), Code::PaymentRequired);
+}
+
 #[derive(Debug, serde::Deserialize)]
 struct Named {
     #[expect(dead_code, reason = "only its absence matters")]
