@@ -240,7 +240,10 @@ fn a_data_folder_that_cannot_be_one_is_named() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
     fs::write(product.path("data"), "a file").unwrap();
-    refused(&product.run(&["connections"], ""), &["data cannot be a folder", "Move that file", "name another"]);
+    refused(
+        &product.run(&["connections"], ""),
+        &["data cannot be a folder", "Move that file", "name another"],
+    );
     assert!(!product.path("root.key").exists());
     fs::remove_file(product.path("data")).unwrap();
     product.must(&["connections"], "");
