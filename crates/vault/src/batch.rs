@@ -125,16 +125,26 @@ pub(crate) async fn write(
     calls: &[Call],
     committing: &mut bool,
 ) -> Result<Vec<Result<Answer>>> {
+    let t0 = Instant::now();
     let mut tx = held.write().await?;
+    let t1 = Instant::now();
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let found = look_up(&mut tx, &questions).await?;
+    let t2 = Instant::now();
     let mut batch = Batch::default();
     let answers: Vec<_> =
         calls.iter().zip(found).map(|(call, found)| batch.decide(call, found)).collect();
     if answers.iter().any(Result::is_ok) {
+        let t3 = Instant::now();
         batch.additions.write(&mut tx).await?;
+        let t4 = Instant::now();
         *committing = true;
         tx.commit().await?;
+        let t5 = Instant::now();
+        use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+        static S: [AtomicU64; 7] = [const { AtomicU64::new(0) }; 7];
+        for (i, d) in [1u64, calls.len() as u64, (t1-t0).as_micros() as u64, (t2-t1).as_micros() as u64, (t3-t2).as_micros() as u64, (t4-t3).as_micros() as u64, (t5-t4).as_micros() as u64].into_iter().enumerate() { S[i].fetch_add(d, Relaxed); }
+        if S[0].load(Relaxed) % 2000 == 0 { let n = S[0].load(Relaxed) as f64; eprintln!("batch {:.1} begin {:.0} look {:.0} decide {:.0} append {:.0} commit {:.0}", S[1].load(Relaxed) as f64/n, S[2].load(Relaxed) as f64/n, S[3].load(Relaxed) as f64/n, S[4].load(Relaxed) as f64/n, S[5].load(Relaxed) as f64/n, S[6].load(Relaxed) as f64/n); for a in &S { a.store(0, Relaxed); } }
     } else {
         tx.rollback().await?;
     }
