@@ -32,6 +32,8 @@ pub struct Request<'a> {
     paging: &'static Paging,
     /// A POST that changes nothing.
     reads: bool,
+    /// How long to read an answer that may have no end.
+    listens: Option<Duration>,
     idempotency_key: Option<HeaderValue>,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Request<'a> {
             body: None,
             paging: &api.provider.paging,
             reads: false,
+            listens: None,
             idempotency_key: None,
         }
     }
@@ -113,6 +116,18 @@ impl<'a> Request<'a> {
     /// Asks for another media type than the provider's default.
     pub fn accept(mut self, media_type: &'static str) -> Self {
         self.headers.push((ACCEPT, HeaderValue::from_static(media_type)));
+        self
+    }
+
+    /// Adds a header that only this request carries.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => self.headers.push((HeaderName::from_static(name), value)),
+            Err(error) => {
+                self.path =
+                    Err(Error::new(Code::Internal, format!("the header `{name}`: {error}")));
+            }
+        }
         self
     }
 
@@ -198,6 +213,16 @@ impl<'a> Request<'a> {
     pub async fn send_text(self) -> Result<Text> {
         let (reply, truncated) = self.exchange(true).await?;
         Ok(Text { text: String::from_utf8_lossy(&reply.body).into_owned(), truncated })
+    }
+
+    /// Sends it and reads as text what arrives within `time`: for answers that are streams without
+    /// an end. Nothing at all is an empty text.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn send_listening(mut self, time: Duration) -> Result<Text> {
+        self.listens = Some(time);
+        self.send_text().await
     }
 
     /// Sends it and reads the answer as one page of a list.
@@ -313,26 +338,29 @@ impl<'a> Request<'a> {
             let ours = url.origin() == api.endpoints.base_url.origin();
             let request = self.build(&url, ours)?;
             let client = api.http.client(&url)?;
-            let response =
-                match tokio::time::timeout(bounds.first_byte, client.execute(request)).await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(error)) if error.is_connect() || self.is_safe() => {
-                        return Err(self.unreachable(&error));
-                    }
-                    Ok(Err(_)) => return Err(self.lost("did not answer")),
-                    Err(_) => {
-                        return Err(self.lost(&format!(
-                            "did not answer within {} s",
-                            bounds.first_byte.as_secs()
-                        )));
-                    }
-                };
+            let first_byte = self.listens.unwrap_or(bounds.first_byte);
+            let response = match tokio::time::timeout(first_byte, client.execute(request)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) if error.is_connect() || self.is_safe() => {
+                    return Err(self.unreachable(&error));
+                }
+                Ok(Err(_)) => return Err(self.lost("did not answer")),
+                // Some streams begin with what they have to tell.
+                Err(_) if self.listens.is_some() => return Ok((Reply::nothing(), true)),
+                Err(_) => {
+                    return Err(self.lost(&format!(
+                        "did not answer within {} s",
+                        bounds.first_byte.as_secs()
+                    )));
+                }
+            };
             if response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED {
                 url = self.redirected(&url, &response)?;
                 continue;
             }
-            let (reply, truncated) =
-                Reply::read(response, bounds, cut).await.map_err(|what| self.lost(&what))?;
+            let (reply, truncated) = Reply::read(response, bounds, cut, self.listens)
+                .await
+                .map_err(|what| self.lost(&what))?;
             return self.judge(reply).map(|reply| (reply, truncated));
         }
         Err(self.lost("redirected too often"))
