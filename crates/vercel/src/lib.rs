@@ -1,0 +1,92 @@
+//! Vercel: projects, deployments and their logs, environment variables, domains and DNS records.
+
+mod account;
+mod creation;
+mod errors;
+mod links;
+mod permissions;
+mod projects;
+mod settings;
+mod teams;
+mod times;
+
+use resto_core::{
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
+    Paging, Provider, RateHeaders, Scheme,
+};
+
+/// The facts about Vercel.
+pub static VERCEL: Integration = Integration {
+    id: "vercel",
+    name: "Vercel",
+    category: Category::Hosting,
+    purpose: "Builds your site from its source code and shows it to the public under your domains.",
+    providers: &[Provider {
+        id: "vercel",
+        name: "Vercel",
+        base_url: "https://api.vercel.com",
+        download_hosts: &[],
+        auth: &[
+            // An installed integration: https://vercel.com/docs/integrations/create-integration
+            Auth::OAuth(OAuthConfig {
+                // `{slug}` is the integration's own name in Vercel's addresses.
+                authorize_url: "https://vercel.com/integrations/{slug}/new",
+                token_url: "https://api.vercel.com/v2/oauth/access_token",
+                // `{configuration_id}` comes with the code.
+                revoke_url: "https://api.vercel.com/v1/integrations/configuration/{configuration_id}",
+                pkce: false,
+                client_auth: ClientAuth::Body,
+                // The integration's settings decide.
+                scopes: &[],
+                // There is none: the access token lives until the integration is uninstalled.
+                rotates_refresh_token: false,
+                scheme: Scheme::Bearer("access_token"),
+            }),
+            Auth::Key(KeyAuth {
+                name: "access token",
+                fields: &[KeyField {
+                    name: "token",
+                    label: "Token",
+                    hint: "vcp_...",
+                    // Older ones begin with anything.
+                    prefixes: &[],
+                }],
+                create_url: "https://vercel.com/account/tokens",
+                scheme: Scheme::Bearer("token"),
+            }),
+        ],
+        // The version of the API is in each path.
+        headers: &[],
+        rate_headers: RateHeaders {
+            limit: "x-ratelimit-limit",
+            remaining: "x-ratelimit-remaining",
+            reset: "x-ratelimit-reset",
+            resource: None,
+        },
+        // https://vercel.com/docs/limits counts by kind of request; most kinds have 500 a minute.
+        limits: Limits { per_hour: 30_000, concurrent: 20 },
+        request_id_header: "x-vercel-id",
+        granted_header: None,
+        paging: Paging::Cursor {
+            size: "limit",
+            max: 100,
+            cursor: "until",
+            next: "/pagination/next",
+        },
+        idempotency_header: None,
+        classify: errors::classify,
+    }],
+    permissions: permissions::ALL,
+};
+
+/// The adapter: Vercel and all its actions.
+#[must_use]
+pub fn adapter() -> Adapter {
+    Adapter::new::<account::Token>(&VERCEL)
+        .action::<account::GetAccount>()
+        .action::<projects::ListProjects>()
+        .action::<projects::GetProject>()
+        .action::<creation::CreateProject>()
+        .action::<projects::UpdateProject>()
+        .action::<projects::DeleteProject>()
+}
