@@ -2,13 +2,16 @@
 
 mod account;
 mod creation;
+mod deployments;
 mod errors;
 mod links;
 mod permissions;
+mod production;
 mod projects;
 mod settings;
 mod teams;
 mod times;
+mod waits;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -89,4 +92,11 @@ pub fn adapter() -> Adapter {
         .action::<creation::CreateProject>()
         .action::<projects::UpdateProject>()
         .action::<projects::DeleteProject>()
+        .action::<deployments::ListDeployments>()
+        .action::<deployments::GetDeployment>()
+        .action::<waits::WaitForDeployment>()
+        .action::<deployments::CancelDeployment>()
+        .action::<deployments::DeleteDeployment>()
+        .action::<production::PromoteDeployment>()
+        .action::<production::RollBackProduction>()
 }

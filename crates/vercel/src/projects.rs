@@ -79,6 +79,9 @@ pub struct Live {
     /// Host names under which it is reached.
     #[serde(default, rename(deserialize = "alias"))]
     pub domains: Vec<String>,
+    /// When it was asked for, in milliseconds since 1970.
+    #[serde(default, rename(deserialize = "createdAt"), skip_serializing)]
+    pub(crate) created: Option<i64>,
 }
 
 /// The deployments of a project are told by environment; only the public's one matters here.
@@ -233,7 +236,8 @@ pub(crate) mod tests {
             "nodeVersion": "22.x", "buildCommand": null, "rootDirectory": null, "env": [{"key": "A", "value": "hidden"}],
             "link": {"type": "github", "org": "acme", "repo": "shop", "repoId": 42, "productionBranch": "main",
                 "gitCredentialId": "c", "deployHooks": [{"id": "h", "name": "n", "ref": "main", "url": "https://hook"}]},
-            "targets": {"production": {"id": "dpl_live", "alias": ["shop.example.com"], "readyState": "READY"}},
+            "targets": {"production": {"id": "dpl_live", "alias": ["shop.example.com"], "readyState": "READY",
+                "createdAt": 1_767_225_600_000_i64}},
             "createdAt": 1_767_225_600_000_i64, "updatedAt": 1_767_225_601_000_i64,
         })
     }
