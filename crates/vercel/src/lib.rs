@@ -1,16 +1,21 @@
 //! Vercel: projects, deployments and their logs, environment variables, domains and DNS records.
 
 mod account;
+mod build_logs;
 mod creation;
+mod deploying;
 mod deployments;
 mod errors;
+mod failures;
 mod links;
 mod permissions;
 mod production;
 mod projects;
+mod runtime_logs;
 mod settings;
 mod teams;
 mod times;
+mod uploads;
 mod waits;
 
 use resto_core::{
@@ -92,6 +97,7 @@ pub fn adapter() -> Adapter {
         .action::<creation::CreateProject>()
         .action::<projects::UpdateProject>()
         .action::<projects::DeleteProject>()
+        .action::<deploying::DeployProject>()
         .action::<deployments::ListDeployments>()
         .action::<deployments::GetDeployment>()
         .action::<waits::WaitForDeployment>()
@@ -99,4 +105,7 @@ pub fn adapter() -> Adapter {
         .action::<deployments::DeleteDeployment>()
         .action::<production::PromoteDeployment>()
         .action::<production::RollBackProduction>()
+        .action::<build_logs::GetBuildLogs>()
+        .action::<failures::ExplainFailedBuild>()
+        .action::<runtime_logs::GetRuntimeLogs>()
 }

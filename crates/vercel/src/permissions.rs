@@ -11,8 +11,7 @@ pub(crate) const PROJECT_READ: Needs = &[&["project:read"]];
 pub(crate) const PROJECT_WRITE: Needs = &[&["project:write"]];
 pub(crate) const DEPLOYMENT_READ: Needs = &[&["deployment:read"]];
 pub(crate) const DEPLOYMENT_WRITE: Needs = &[&["deployment:write"]];
-/// The project tells which repository to deploy, and which deployment is live.
-pub(crate) const DEPLOYMENT_AND_PROJECT_READ: Needs = &[&["deployment:read", "project:read"]];
+/// The project tells which repository to deploy.
 pub(crate) const DEPLOYMENT_WRITE_PROJECT_READ: Needs = &[&["deployment:write", "project:read"]];
 /// What the public sees belongs to the project.
 pub(crate) const PROJECT_WRITE_DEPLOYMENT_READ: Needs = &[&["project:write", "deployment:read"]];
