@@ -178,7 +178,7 @@ mod tests {
 
     const CURRENT: &str = "/v5/user/tokens/current";
 
-    fn octocat(default_team: Value) -> Value {
+    fn octocat(default_team: &Value) -> Value {
         json!({"user": {"id": "u1", "username": "octocat", "name": null, "email": "private@example.com",
             "avatar": null, "limited": true, "defaultTeamId": default_team}})
     }
@@ -187,11 +187,11 @@ mod tests {
         json!({"id": id, "slug": "acme", "name": "Acme", "avatar": null, "limited": true})
     }
 
-    fn created_for(scopes: Value) -> Value {
+    fn created_for(scopes: &Value) -> Value {
         json!({"token": {"id": "t1", "name": "resto", "type": "oauth2-token", "scopes": scopes}})
     }
 
-    async fn identified(default_team: Value, scopes: Value) -> Account {
+    async fn identified(default_team: &Value, scopes: &Value) -> Account {
         let fake = FakeApi::new(&VERCEL)
             .await
             .on("GET", "/v2/user", 200, octocat(default_team))
@@ -206,7 +206,7 @@ mod tests {
         let fake = FakeApi::new(&VERCEL)
             .await
             .connected("team_1")
-            .on("GET", "/v2/user", 200, octocat(json!("team_1")))
+            .on("GET", "/v2/user", 200, octocat(&json!("team_1")))
             .on(
                 "GET",
                 "/v2/teams",
@@ -224,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn works_in_the_team_that_the_token_was_created_for() {
         let team = json!([{"type": "team", "teamId": "team_2", "createdAt": 1}]);
-        let account = identified(json!("team_1"), team).await;
+        let account = identified(&json!("team_1"), &team).await;
         assert_eq!((account.id.as_str(), account.name.as_str()), ("team_2", "acme (octocat)"));
         assert_eq!(account.permissions, Permissions::Unknown);
     }
@@ -232,8 +232,8 @@ mod tests {
     #[tokio::test]
     async fn a_token_for_everything_works_where_its_owner_does() {
         let all = json!([{"type": "user", "createdAt": 1}]);
-        assert_eq!(identified(json!("team_1"), all.clone()).await.id, "team_1");
-        let account = identified(Value::Null, all).await;
+        assert_eq!(identified(&json!("team_1"), &all).await.id, "team_1");
+        let account = identified(&Value::Null, &all).await;
         assert_eq!((account.id.as_str(), account.name.as_str()), ("u1", "octocat"));
     }
 
@@ -242,7 +242,7 @@ mod tests {
         let hidden = json!({"error": {"code": "forbidden", "message": "Not authorized"}});
         let fake = FakeApi::new(&VERCEL)
             .await
-            .on("GET", "/v2/user", 200, octocat(json!("team_1")))
+            .on("GET", "/v2/user", 200, octocat(&json!("team_1")))
             .on("GET", CURRENT, 403, hidden.clone())
             .on("GET", "/v2/teams/team_1", 403, hidden);
         let account = adapter().identify(&fake.api(Risk::Read)).await.unwrap();

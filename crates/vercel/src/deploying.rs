@@ -49,24 +49,16 @@ impl Action for DeployProject {
                 ));
             }
         };
-        let mut body = json!({
-            "name": project.name,
-            "project": project.id,
-            "meta": {OPERATION: api.op_id().to_string()},
-        });
-        if self.environment == Some(Target::Production) {
-            body["target"] = "production".into();
-        }
-        match (&self.git_ref, &self.files) {
+        let (source, files) = match (&self.git_ref, &self.files) {
             (Some(reference), _) => {
-                let source = source(&project, reference, self.commit_sha.as_deref())?;
-                body["gitSource"] = source;
+                (Some(source(&project, reference, self.commit_sha.as_deref())?), None)
             }
             (None, files) => {
                 let files = files.as_deref().unwrap_or_default();
-                body["files"] = store(api, &self.at.scope, files).await?.into();
+                (None, Some(store(api, &self.at.scope, files).await?))
             }
-        }
+        };
+        let production = self.environment == Some(Target::Production);
         // https://vercel.com/docs/rest-api/deployments/create-a-new-deployment
         let started = self
             .at
@@ -74,7 +66,14 @@ impl Action for DeployProject {
             .on(api, api.post("/v13/deployments", &[]))
             .query("skipAutoDetectionConfirmation", "1")
             .query("forceNew", self.rebuild.then_some("1"))
-            .json(&body)
+            .fields(json!({
+                "name": project.name,
+                "project": project.id,
+                "target": production.then_some("production"),
+                "gitSource": source,
+                "files": files,
+                "meta": {OPERATION: api.op_id().to_string()},
+            }))
             .send()
             .await;
         match started {

@@ -5,6 +5,9 @@ mod build_logs;
 mod creation;
 mod deploying;
 mod deployments;
+mod dns_records;
+mod domain_configuration;
+mod domains;
 mod errors;
 mod failures;
 mod links;
@@ -16,6 +19,7 @@ mod settings;
 mod teams;
 mod times;
 mod uploads;
+mod variables;
 mod waits;
 
 use resto_core::{
@@ -108,4 +112,15 @@ pub fn adapter() -> Adapter {
         .action::<build_logs::GetBuildLogs>()
         .action::<failures::ExplainFailedBuild>()
         .action::<runtime_logs::GetRuntimeLogs>()
+        .action::<variables::ListEnvironmentVariables>()
+        .action::<variables::SetEnvironmentVariable>()
+        .action::<variables::RemoveEnvironmentVariable>()
+        .action::<domains::ListProjectDomains>()
+        .action::<domains::AddProjectDomain>()
+        .action::<domains::VerifyProjectDomain>()
+        .action::<domains::RemoveProjectDomain>()
+        .action::<domain_configuration::GetDomainConfiguration>()
+        .action::<dns_records::ListDnsRecords>()
+        .action::<dns_records::CreateDnsRecord>()
+        .action::<dns_records::DeleteDnsRecord>()
 }
