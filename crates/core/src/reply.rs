@@ -193,15 +193,14 @@ impl Reply {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Vec::new() }
     }
 
-    /// Reads an answer to its end, or for as long as `listens`. A body that passes the bound is cut
+    /// Reads an answer to its end, or `until` a time. A body that passes the bound is cut
     /// if `cut`, else refused. Returns whether it was cut.
     pub async fn read(
         response: reqwest::Response,
         bounds: &Bounds,
         cut: bool,
-        listens: Option<Duration>,
+        until: Option<Instant>,
     ) -> Result<(Self, bool), String> {
-        let until = listens.map(|time| Instant::now() + time);
         let status = response.status();
         let headers = response.headers().clone();
         let size: usize =

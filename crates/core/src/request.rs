@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::http::is_loopback;
@@ -334,12 +335,17 @@ impl<'a> Request<'a> {
         let api = self.api;
         let bounds = &api.http.bounds;
         let mut url = url.clone();
+        let until = self.listens.map(|time| Instant::now() + time);
         for _ in 0..=MAX_REDIRECTS {
             let ours = url.origin() == api.endpoints.base_url.origin();
             let request = self.build(&url, ours)?;
             let client = api.http.client(&url)?;
-            let first_byte = self.listens.unwrap_or(bounds.first_byte);
-            let response = match tokio::time::timeout(first_byte, client.execute(request)).await {
+            let response = match tokio::time::timeout_at(
+                until.unwrap_or_else(|| Instant::now() + bounds.first_byte),
+                client.execute(request),
+            )
+            .await
+            {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) if error.is_connect() || self.is_safe() => {
                     return Err(self.unreachable(&error));
@@ -358,9 +364,8 @@ impl<'a> Request<'a> {
                 url = self.redirected(&url, &response)?;
                 continue;
             }
-            let (reply, truncated) = Reply::read(response, bounds, cut, self.listens)
-                .await
-                .map_err(|what| self.lost(&what))?;
+            let (reply, truncated) =
+                Reply::read(response, bounds, cut, until).await.map_err(|what| self.lost(&what))?;
             return self.judge(reply).map(|reply| (reply, truncated));
         }
         Err(self.lost("redirected too often"))
