@@ -77,6 +77,8 @@ struct Event {
     #[serde(default)]
     created: Option<i64>,
     #[serde(default)]
+    date: Option<i64>,
+    #[serde(default)]
     level: Option<String>,
     #[serde(default)]
     text: Option<String>,
@@ -89,6 +91,12 @@ struct Event {
 struct Payload {
     #[serde(default)]
     text: Option<String>,
+}
+
+impl Event {
+    fn time(&self) -> Option<i64> {
+        self.created.or(self.date)
+    }
 }
 
 /// The last entries that were written up to a time.
@@ -110,11 +118,12 @@ pub(crate) async fn newest(
         .await?;
     let entries = events.len();
     let mut events: Vec<Event> = events.into_iter().flatten().collect();
-    if events.first().map(|event| event.created) > events.last().map(|event| event.created) {
+    let forward = events.first().map(Event::time) < events.last().map(Event::time);
+    if !forward {
         events.reverse();
     }
     let lines = events.iter().flat_map(lines).collect();
-    Ok(Part { lines, entries, begins_at: events.first().and_then(|event| event.created) })
+    Ok(Part { lines, entries, begins_at: events.first().and_then(Event::time) })
 }
 
 fn lines(event: &Event) -> Vec<LogLine> {
@@ -125,7 +134,7 @@ fn lines(event: &Event) -> Vec<LogLine> {
         .trim_matches('\n')
         .lines()
         .map(|line| LogLine {
-            at: event.created.map(At::from),
+            at: event.time().map(At::from),
             text: line.trim_end().chars().take(LINE).collect(),
             is_error,
         })

@@ -29,7 +29,7 @@ impl DeploymentIn {
 
 /// A deployment.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "Answer")]
+#[serde(try_from = "Answer")]
 pub struct Deployment {
     /// Stable id, such as `dpl_...`.
     pub id: String,
@@ -79,12 +79,15 @@ pub(crate) struct Facts {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
-    /// A list says `uid`.
-    #[serde(alias = "uid")]
-    id: String,
+    #[serde(default)]
+    id: Option<String>,
+    /// What a list says instead.
+    #[serde(default)]
+    uid: Option<String>,
     name: String,
     #[serde(default)]
     project_id: Option<String>,
+    #[serde(default)]
     ready_state: Option<String>,
     #[serde(default)]
     state: Option<String>,
@@ -122,8 +125,10 @@ struct CustomEnvironment {
     slug: Option<String>,
 }
 
-impl From<Answer> for Deployment {
-    fn from(answer: Answer) -> Self {
+impl TryFrom<Answer> for Deployment {
+    type Error = &'static str;
+
+    fn try_from(answer: Answer) -> Result<Self, Self::Error> {
         let meta: BTreeMap<String, String> = answer
             .meta
             .unwrap_or_default()
@@ -137,12 +142,12 @@ impl From<Answer> for Deployment {
                 .find_map(|host| meta.get(&format!("{host}Commit{what}")))
                 .cloned()
         };
-        Self {
+        Ok(Self {
             branch: of_git("Ref"),
             commit_sha: of_git("Sha"),
             commit_message: of_git("Message")
                 .and_then(|message| message.lines().next().map(str::to_owned)),
-            id: answer.id,
+            id: answer.id.or(answer.uid).ok_or("a deployment without an id")?,
             project: answer.name,
             state: answer.ready_state.or(answer.state).unwrap_or_else(|| "UNKNOWN".to_owned()),
             stage: answer.ready_substate,
@@ -164,7 +169,7 @@ impl From<Answer> for Deployment {
                 error_link: answer.error_link,
                 meta,
             },
-        }
+        })
     }
 }
 

@@ -37,6 +37,7 @@ impl Zone {
 
 /// A DNS record.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "Answer")]
 pub struct DnsRecord {
     /// Stable id, which deletes it.
     pub id: String,
@@ -48,17 +49,48 @@ pub struct DnsRecord {
     /// What it holds.
     pub value: String,
     /// How long others may remember it.
-    #[serde(default, rename(deserialize = "ttl"))]
     pub ttl_seconds: Option<u64>,
     /// Which of several mail servers goes first: the lowest.
-    #[serde(default, rename(deserialize = "mxPriority"), alias = "priority")]
     pub priority: Option<u64>,
     /// What it is for.
-    #[serde(default)]
     pub comment: Option<String>,
     /// When it was created.
-    #[serde(default, rename(deserialize = "createdAt"))]
     pub created_at: Option<At>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    id: String,
+    name: String,
+    #[serde(rename = "type")]
+    record_type: String,
+    value: String,
+    #[serde(default)]
+    ttl: Option<u64>,
+    #[serde(default)]
+    mx_priority: Option<u64>,
+    #[serde(default)]
+    priority: Option<u64>,
+    #[serde(default)]
+    comment: Option<String>,
+    #[serde(default)]
+    created_at: Option<At>,
+}
+
+impl From<Answer> for DnsRecord {
+    fn from(answer: Answer) -> Self {
+        Self {
+            id: answer.id,
+            name: answer.name,
+            record_type: answer.record_type,
+            value: answer.value,
+            ttl_seconds: answer.ttl,
+            priority: answer.mx_priority.or(answer.priority),
+            comment: answer.comment,
+            created_at: answer.created_at,
+        }
+    }
 }
 
 /// Lists the DNS records of a domain that Vercel serves, newest first.
@@ -146,12 +178,12 @@ impl Action for CreateDnsRecord {
 
     async fn run(self, api: &Api) -> Result<CreatedRecord> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Created {
             uid: String,
         }
         let fields = self.fields()?;
         // https://vercel.com/docs/rest-api/dns/create-a-dns-record
-        let created: Result<Answer> = self
+        let created: Result<Created> = self
             .at
             .scope
             .on(api, api.post("/v2/domains/{}/records", &[&self.at.domain]))

@@ -55,7 +55,7 @@ pub static VERCEL: Integration = Integration {
                 scheme: Scheme::Bearer("access_token"),
             }),
             Auth::Key(KeyAuth {
-                name: "access token",
+                name: "token",
                 fields: &[KeyField {
                     name: "token",
                     label: "Token",

@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_that_says_nothing_is_an_empty_log() {
+        let silent = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+        let fake = FakeApi::new(&VERCEL)
+            .await
+            .on("GET", DPL, 200, deployment("READY"))
+            .on_answer("GET", LOGS, silent);
+        let asked = json!({"deployment": "dpl_1", "listen_seconds": 1});
+        let heard = fake.run::<GetRuntimeLogs>(asked).await.unwrap();
+        assert_eq!(heard, json!({"lines": [], "truncated": false}));
+        assert_eq!(fake.requests().await.len(), 2);
+    }
+
+    #[tokio::test]
     async fn says_that_a_token_sees_only_the_public_part() {
         let mut public = deployment("READY");
         public["projectId"] = Value::Null;

@@ -9,7 +9,7 @@ pub(crate) const DPL: &str = "/v13/deployments/dpl_1";
 /// A deployment as Vercel answers it, trimmed.
 pub(crate) fn deployment(state: &str) -> Value {
     json!({
-        "id": "dpl_1", "name": "shop", "projectId": "prj_1", "readyState": state, "status": state,
+        "id": "dpl_1", "uid": "dpl_1", "name": "shop", "projectId": "prj_1", "readyState": state, "status": state,
         "target": "production", "url": "shop-abc.vercel.app", "alias": ["shop.example.com"],
         "inspectorUrl": "https://vercel.com/acme/shop/1", "aliasAssigned": true, "customEnvironment": null,
         "meta": {"githubCommitRef": "main", "githubCommitSha": "aaa111", "githubCommitMessage": "Sharpen\n\nlogo"},

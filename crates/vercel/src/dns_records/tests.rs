@@ -11,7 +11,7 @@ const DELETE: &str = "/v2/domains/example.com/records/rec_1";
 /// A list of one record as Vercel answers it.
 fn listed(value: &str) -> Value {
     json!({
-        "records": [{"id": "rec_1", "slug": "s", "name": "", "type": "MX", "value": value, "mxPriority": 10,
+        "records": [{"id": "rec_1", "slug": "s", "name": "", "type": "MX", "value": value, "mxPriority": 10, "priority": 10,
             "creator": "u1", "ttl": 60, "created": 0, "createdAt": 0, "updated": null, "updatedAt": null}],
         "pagination": {"count": 1, "next": 1_612_264_332_000_i64, "prev": null},
     })
