@@ -25,6 +25,8 @@ pub struct Bounds {
     pub headers: usize,
     /// Bytes of the headers of an answer.
     pub header_bytes: usize,
+    /// Before the second try of a read; twice that before the third.
+    pub retry_pause: Duration,
     /// The longest wait that a provider may ask for and that we take without telling the caller.
     pub patience: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for Bounds {
             body: 8 << 20,
             headers: 100,
             header_bytes: 64 << 10,
+            retry_pause: Duration::from_millis(500),
             patience: Duration::from_secs(20),
         }
     }
@@ -56,6 +59,7 @@ impl Http {
     ///
     /// # Errors
     /// The system's trusted certificates cannot be read.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn new(bounds: Bounds) -> Result<Self> {
         let builder = || {
             reqwest::Client::builder()

@@ -149,6 +149,9 @@ pub(crate) fn fill(template: &str, args: &[&dyn PathArg]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
     use super::*;
 
     #[test]
@@ -194,5 +197,49 @@ mod tests {
     fn a_template_and_its_values_must_agree() {
         assert_eq!(fill("/a/{}", &[]).unwrap_err().code(), Code::Internal);
         assert_eq!(fill("/a", &[&"x"]).unwrap_err().code(), Code::Internal);
+    }
+
+    fn segments(path: &str) -> (String, Vec<String>) {
+        let url = Url::parse(&format!("https://api.example.com/base{path}")).unwrap();
+        assert_eq!((url.query(), url.fragment()), (None, None));
+        (
+            url.origin().ascii_serialization(),
+            url.path_segments().unwrap().map(str::to_owned).collect(),
+        )
+    }
+
+    /// Anything, with the characters that mean something in an address more often.
+    const NASTY: &str = "(\\PC|[\u{0}-\u{20}]|[./\\\\%?#@:&=~;,]|%2[eEfF]|%5[cC]|\\.\\.){1,12}";
+
+    proptest! {
+        /// D2: whatever the values are, the address keeps its origin and its shape.
+        #[test]
+        fn a_value_stays_inside_its_segment(owner in NASTY, repo in NASTY) {
+            if let Ok(path) = fill("/repos/{}/{}/git", &[&owner, &repo]) {
+                let (origin, segments) = segments(&path);
+                prop_assert_eq!(origin, "https://api.example.com");
+                prop_assert_eq!(segments.len(), 5);
+                prop_assert_eq!((&*segments[0], &*segments[1], &*segments[4]), ("base", "repos", "git"));
+            }
+        }
+
+        #[test]
+        fn a_file_path_stays_below_its_folder(file in NASTY) {
+            if let Ok(path) = fill("/repos/{}/contents/{}", &[&"r", &PathSegments(file.clone())]) {
+                let (origin, segments) = segments(&path);
+                prop_assert_eq!(origin, "https://api.example.com");
+                prop_assert_eq!(segments.len(), 4 + file.split('/').count());
+                prop_assert_eq!((&*segments[0], &*segments[3]), ("base", "contents"));
+            }
+        }
+
+        #[test]
+        fn a_git_reference_is_one_segment(name in NASTY) {
+            if let Ok(path) = fill("/heads/{}/x", &[&GitRef(name)]) {
+                let (origin, segments) = segments(&path);
+                prop_assert_eq!(origin, "https://api.example.com");
+                prop_assert_eq!((segments.len(), &*segments[3]), (4, "x"));
+            }
+        }
     }
 }

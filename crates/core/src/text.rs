@@ -15,17 +15,48 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     {
         return Cow::Borrowed(text);
     }
-    let mut current = pass(text);
-    // A removal can join the halves of another sequence: repeat until nothing changes. Each pass
-    // shortens the text, so this ends.
-    loop {
-        let next = pass(&current);
-        if next.len() == current.len() {
-            break;
+    let mut out = String::with_capacity(text.len());
+    // Where in `out` each `&` stands that no `;` has followed yet. What is removed can join the
+    // halves of another entity, so entities are looked for in `out`, and in one pass.
+    let mut ampersands = Vec::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(len) = escape_len(rest) {
+            rest = rest.get(len..).unwrap_or_default();
+            continue;
         }
-        current = next;
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        // One variation selector shapes an emoji; several in a row smuggle bytes.
+        let smuggles = is_selector(c) && out.chars().next_back().is_none_or(is_selector);
+        if is_denied(c) || smuggles {
+            continue;
+        }
+        if c == '&' {
+            ampersands.push(out.len());
+        }
+        out.push(c);
+        if c == ';'
+            && let Some(start) = ampersands.pop()
+            && out.get(start..).is_some_and(is_denied_entity)
+        {
+            out.truncate(start);
+        }
     }
-    if current == text { Cow::Borrowed(text) } else { Cow::Owned(current) }
+    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}
+
+/// The most that is kept of somebody else's words where we speak, in characters.
+const MAX_QUOTE: usize = 300;
+
+/// Somebody else's words as part of a sentence of ours: cleaned, on one line, cut.
+pub(crate) fn quote(words: &str) -> String {
+    clean(words)
+        .replace(['\n', '\t'], " ")
+        .trim()
+        .trim_end_matches('.')
+        .chars()
+        .take(MAX_QUOTE)
+        .collect()
 }
 
 /// [`clean`] on every string of a JSON value, names of fields included.
@@ -48,27 +79,6 @@ pub fn clean_json(value: &mut Value) {
         }
         _ => {}
     }
-}
-
-fn pass(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut after_selector = false;
-    while let Some(first) = rest.chars().next() {
-        let skip = escape_len(rest).or_else(|| entity_len(rest));
-        if let Some(len) = skip {
-            rest = rest.get(len..).unwrap_or_default();
-            continue;
-        }
-        rest = rest.get(first.len_utf8()..).unwrap_or_default();
-        let selector = is_selector(first);
-        // One variation selector shapes an emoji; several in a row smuggle bytes.
-        if !is_denied(first) && !(selector && (after_selector || out.is_empty())) {
-            out.push(first);
-        }
-        after_selector = selector;
-    }
-    out
 }
 
 fn is_selector(c: char) -> bool {
@@ -104,49 +114,61 @@ fn escape_len(text: &str) -> Option<usize> {
         let last = body.get(end..)?.chars().next()?;
         return matches!(last, '\u{40}'..='\u{7e}').then_some(start + end + last.len_utf8());
     }
-    let end = body.find(['\u{7}', '\u{1b}', '\u{9c}', '\n'])?;
+    let end = body.find(char::is_control)?;
     let terminator = body.get(end..)?;
     let len = match terminator.chars().next()? {
         '\u{1b}' if terminator.starts_with("\u{1b}\\") => 2,
-        '\n' | '\u{1b}' => 0,
-        other => other.len_utf8(),
+        last @ ('\u{7}' | '\u{9c}') => last.len_utf8(),
+        _ => 0,
     };
     Some(start + end + len)
 }
 
-/// The length of an HTML entity at the start of `text` that stands for a denied character.
-fn entity_len(text: &str) -> Option<usize> {
-    let body = text.strip_prefix('&')?;
-    let end = body.bytes().take(16).position(|byte| byte == b';')?;
-    let name = body.get(..end)?;
-    let denied = match name.strip_prefix('#') {
-        Some(number) => {
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code).is_none_or(|c| is_denied(c) || is_selector(c))
-        }
-        None => matches!(
+/// Whether this HTML entity, from its `&` to its `;`, stands for a denied character.
+fn is_denied_entity(entity: &str) -> bool {
+    let Some(name) = entity.strip_prefix('&').and_then(|rest| rest.strip_suffix(';')) else {
+        return false;
+    };
+    let Some(number) = name.strip_prefix('#') else {
+        return matches!(
             name,
-            "zwj"
-                | "zwnj"
-                | "shy"
-                | "lrm"
-                | "rlm"
-                | "ZeroWidthSpace"
-                | "NegativeThinSpace"
+            "ApplyFunction"
+                | "InvisibleComma"
+                | "InvisibleTimes"
                 | "NegativeMediumSpace"
                 | "NegativeThickSpace"
+                | "NegativeThinSpace"
                 | "NegativeVeryThinSpace"
                 | "NoBreak"
-        ),
+                | "ZeroWidthSpace"
+                | "af"
+                | "ic"
+                | "it"
+                | "lrm"
+                | "rlm"
+                | "shy"
+                | "zwj"
+                | "zwnj"
+        );
     };
-    denied.then_some(end + 2)
+    let (digits, radix) = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => (hex, 16),
+        None => (number, 10),
+    };
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+        return false;
+    }
+    // A number that is no character is shown as nothing or as rubbish.
+    u32::from_str_radix(digits, radix)
+        .ok()
+        .and_then(char::from_u32)
+        .is_none_or(|c| is_denied(c) || is_selector(c))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -177,10 +199,38 @@ mod tests {
             ("a\r\u{0}b\u{85}", "ab"),
             ("a&#x200B;b&zwj;c&#8238;d", "abcd"),
             ("&#x2\u{200b}00B;x", "x"),
+            ("a&#x000000000000000000200B;b&NegativeVeryThinSpace;c&it;d", "abcd"),
+            ("&#x2&zwj;00B;&&#173;zwnj;x", "x"),
+            ("\u{9d}0;title\u{9c}x", "x"),
+            ("\u{1b}]0;title\nx", "\nx"),
             ("\u{1b}\u{200b}[31mx", "[31mx"),
         ] {
             assert_eq!(clean(dirty), cleaned, "{dirty:?}");
             assert_eq!(clean(cleaned), cleaned);
+        }
+    }
+
+    /// Passing again over what a removal joined would take hours here.
+    #[test]
+    fn takes_one_pass_over_hostile_text() {
+        let nested = "&#x2".repeat(500_000) + &"00B;".repeat(500_000);
+        assert_eq!(clean(&nested), "");
+        assert_eq!(clean(&"\u{9d}".repeat(1_000_000)), "");
+        assert_eq!(clean(&"\u{1b}[0".repeat(500_000)).len(), 1_000_000);
+        assert_eq!(clean(&"&;".repeat(500_000)).len(), 1_000_000);
+    }
+
+    proptest! {
+        /// Strings made of the pieces from which escapes and entities are built.
+        #[test]
+        fn leaves_nothing_denied_and_changes_nothing_twice(
+            text in "(\\PC|[\u{0}-\u{9f}]|\u{1b}[\\[\\]]|[&#x0-9;]|&#|200B;|zwj;|[\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}]|[\u{fe00}-\u{fe0f}]|[\u{e0000}-\u{e01ef}]){0,40}"
+        ) {
+            let cleaned = clean(&text);
+            prop_assert!(!cleaned.chars().any(is_denied), "{:?}", cleaned);
+            let chars: Vec<char> = cleaned.chars().collect();
+            prop_assert!(!chars.windows(2).any(|pair| pair.iter().all(|c| is_selector(*c))));
+            prop_assert_eq!(clean(&cleaned), cleaned.as_ref());
         }
     }
 

@@ -5,58 +5,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
-use resto_core::{
-    Api, BoxFuture, Call, Code, Connected, Credentials, Endpoints, Error, HttpRequest, Integration,
-    Observed, RateLimit, Records, Result, Risk, Scheme, SecretRef, clean_json,
-};
-use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, TenantScope};
-use secrecy::SecretString;
+use resto_core::{Api, Code, Connected, Error, Result, Risk, clean_json};
+use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::around::{Around, Line, Opening, Seen};
 use crate::catalog::Entry;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
 use crate::policy::{Calls, decide};
-
-/// What connects a call with whoever waits for it.
-pub struct Line {
-    /// Whether an agent or a person calls.
-    pub calls: Calls,
-    /// Cancelled when the caller gives up.
-    pub cancelled: CancellationToken,
-    /// Told how far the action is: done, total, what happens now.
-    pub progress: Progress,
-    /// Asks a person for the value of a named secret; `None` when nobody can be asked.
-    pub ask_secret: Option<AskSecret>,
-    /// Lets a person confirm what cannot be undone or spends money; `None` when nobody can be asked.
-    pub confirm: Option<Confirm>,
-}
-
-/// Told done, total, and what happens now.
-pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
-
-/// Asks a person for the value of the secret of this name.
-pub type AskSecret = Box<dyn Fn(&str) -> Result<SecretString> + Send + Sync>;
-
-/// Lets a person confirm: told what will happen, and the name of the thing, which has to be typed.
-pub type Confirm = Box<dyn Fn(&str, &str) -> Result<()> + Send + Sync>;
-
-impl Line {
-    /// A line to somebody who only waits.
-    #[must_use]
-    pub fn new(calls: Calls) -> Self {
-        Self {
-            calls,
-            cancelled: CancellationToken::new(),
-            progress: Box::new(|_, _, _| {}),
-            ask_secret: None,
-            confirm: None,
-        }
-    }
-}
-
 /// A call that did not succeed.
 #[derive(Debug)]
 pub enum Failed {
@@ -146,7 +104,15 @@ impl Host {
         line: Line,
     ) -> Result<Value, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
-        let begun = caller.scope.begin(intent(caller, &entry, &arguments)).await.map_err(told)?;
+        let begun = match caller.scope.begin(intent(caller, &entry, &arguments)).await {
+            Ok(begun) => begun,
+            Err(refusal) => {
+                // The connection changed since it was looked at, or the trail cannot be written.
+                let error = told(refusal);
+                self.refuse(caller, &entry, &arguments, &error).await?;
+                return Err(error.into());
+            }
+        };
         let Begun { ticket, connection, repeated } = begun;
         if let Some(stored) = repeated {
             let done = match (stored.status, stored.output) {
@@ -190,7 +156,7 @@ impl Host {
         let (provider, auth) =
             provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
         let endpoints = self.endpoints(integration, provider)?;
-        let credentials = Opening::new(sealed, &endpoints, integration);
+        let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
         let action = session.entry.action;
         let around = Around {
             line,
@@ -205,13 +171,13 @@ impl Host {
             provider,
             auth.scheme(),
             endpoints,
-            Arc::new(credentials),
+            credentials.clone(),
             Arc::new(around),
             action.risk,
         );
         // A fault in one action harms only this call.
         let ran = AssertUnwindSafe(action.run(arguments, &api)).catch_unwind().await;
-        let mut output = ran.unwrap_or_else(|_| Err(fault()))?;
+        let mut output = credentials.redact(ran.unwrap_or_else(|_| Err(fault())))?;
         clean_json(&mut output);
         Ok(output)
     }
@@ -294,13 +260,6 @@ struct Session<'a> {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What the answers of one call told.
-#[derive(Default)]
-struct Seen {
-    rate_limit: Option<RateLimit>,
-    lacking: Option<String>,
-}
-
 /// What is kept with the connection after a call.
 #[derive(Default)]
 pub(crate) struct Learnt {
@@ -329,141 +288,4 @@ fn learn(
         all
     });
     Learnt { permissions: news.then(|| serde_json::to_value(&grants).ok()).flatten(), rate_limits }
-}
-
-/// Opens the sealed credential for each request.
-pub(crate) struct Opening {
-    sealed: Sealed,
-    host: String,
-    integration: &'static str,
-}
-
-impl Opening {
-    pub fn new(sealed: Sealed, endpoints: &Endpoints, integration: &Integration) -> Self {
-        Self { sealed, host: endpoints.host(), integration: integration.name }
-    }
-}
-
-impl Credentials for Opening {
-    fn sign(&self, scheme: &Scheme, request: &mut HttpRequest) -> Result<()> {
-        let credential = self.sealed.open().map_err(told)?;
-        if credential.host != self.host {
-            return Err(Error::new(
-                Code::Denied,
-                format!(
-                    "The {} credential is for {} and is not sent to {}. Reconnect, or correct the configuration.",
-                    self.integration, credential.host, self.host
-                ),
-            ));
-        }
-        scheme.sign(request, &credential.secrets)
-    }
-}
-
-/// What the action sees of its call.
-pub(crate) struct Around {
-    line: Line,
-    scope: TenantScope,
-    op_id: Uuid,
-    seen: Arc<Mutex<Seen>>,
-    tool: String,
-    account: Option<Connected>,
-}
-
-impl Around {
-    /// A step in the life of a connection, which nobody watches.
-    pub fn quiet(scope: &TenantScope, step: &str) -> Self {
-        Self {
-            account: None,
-            line: Line::new(Calls::Person),
-            scope: scope.clone(),
-            op_id: Uuid::now_v7(),
-            seen: Arc::default(),
-            tool: step.to_owned(),
-        }
-    }
-}
-
-impl Call for Around {
-    fn progress(&self, done: u64, total: Option<u64>, message: &str) {
-        (self.line.progress)(done, total, message);
-    }
-
-    fn cancelled(&self) -> CancellationToken {
-        self.line.cancelled.clone()
-    }
-
-    fn op_id(&self) -> Uuid {
-        self.op_id
-    }
-
-    fn account(&self) -> Option<&Connected> {
-        self.account.as_ref()
-    }
-
-    fn observe(&self, observed: Observed) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.rate_limit = observed.rate_limit.or(seen.rate_limit.take());
-        seen.lacking = observed.lacking.or(seen.lacking.take());
-    }
-
-    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
-        Box::pin(async move {
-            let name = reference.name();
-            if let Some(value) = self.scope.secret(name).await.map_err(told)? {
-                return Ok(value);
-            }
-            let Some(ask) = &self.line.ask_secret else {
-                return Err(Error::new(
-                    Code::ActionRequired,
-                    format!(
-                        "No secret is stored under the name `{name}`, and its value must not pass through an agent. A person runs: resto call {} '<the same arguments>' and types the value; after that it is known by this name.",
-                        self.tool
-                    ),
-                ));
-            };
-            let value = ask(name)?;
-            self.scope.put_secret(name, &value).await.map_err(told)?;
-            Ok(value)
-        })
-    }
-
-    fn records(&self) -> &dyn Records {
-        self
-    }
-}
-
-impl Records for Around {
-    fn put<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-        value: &'a Value,
-        expires_in: Option<std::time::Duration>,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            self.scope.put_record(collection, id, value, expires_in).await.map_err(told)
-        })
-    }
-
-    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
-        Box::pin(async move { self.scope.record(collection, id).await.map_err(told) })
-    }
-
-    fn take<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Value>>> {
-        Box::pin(async move { self.scope.take_record(collection, id).await.map_err(told) })
-    }
-
-    fn list<'a>(
-        &'a self,
-        collection: &'a str,
-        after: Option<&'a str>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
-        Box::pin(async move { self.scope.records(collection, after, limit).await.map_err(told) })
-    }
 }

@@ -1,6 +1,7 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod around;
 mod call;
 mod catalog;
 pub mod cli;
@@ -12,8 +13,10 @@ mod host;
 mod http;
 mod mcp;
 mod policy;
+mod redact;
 
-pub use call::{AskSecret, Confirm, Failed, Line, Progress};
+pub use around::{AskSecret, Confirm, Line, Progress};
+pub use call::Failed;
 pub use catalog::{Catalog, Entry};
 pub use config::{Config, Overrides};
 pub use connect::{Receipt, Report, key_auth};

@@ -13,7 +13,8 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 
-use crate::call::{Failed, Line};
+use crate::around::Line;
+use crate::call::Failed;
 use crate::catalog::Entry;
 use crate::host::{Caller, Host};
 use crate::policy::Calls;

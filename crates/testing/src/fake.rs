@@ -130,6 +130,7 @@ impl FakeApi {
         let bounds = Bounds {
             first_byte: Duration::from_secs(5),
             total: Duration::from_secs(20),
+            retry_pause: Duration::from_millis(1),
             ..Bounds::default()
         };
         Api::new(

@@ -338,3 +338,45 @@ impl Ticket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Cipher, Keyring, Vault};
+
+    #[tokio::test]
+    async fn a_result_whose_commit_was_not_answered_is_not_written_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let keyring = Keyring::create_file(&dir.path().join("keys/root.key")).unwrap();
+        let url = format!("sqlite://{}/data/vault.db", dir.path().display());
+        let vault = Vault::open(&url, keyring, Cipher::default()).await.unwrap();
+        let scope = vault.scope(vault.create_tenant("acme", "Acme").await.unwrap().id);
+        let params = json!({});
+        let intent = Intent {
+            integration_id: "resto",
+            action: "read",
+            params: &params,
+            actor: "agent",
+            op_id: None,
+            unsafe_: false,
+            connection: Needs::Nothing,
+        };
+        let outcome = Outcome {
+            status: ResultStatus::Success,
+            error_message: None,
+            output: None,
+            permissions: None,
+            rate_limits: None,
+        };
+        let ticket = scope.begin(intent).await.unwrap().ticket;
+        let result_id = Uuid::now_v7();
+        for _attempt in 0..2 {
+            scope.try_finish(&ticket, &outcome, result_id, 1).await.unwrap();
+        }
+        let phases: Vec<_> =
+            scope.audit_events(0, 9).await.unwrap().into_iter().map(|event| event.phase).collect();
+        assert_eq!(phases, ["intent", "result"]);
+    }
+}

@@ -123,7 +123,7 @@ impl Database {
             }
             Url::Postgres(options) => {
                 let mut connection = options.connect().await?;
-                POSTGRES.run(&mut connection).await.map_err(migration)?;
+                POSTGRES.run_direct(None, &mut connection, false).await.map_err(migration)?;
             }
         }
         Ok(())
@@ -281,7 +281,8 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
 /// All migrations in one write transaction, so that of several processes that start together one migrates.
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    SQLITE.run(&mut *tx).await.map_err(migration)?;
+    // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
+    SQLITE.run_direct(None, &mut *tx, false).await.map_err(migration)?;
     tx.commit().await?;
     Ok(())
 }
@@ -316,32 +317,4 @@ async fn refuse_unsafe_session(pool: &PgPool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        let (message, retryable) = match &error {
-            sqlx::Error::Database(error) => {
-                let code = error.code().unwrap_or_default();
-                // SQLite: busy, locked, full. PostgreSQL: connection, serialisation, resources, shutdown.
-                let retryable = match code.parse::<u32>() {
-                    Ok(code) if code < 10_000 => matches!(code & 0xff, 5 | 6 | 13),
-                    _ => ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)),
-                };
-                (format!("{} (code {code})", error.message()), retryable)
-            }
-            sqlx::Error::PoolTimedOut => ("no connection became free in time".into(), true),
-            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                ("the connection broke or was refused".into(), true)
-            }
-            sqlx::Error::Tls(_) => ("the TLS handshake failed".into(), false),
-            sqlx::Error::RowNotFound => ("a row that must exist is missing".into(), false),
-            sqlx::Error::ColumnDecode { index, .. } => {
-                (format!("column {index} holds what no version of this program wrote"), false)
-            }
-            _ => ("the driver could not carry out the statement".into(), false),
-        };
-        tracing::debug!(message, retryable, "database error");
-        Self::Database { message, retryable }
-    }
 }

@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 
 use crate::{Cipher, Error, Result};
 
-const MAGIC: &[u8; 4] = b"RSTE";
-const VERSION: u8 = 1;
+pub(crate) const MAGIC: &[u8; 4] = b"RSTE";
+pub(crate) const VERSION: u8 = 1;
 const KEY_ID_LEN: usize = 16;
-const SALT_LEN: usize = 32;
-const COMMITMENT_LEN: usize = 32;
+pub(crate) const SALT_LEN: usize = 32;
+pub(crate) const COMMITMENT_LEN: usize = 32;
 const TAG_LEN: usize = 16;
 
 /// The id of a root or tenant key.
@@ -43,7 +43,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96 + self.name.len());
         for part in [
             b"resto/ctx/v1".as_slice(),
@@ -73,7 +73,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
 }
 
 /// The algorithm's byte in the header, and the length of its nonce.
-const fn algorithm(cipher: Cipher) -> (u8, usize) {
+pub(crate) const fn algorithm(cipher: Cipher) -> (u8, usize) {
     match cipher {
         Cipher::XChaCha20Poly1305 => (1, 24),
         Cipher::Aes256Gcm => (2, 12),
@@ -155,7 +155,7 @@ fn open_checked(key: &Key, context: Context<'_>, blob: &[u8]) -> Option<Zeroizin
 }
 
 /// The key of this one write, and the commitment to it.
-fn derive(
+pub(crate) fn derive(
     key: &Key,
     alg: u8,
     salt: &[u8],
@@ -173,7 +173,7 @@ fn derive(
     Ok((aead_key, commitment))
 }
 
-fn encrypt<A: AeadInOut + KeyInit>(
+pub(crate) fn encrypt<A: AeadInOut + KeyInit>(
     key: &Zeroizing<[u8; 32]>,
     nonce: &[u8],
     aad: &[u8],
@@ -204,6 +204,3 @@ fn ready<'a, A: AeadInOut + KeyInit>(
     let key: &AeadKey<A> = key.as_slice().try_into().ok()?;
     Some((A::new(key), nonce.try_into().ok()?))
 }
-
-#[cfg(test)]
-mod tests;

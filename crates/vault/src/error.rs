@@ -123,3 +123,54 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let (message, retryable) = match &error {
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default();
+                let retryable = is_transient(&code);
+                (format!("{} (code {code})", error.message()), retryable)
+            }
+            sqlx::Error::PoolTimedOut => ("no connection became free in time".into(), true),
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                ("the connection broke or was refused".into(), true)
+            }
+            sqlx::Error::Tls(_) => ("the TLS handshake failed".into(), false),
+            sqlx::Error::RowNotFound => ("a row that must exist is missing".into(), false),
+            sqlx::Error::ColumnDecode { index, .. } => {
+                (format!("column {index} holds what no version of this program wrote"), false)
+            }
+            _ => ("the driver could not carry out the statement".into(), false),
+        };
+        tracing::debug!(message, retryable, "database error");
+        Self::Database { message, retryable }
+    }
+}
+
+/// Whether a database's error code says that the same statement may succeed a little later.
+fn is_transient(code: &str) -> bool {
+    if code.len() == 5 {
+        // PostgreSQL: connection, serialisation, resources, locks, shutdown.
+        return ["08", "40", "53", "55P", "57P"].iter().any(|class| code.starts_with(class));
+    }
+    // SQLite: busy, locked, full; the higher bits tell details.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_transient;
+
+    #[test]
+    fn tells_passing_failures_from_lasting_ones() {
+        // SQLite's BUSY, BUSY_SNAPSHOT, LOCKED and FULL; PostgreSQL's by class.
+        for code in ["5", "517", "6", "13", "08006", "40001", "40P01", "53300", "55P03", "57P01"] {
+            assert!(is_transient(code), "{code}");
+        }
+        // SQLite's READONLY, CONSTRAINT_UNIQUE and a trigger's refusal; PostgreSQL's privileges, unique and syntax.
+        for code in ["8", "2067", "1811", "42501", "23505", "42601", ""] {
+            assert!(!is_transient(code), "{code}");
+        }
+    }
+}

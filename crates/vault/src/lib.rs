@@ -7,6 +7,8 @@ mod chain;
 mod connections;
 mod database;
 mod envelope;
+#[cfg(test)]
+mod envelope_tests;
 mod error;
 mod keyring;
 mod keys;

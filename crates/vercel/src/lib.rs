@@ -24,7 +24,7 @@ mod waits;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
-    Paging, Provider, RateHeaders, Scheme,
+    Paging, Provider, Scheme,
 };
 
 /// The facts about Vercel.
@@ -37,7 +37,6 @@ pub static VERCEL: Integration = Integration {
         id: "vercel",
         name: "Vercel",
         base_url: "https://api.vercel.com",
-        download_hosts: &[],
         auth: &[
             // An installed integration: https://vercel.com/docs/integrations/create-integration
             Auth::OAuth(OAuthConfig {
@@ -67,26 +66,17 @@ pub static VERCEL: Integration = Integration {
                 scheme: Scheme::Bearer("token"),
             }),
         ],
-        // The version of the API is in each path.
-        headers: &[],
-        rate_headers: RateHeaders {
-            limit: "x-ratelimit-limit",
-            remaining: "x-ratelimit-remaining",
-            reset: "x-ratelimit-reset",
-            resource: None,
-        },
         // https://vercel.com/docs/limits counts by kind of request; most kinds have 500 a minute.
         limits: Limits { per_hour: 30_000, concurrent: 20 },
         request_id_header: "x-vercel-id",
-        granted_header: None,
         paging: Paging::Cursor {
             size: "limit",
             max: 100,
             cursor: "until",
             next: "/pagination/next",
         },
-        idempotency_header: None,
         classify: errors::classify,
+        ..Provider::REST
     }],
     permissions: permissions::ALL,
 };

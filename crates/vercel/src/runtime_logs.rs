@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_says_nothing_is_an_empty_log() {
-        let silent = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+        let silent = ResponseTemplate::new(200).set_delay(Duration::from_mins(1));
         let fake = FakeApi::new(&VERCEL)
             .await
             .on("GET", DPL, 200, deployment("READY"))

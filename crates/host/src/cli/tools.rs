@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Session;
 use super::print::{confirm, read_secret};
-use crate::call::{Failed, Line};
+use crate::around::Line;
+use crate::call::Failed;
 use crate::catalog::Entry;
 use crate::mcp::tool;
 use crate::policy::Calls;

@@ -2,7 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::*;
+use aes_gcm::Aes256Gcm;
+use chacha20poly1305::XChaCha20Poly1305;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    Cipher, Error,
+    envelope::{
+        COMMITMENT_LEN, Context, Key, MAGIC, SALT_LEN, VERSION, algorithm, derive, encrypt, open,
+        seal,
+    },
+};
 
 const CIPHERS: [Cipher; 2] = [Cipher::XChaCha20Poly1305, Cipher::Aes256Gcm];
 const PLAINTEXT: &[u8] = br#"{"secrets":{}}"#;

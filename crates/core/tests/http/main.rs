@@ -1,0 +1,9 @@
+//! The one HTTP client against providers that are slow, broken or hostile.
+#![cfg(test)]
+
+mod answers;
+mod bounds;
+mod provider;
+mod redirects;
+mod tls;
+mod tries;

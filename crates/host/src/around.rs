@@ -1,0 +1,216 @@
+//! What surrounds a running action: the line to its caller, the credential that is opened for each
+//! request, the tenant's secrets and documents.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use resto_core::{
+    BoxFuture, Call, Code, Connected, Credentials, Endpoints, Error, HttpRequest, Integration,
+    Observed, RateLimit, Records, Result, Scheme, SecretRef,
+};
+use resto_vault::{Sealed, TenantScope};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::host::told;
+use crate::policy::Calls;
+use crate::redact::{redact, redact_error};
+
+/// What connects a call with whoever waits for it.
+pub struct Line {
+    /// Whether an agent or a person calls.
+    pub calls: Calls,
+    /// Cancelled when the caller gives up.
+    pub cancelled: CancellationToken,
+    /// Told how far the action is: done, total, what happens now.
+    pub progress: Progress,
+    /// Asks a person for the value of a named secret; `None` when nobody can be asked.
+    pub ask_secret: Option<AskSecret>,
+    /// Lets a person confirm what cannot be undone or spends money; `None` when nobody can be asked.
+    pub confirm: Option<Confirm>,
+}
+
+/// Told done, total, and what happens now.
+pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
+
+/// Asks a person for the value of the secret of this name.
+pub type AskSecret = Box<dyn Fn(&str) -> Result<SecretString> + Send + Sync>;
+
+/// Lets a person confirm: told what will happen, and the name of the thing, which has to be typed.
+pub type Confirm = Box<dyn Fn(&str, &str) -> Result<()> + Send + Sync>;
+
+impl Line {
+    /// A line to somebody who only waits.
+    #[must_use]
+    pub fn new(calls: Calls) -> Self {
+        Self {
+            calls,
+            cancelled: CancellationToken::new(),
+            progress: Box::new(|_, _, _| {}),
+            ask_secret: None,
+            confirm: None,
+        }
+    }
+}
+
+/// What the answers of one call told.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub rate_limit: Option<RateLimit>,
+    pub lacking: Option<String>,
+}
+
+/// Opens the sealed credential for each request.
+pub(crate) struct Opening {
+    sealed: Sealed,
+    host: String,
+    integration: &'static str,
+}
+
+impl Opening {
+    pub fn new(sealed: Sealed, endpoints: &Endpoints, integration: &Integration) -> Self {
+        Self { sealed, host: endpoints.host(), integration: integration.name }
+    }
+
+    /// Takes the credential out of a result.
+    pub fn redact(&self, result: Result<Value>) -> Result<Value> {
+        match self.sealed.open() {
+            Ok(credential) => redact(&credential.secrets, result),
+            // What does not open was not sent either.
+            Err(_) => result,
+        }
+    }
+
+    /// Takes the credential out of an error.
+    pub fn redact_error(&self, error: Error) -> Error {
+        match self.sealed.open() {
+            Ok(credential) => redact_error(&credential.secrets, error),
+            Err(_) => error,
+        }
+    }
+}
+
+impl Credentials for Opening {
+    fn sign(&self, scheme: &Scheme, request: &mut HttpRequest) -> Result<()> {
+        let credential = self.sealed.open().map_err(told)?;
+        if credential.host != self.host {
+            return Err(Error::new(
+                Code::Denied,
+                format!(
+                    "The {} credential is for {} and is not sent to {}. Reconnect, or correct the configuration.",
+                    self.integration, credential.host, self.host
+                ),
+            ));
+        }
+        scheme.sign(request, &credential.secrets)
+    }
+}
+
+/// What the action sees of its call.
+pub(crate) struct Around {
+    pub line: Line,
+    pub scope: TenantScope,
+    pub op_id: Uuid,
+    pub seen: Arc<Mutex<Seen>>,
+    pub tool: String,
+    pub account: Option<Connected>,
+}
+
+impl Around {
+    /// A step in the life of a connection, which nobody watches.
+    pub fn quiet(scope: &TenantScope, step: &str) -> Self {
+        Self {
+            account: None,
+            line: Line::new(Calls::Person),
+            scope: scope.clone(),
+            op_id: Uuid::now_v7(),
+            seen: Arc::default(),
+            tool: step.to_owned(),
+        }
+    }
+}
+
+impl Call for Around {
+    fn progress(&self, done: u64, total: Option<u64>, message: &str) {
+        (self.line.progress)(done, total, message);
+    }
+
+    fn cancelled(&self) -> CancellationToken {
+        self.line.cancelled.clone()
+    }
+
+    fn op_id(&self) -> Uuid {
+        self.op_id
+    }
+
+    fn account(&self) -> Option<&Connected> {
+        self.account.as_ref()
+    }
+
+    fn observe(&self, observed: Observed) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.rate_limit = observed.rate_limit.or(seen.rate_limit.take());
+        seen.lacking = observed.lacking.or(seen.lacking.take());
+    }
+
+    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
+        Box::pin(async move {
+            let name = reference.name();
+            if let Some(value) = self.scope.secret(name).await.map_err(told)? {
+                return Ok(value);
+            }
+            let Some(ask) = &self.line.ask_secret else {
+                return Err(Error::new(
+                    Code::ActionRequired,
+                    format!(
+                        "No secret is stored under the name `{name}`, and its value must not pass through an agent. A person runs: resto call {} '<the same arguments>' and types the value; after that it is known by this name.",
+                        self.tool
+                    ),
+                ));
+            };
+            let value = ask(name)?;
+            self.scope.put_secret(name, &value).await.map_err(told)?;
+            Ok(value)
+        })
+    }
+
+    fn records(&self) -> &dyn Records {
+        self
+    }
+}
+
+impl Records for Around {
+    fn put<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        expires_in: Option<std::time::Duration>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.scope.put_record(collection, id, value, expires_in).await.map_err(told)
+        })
+    }
+
+    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
+        Box::pin(async move { self.scope.record(collection, id).await.map_err(told) })
+    }
+
+    fn take<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Value>>> {
+        Box::pin(async move { self.scope.take_record(collection, id).await.map_err(told) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
+        Box::pin(async move { self.scope.records(collection, after, limit).await.map_err(told) })
+    }
+}

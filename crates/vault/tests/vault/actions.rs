@@ -1,0 +1,219 @@
+//! The two halves of an action: nothing runs without a durable intent, and everything ends.
+
+use std::time::Duration;
+
+use resto_vault::{AuditFilter, Error, Intent, Outcome, ResultStatus, TenantScope, Vault};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::store::{Store, canary, intent, new_connection, on_both, outcome};
+
+on_both! {
+    writes_the_intent_before_and_the_result_after
+    refuses_to_begin_when_the_audit_cannot_be_written
+    an_event_is_one_entry_with_its_result
+    an_action_that_nobody_finished_ends_as_unknown
+    a_result_that_comes_after_all_is_reconciled
+    sweeps_what_expired_and_nothing_else
+    many_actions_at_once_keep_one_chain
+}
+
+pub const NOW: Duration = Duration::ZERO;
+
+pub async fn connected(store: &Store) -> (Vault, TenantScope) {
+    let (vault, scope) = store.tenant().await;
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    (vault, scope)
+}
+
+pub async fn last(scope: &TenantScope) -> resto_vault::AuditEntry {
+    let filter = AuditFilter { limit: 1, ..AuditFilter::default() };
+    scope.audit(filter).await.unwrap().remove(0)
+}
+
+async fn writes_the_intent_before_and_the_result_after(store: Store) {
+    let (_, scope) = connected(&store).await;
+    let params = json!({ "repo": "hello" });
+    let begun = scope.begin(intent("get_repository", &params)).await.unwrap();
+    let entry = last(&scope).await;
+    assert_eq!(entry.id, begun.ticket.intent_id());
+    assert_eq!((entry.action.as_str(), entry.actor.as_str()), ("get_repository", "agent:claude"));
+    assert_eq!((entry.result_status, entry.duration_ms), (None, None));
+    assert_eq!(entry.params_hash.len(), 64);
+    let (connection, sealed) = begun.connection.unwrap();
+    assert_eq!(connection.account_name, "octocat");
+    assert_eq!(sealed.open().unwrap().host, "api.github.com");
+
+    let failed = Outcome {
+        error_message: Some("not_found: no such repository"),
+        ..outcome(ResultStatus::Error)
+    };
+    scope.finish(begun.ticket, failed).await.unwrap();
+    let finished = last(&scope).await;
+    assert_eq!(finished.id, entry.id);
+    assert_eq!(finished.executed_at, entry.executed_at);
+    assert_eq!(finished.result_status, Some(ResultStatus::Error));
+    assert_eq!(finished.error_message.as_deref(), Some("not_found: no such repository"));
+    assert!(finished.duration_ms.is_some());
+    assert_eq!(store.number("SELECT count(*) FROM open_intents").await, 0);
+
+    let events = scope.audit_events(0, 10).await.unwrap();
+    let phases: Vec<_> = events.iter().map(|event| event.phase.as_str()).collect();
+    assert_eq!(phases, ["intent", "result"]);
+    assert_eq!(events[1].intent_id, Some(events[0].id));
+    assert_eq!(events[0].generation, Some(1));
+}
+
+async fn refuses_to_begin_when_the_audit_cannot_be_written(store: Store) {
+    let (_, scope) = connected(&store).await;
+    if store.is_postgres() {
+        store.tamper("REVOKE INSERT ON integration_audit_log FROM resto_app").await;
+    } else {
+        store
+            .tamper(
+                "CREATE TRIGGER full BEFORE INSERT ON integration_audit_log
+                 BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+            )
+            .await;
+    }
+    let params = json!({});
+    let pay = Intent { unsafe_: true, op_id: Some(Uuid::new_v4()), ..intent("pay", &params) };
+    for refused in [intent("read", &params), pay] {
+        let error = scope.begin(refused).await.unwrap_err();
+        assert!(matches!(error, Error::Database { .. }), "{error}");
+    }
+    let denied = scope.record_event(intent("pay", &params), outcome(ResultStatus::Denied)).await;
+    assert!(matches!(denied, Err(Error::Database { .. })));
+    for table in ["integration_audit_log", "open_intents", "integration_operations"] {
+        assert_eq!(store.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+    }
+}
+
+async fn an_event_is_one_entry_with_its_result(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let params = json!({ "integration": "github" });
+    let denied = Outcome {
+        error_message: Some("policy: spending is denied to agents"),
+        ..outcome(ResultStatus::Denied)
+    };
+    let event = Intent {
+        integration_id: "resto",
+        connection: resto_vault::Needs::Nothing,
+        ..intent("connect", &params)
+    };
+    scope.record_event(event, denied).await.unwrap();
+    let entry = last(&scope).await;
+    assert_eq!(
+        (entry.integration_id.as_str(), entry.result_status),
+        ("resto", Some(ResultStatus::Denied))
+    );
+    assert_eq!(entry.error_message.as_deref(), denied.error_message);
+    assert_eq!(scope.verify_audit().await.unwrap().events, 2);
+    let long = "x".repeat(101);
+    let refused = scope.record_event(Intent { action: &long, ..event }, denied).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))));
+}
+
+async fn an_action_that_nobody_finished_ends_as_unknown(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let params = json!({});
+    let op_id = Uuid::new_v4();
+    let pay = Intent { unsafe_: true, op_id: Some(op_id), ..intent("pay", &params) };
+    // The ticket is lost, as in a crash.
+    drop(scope.begin(pay).await.unwrap());
+    drop(scope.begin(intent("read", &params)).await.unwrap());
+    assert_eq!(vault.sweep_unfinished(Duration::from_hours(1)).await.unwrap(), 0);
+    assert_eq!(last(&scope).await.result_status, None);
+
+    assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 2);
+    assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 0);
+    let filter = AuditFilter { limit: 10, ..AuditFilter::default() };
+    for entry in scope.audit(filter).await.unwrap() {
+        assert_eq!(entry.result_status, Some(ResultStatus::Unknown));
+        assert!(entry.error_message.unwrap().starts_with("interrupted"));
+    }
+    // It is not run again before somebody finds out.
+    let repeated = scope.begin(pay).await.unwrap().repeated.unwrap();
+    assert_eq!(repeated.status, ResultStatus::Unknown);
+    assert_eq!(scope.verify_audit().await.unwrap().problems, []);
+}
+
+async fn a_result_that_comes_after_all_is_reconciled(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let params = json!({});
+    let pay = Intent { unsafe_: true, op_id: Some(Uuid::new_v4()), ..intent("pay", &params) };
+    let begun = scope.begin(pay).await.unwrap();
+    assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 1);
+    let output = json!({ "receipt": 17 });
+    let paid = Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
+    scope.finish(begun.ticket, paid).await.unwrap();
+    assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Success));
+    let events = scope.audit_events(0, 10).await.unwrap();
+    let phases: Vec<_> = events.iter().map(|event| event.phase.as_str()).collect();
+    assert_eq!(phases, ["intent", "result", "reconciled"]);
+    let repeated = scope.begin(pay).await.unwrap().repeated.unwrap();
+    assert_eq!((repeated.status, repeated.output), (ResultStatus::Success, Some(output)));
+}
+
+async fn sweeps_what_expired_and_nothing_else(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    scope.put_record("quotes", "gone", &json!(1), Some(Duration::ZERO)).await.unwrap();
+    scope.put_record("quotes", "soon", &json!(1), Some(Duration::from_mins(10))).await.unwrap();
+    scope.put_record("quotes", "kept", &json!(1), None).await.unwrap();
+    let params = json!({});
+    for _ in 0..2 {
+        let pay = Intent { unsafe_: true, ..intent("pay", &params) };
+        let begun = scope.begin(pay).await.unwrap();
+        scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+    }
+    let one = "UPDATE integration_operations SET expires_at = 1 WHERE op_id = (SELECT min(op_id::TEXT)::UUID FROM integration_operations)";
+    let one = if store.is_postgres() { one.to_owned() } else { one.replace("::TEXT)::UUID", ")") };
+    store.tamper(&one).await;
+    vault.sweep_unfinished(NOW).await.unwrap();
+    assert_eq!(store.number("SELECT count(*) FROM records").await, 2);
+    assert_eq!(store.number("SELECT count(*) FROM integration_operations").await, 1);
+    let week = store.number("SELECT expires_at - started_at FROM integration_operations").await;
+    assert!((604_800_000..604_860_000).contains(&week), "{week}");
+}
+
+async fn many_actions_at_once_keep_one_chain(store: Store) {
+    let (_, scope) = connected(&store).await;
+    let calls = (0..40).map(|_| {
+        let scope = scope.clone();
+        tokio::spawn(async move {
+            let params = json!({});
+            let begun = scope.begin(intent("read", &params)).await.unwrap();
+            scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    let verified = scope.verify_audit().await.unwrap();
+    assert_eq!((verified.events, verified.problems.len()), (80, 0));
+}
+
+#[tokio::test]
+async fn a_result_survives_a_database_that_falters_once() {
+    let Some(store) = Store::postgres().await else {
+        return;
+    };
+    let (_, scope) = connected(&store).await;
+    let params = json!({});
+    let begun = scope.begin(intent("read", &params)).await.unwrap();
+    // A sequence is not rolled back: the first attempt fails with a serialisation failure, the second does not.
+    store
+        .tamper(
+            "CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO resto_app;
+             CREATE FUNCTION falter() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER falter BEFORE INSERT ON integration_audit_log FOR EACH ROW EXECUTE FUNCTION falter()",
+        )
+        .await;
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+    assert_eq!(store.number("SELECT last_value FROM attempts").await, 2);
+    assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Success));
+    assert_eq!(scope.verify_audit().await.unwrap().events, 2);
+}

@@ -1,0 +1,231 @@
+//! Connections: opened for their own tenant, integration and generation only, and gone when they are disconnected.
+
+use resto_vault::{Error, NewConnection, ResultStatus, Status, TenantScope};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+use crate::store::{
+    Store, canary, credential, intent, new_connection, new_tenant, on_both, outcome,
+};
+
+on_both! {
+    gives_back_what_was_connected
+    a_reconnect_keeps_the_id_and_counts_the_generation
+    stores_no_secret_that_a_thief_of_the_database_can_read
+    refuses_a_credential_moved_between_tenants_integrations_or_generations
+    refuses_a_row_whose_columns_were_changed
+    refuses_a_connection_that_is_not_active
+    learns_permissions_and_rate_limits_without_losing_the_credential
+    learns_nothing_about_a_credential_that_was_replaced_meanwhile
+}
+
+/// The token of a connection, opened the way an action opens it.
+pub async fn token(scope: &TenantScope, integration_id: &str) -> String {
+    open(scope, integration_id).await.unwrap()
+}
+
+pub async fn open(scope: &TenantScope, integration_id: &str) -> Result<String, Error> {
+    let params = json!({});
+    let intent = resto_vault::Intent { integration_id, ..intent("read", &params) };
+    let begun = scope.begin(intent).await?;
+    let (_, sealed) = begun.connection.unwrap();
+    let opened =
+        sealed.open().map(|credential| credential.secrets["token"].expose_secret().to_owned());
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await?;
+    opened
+}
+
+async fn gives_back_what_was_connected(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let expires_at = OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap()
+        + Duration::microseconds(123_456);
+    let new = NewConnection {
+        expires_at: Some(expires_at),
+        reauthorize_by: Some(expires_at + Duration::days(30)),
+        ..new_connection("github", &canary())
+    };
+    let connected = scope.connect(new).await.unwrap();
+    assert_eq!(connected.status, Status::Active);
+    assert_eq!(connected.generation, 1);
+    assert_eq!(connected.account_name, "octocat");
+    assert_eq!(connected.mode.as_deref(), Some("live"));
+    assert_eq!(connected.permissions, json!({ "contents": "granted" }));
+    assert_eq!(connected.expires_at, Some(expires_at));
+    assert_eq!(connected.last_used_at, None);
+    let found = scope.connection("github").await.unwrap().unwrap();
+    assert_eq!(found, connected);
+    assert_eq!(scope.connection("vercel").await.unwrap(), None);
+    scope.connect(new_connection("vercel", &canary())).await.unwrap();
+    let all = scope.connections().await.unwrap();
+    let names: Vec<_> = all.iter().map(|one| one.integration_id.as_str()).collect();
+    assert_eq!(names, ["github", "vercel"]);
+}
+
+async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let first = scope.connect(new_connection("github", "old")).await.unwrap();
+    scope.set_status("github", Status::NeedsReauth).await.unwrap();
+    let second = scope.connect(new_connection("github", "new")).await.unwrap();
+    assert_eq!((second.id, second.generation), (first.id, 2));
+    assert_eq!(second.status, Status::Active);
+    assert_eq!(token(&scope, "github").await, "new");
+}
+
+async fn stores_no_secret_that_a_thief_of_the_database_can_read(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let secrets = [canary(), canary(), canary(), canary()];
+    scope.connect(new_connection("github", &secrets[0])).await.unwrap();
+    scope.put_secret("dns", &secrets[1].clone().into()).await.unwrap();
+    scope.put_record("quotes", "1", &json!(secrets[2]), None).await.unwrap();
+    let params = json!({ "body": secrets[3] });
+    let intent = resto_vault::Intent { unsafe_: true, ..intent("create_issue", &params) };
+    let begun = scope.begin(intent).await.unwrap();
+    let output = json!({ "answer": secrets[3] });
+    let outcome = resto_vault::Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
+    scope.finish(begun.ticket, outcome).await.unwrap();
+    for secret in &secrets {
+        assert!(!store.dump_holds(secret.as_bytes()).await);
+    }
+    assert!(store.dump_holds(b"octocat").await, "the dump is a dump");
+}
+
+async fn refuses_a_credential_moved_between_tenants_integrations_or_generations(store: Store) {
+    let (vault, acme) = store.tenant().await;
+    let other = vault.scope(new_tenant(&vault, "other").await.id);
+    for scope in [&acme, &other] {
+        scope.connect(new_connection("github", &canary())).await.unwrap();
+        scope.connect(new_connection("gitlab", &canary())).await.unwrap();
+    }
+    let old = "CREATE TABLE stolen AS SELECT encrypted_credentials AS blob, key_id FROM integration_credentials";
+    let of = |scope: &TenantScope| {
+        let id = scope.tenant().to_string();
+        if store.is_postgres() {
+            format!("tenant_id = '{id}'")
+        } else {
+            format!("tenant_id = x'{}'", id.replace('-', ""))
+        }
+    };
+    let put = |place: String| {
+        format!(
+            "UPDATE integration_credentials SET encrypted_credentials = (SELECT blob FROM stolen), key_id = (SELECT key_id FROM stolen) WHERE {place}"
+        )
+    };
+    let steal = |place: String| format!("DROP TABLE IF EXISTS stolen; {old} WHERE {place}");
+    let here = format!("{} AND integration_id = 'github'", of(&acme));
+
+    // Another integration of the same tenant, under the same key.
+    store.tamper(&steal(format!("{} AND integration_id = 'gitlab'", of(&acme)))).await;
+    store.tamper(&put(here.clone())).await;
+    assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
+
+    // The same integration of another tenant.
+    store.tamper(&steal(format!("{} AND integration_id = 'github'", of(&other)))).await;
+    store.tamper(&put(here.clone())).await;
+    assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
+    assert!(open(&other, "github").await.is_ok());
+
+    // An older generation of itself.
+    acme.connect(new_connection("github", &canary())).await.unwrap();
+    assert!(open(&acme, "github").await.is_ok());
+    store.tamper(&steal(here.clone())).await;
+    acme.connect(new_connection("github", &canary())).await.unwrap();
+    store.tamper(&put(here)).await;
+    assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
+}
+
+async fn refuses_a_row_whose_columns_were_changed(store: Store) {
+    let (_, scope) = store.tenant().await;
+    for change in [
+        "host = 'evil.example'",
+        "provider = 'other'",
+        "account_id = '1'",
+        "account_name = 'someone'",
+        "auth_type = 'oauth2'",
+        "mode = NULL",
+        "permissions_granted = '{\"contents\": \"granted\", \"admin\": \"granted\"}'",
+        "expires_at = '2100-01-01T00:00:00.000000Z'",
+        "reauthorize_by = '2100-01-01T00:00:00.000000Z'",
+        "generation = 9",
+        "integration_id = 'gitlab'",
+        "encrypted_credentials = key_id",
+    ] {
+        scope.connect(new_connection("github", &canary())).await.unwrap();
+        assert!(open(&scope, "github").await.is_ok());
+        let changed = store.tamper(&format!("UPDATE integration_credentials SET {change}")).await;
+        assert_eq!(changed, 1);
+        let name = if change.starts_with("integration_id") { "gitlab" } else { "github" };
+        assert_eq!(open(&scope, name).await, Err(Error::CannotOpen), "{change}");
+        scope.disconnect(name).await.unwrap();
+    }
+}
+
+async fn refuses_a_connection_that_is_not_active(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let params = json!({});
+    let missing = scope.begin(intent("read", &params)).await.unwrap_err();
+    assert_eq!(missing, Error::NotConnected { integration_id: "github".into() });
+    assert!(missing.to_string().contains("Connect the account first"));
+    assert!(!scope.set_status("github", Status::Frozen).await.unwrap());
+
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    for status in [Status::Frozen, Status::NeedsReauth, Status::RevocationPending] {
+        assert!(scope.set_status("github", status).await.unwrap());
+        let refused = scope.begin(intent("read", &params)).await.unwrap_err();
+        assert_eq!(refused, Error::Inactive { integration_id: "github".into(), status });
+        assert!(refused.to_string().contains(status.as_str()));
+    }
+    assert_eq!(scope.verify_audit().await.unwrap().events, 0, "a refusal writes nothing");
+    scope.set_status("github", Status::Active).await.unwrap();
+    assert!(open(&scope, "github").await.is_ok());
+}
+
+async fn learns_permissions_and_rate_limits_without_losing_the_credential(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let secret = canary();
+    scope.connect(new_connection("github", &secret)).await.unwrap();
+    let params = json!({});
+    let begun = scope.begin(intent("read", &params)).await.unwrap();
+    let permissions = json!({ "contents": "granted", "issues": "absent" });
+    let rate_limits = json!({ "remaining": 41 });
+    let learnt = resto_vault::Outcome {
+        permissions: Some(&permissions),
+        rate_limits: Some(&rate_limits),
+        ..outcome(ResultStatus::Error)
+    };
+    scope.finish(begun.ticket, learnt).await.unwrap();
+    let connection = scope.connection("github").await.unwrap().unwrap();
+    assert_eq!(connection.permissions, permissions);
+    assert_eq!(connection.rate_limits, Some(rate_limits.clone()));
+    assert!(connection.last_used_at.is_some());
+    assert_eq!(connection.generation, 1);
+    assert_eq!(token(&scope, "github").await, secret);
+    let connection = scope.connection("github").await.unwrap().unwrap();
+    assert_eq!(connection.rate_limits, Some(rate_limits), "kept when nothing was told");
+}
+
+async fn learns_nothing_about_a_credential_that_was_replaced_meanwhile(store: Store) {
+    let (_, scope) = store.tenant().await;
+    scope.connect(new_connection("github", "old")).await.unwrap();
+    let params = json!({});
+    let begun = scope.begin(intent("read", &params)).await.unwrap();
+    scope
+        .connect(NewConnection { credential: credential("new"), ..new_connection("github", "") })
+        .await
+        .unwrap();
+    let permissions = json!({});
+    let learnt =
+        resto_vault::Outcome { permissions: Some(&permissions), ..outcome(ResultStatus::Success) };
+    scope.finish(begun.ticket, learnt).await.unwrap();
+    let connection = scope.connection("github").await.unwrap().unwrap();
+    assert_eq!(connection.permissions, json!({ "contents": "granted" }));
+    assert_eq!(connection.last_used_at, None);
+    assert_eq!(token(&scope, "github").await, "new");
+}
+
+#[test]
+fn a_credential_shows_nothing_secret_in_debug() {
+    let secret = canary();
+    assert!(!format!("{:?}", credential(&secret)).contains(&secret));
+    assert!(!format!("{:?}", new_connection("github", &secret)).contains(&secret));
+}

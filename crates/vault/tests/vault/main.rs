@@ -1,0 +1,20 @@
+//! The vault as the host uses it. Every story runs on SQLite and on PostgreSQL.
+
+#[cfg(test)]
+mod actions;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod connections;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod tenants;
