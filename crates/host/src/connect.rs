@@ -316,6 +316,10 @@ fn check_key(
     if value.len() > 4096 || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return wrong("it has spaces or characters that no key has");
     }
+    if let Some((prefix, why)) = field.refused.iter().find(|(prefix, _)| value.starts_with(prefix))
+    {
+        return wrong(&format!("it begins with {prefix}. {why}"));
+    }
     if !field.prefixes.is_empty() && !field.prefixes.iter().any(|prefix| value.starts_with(prefix))
     {
         return wrong(&format!("it begins with none of {}", field.prefixes.join(", ")));
