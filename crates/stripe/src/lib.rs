@@ -4,6 +4,7 @@ mod account;
 mod balance;
 mod cancellations;
 mod changes;
+mod checkout;
 mod customer_search;
 mod customers;
 mod declines;
@@ -11,9 +12,14 @@ mod errors;
 mod ids;
 mod mode;
 mod offers;
+mod payment_links;
 mod permissions;
+mod portal;
 mod prices;
 mod products;
+mod prorations;
+mod subscription_changes;
+mod subscription_start;
 mod subscriptions;
 mod times;
 
@@ -108,5 +114,11 @@ pub fn adapter() -> Adapter {
         .action::<customers::DeleteCustomer>()
         .action::<subscriptions::ListSubscriptions>()
         .action::<subscriptions::GetSubscription>()
+        .action::<subscription_start::CreateSubscription>()
+        .action::<prorations::PreviewSubscriptionChange>()
+        .action::<subscription_changes::ChangeSubscription>()
         .action::<cancellations::CancelSubscription>()
+        .action::<checkout::CreateCheckoutSession>()
+        .action::<payment_links::CreatePaymentLink>()
+        .action::<portal::CreateBillingPortalSession>()
 }

@@ -73,6 +73,20 @@ pub struct Price {
     pub created_at: At,
 }
 
+/// A price and how many are bought at it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Priced {
+    /// Id of the price.
+    price: String,
+    /// How many; 1 if left out.
+    #[serde(default = "one")]
+    quantity: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
 /// Adds a price to a product, paid once or as a subscription. What it asks cannot be changed later.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreatePrice {
