@@ -33,7 +33,6 @@ pub struct CheckoutSession {
     #[serde(default)]
     pub customer: Option<Id>,
     /// When the page closes.
-    #[serde(rename(deserialize = "expires_at"))]
     pub expires_at: At,
 }
 

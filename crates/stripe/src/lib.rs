@@ -5,23 +5,37 @@ mod balance;
 mod cancellations;
 mod changes;
 mod checkout;
+mod coupons;
 mod customer_search;
 mod customers;
 mod declines;
+mod disputes;
 mod errors;
+mod failures;
 mod ids;
+mod invoice_creation;
+mod invoice_steps;
+mod invoices;
 mod mode;
+mod mrr;
 mod offers;
 mod payment_links;
+mod payments;
+mod payouts;
 mod permissions;
 mod portal;
 mod prices;
 mod products;
 mod prorations;
+mod refunds;
+mod revenue;
 mod subscription_changes;
+mod subscription_metrics;
 mod subscription_start;
 mod subscriptions;
 mod times;
+mod webhooks;
+mod whole_lists;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
@@ -121,4 +135,19 @@ pub fn adapter() -> Adapter {
         .action::<checkout::CreateCheckoutSession>()
         .action::<payment_links::CreatePaymentLink>()
         .action::<portal::CreateBillingPortalSession>()
+        .action::<invoices::ListInvoices>()
+        .action::<invoice_creation::CreateInvoice>()
+        .action::<invoice_steps::SendInvoice>()
+        .action::<invoice_steps::VoidInvoice>()
+        .action::<payments::ListPayments>()
+        .action::<failures::ExplainFailedPayment>()
+        .action::<refunds::RefundPayment>()
+        .action::<coupons::CreateCoupon>()
+        .action::<coupons::ListCoupons>()
+        .action::<coupons::DeleteCoupon>()
+        .action::<disputes::ListDisputes>()
+        .action::<payouts::ListPayouts>()
+        .action::<revenue::GetRevenue>()
+        .action::<subscription_metrics::GetSubscriptionMetrics>()
+        .action::<webhooks::CreateWebhookEndpoint>()
 }

@@ -311,8 +311,13 @@ impl Call for FakeCall {
         name: &'a SecretRef,
         value: &'a SecretString,
     ) -> BoxFuture<'a, Result<()>> {
-        self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
-        Box::pin(async { Ok(()) })
+        Box::pin(async move {
+            if name.name().is_empty() {
+                return Err(Error::new(Code::InvalidInput, "The secret's name is empty."));
+            }
+            self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
+            Ok(())
+        })
     }
 
     fn records(&self) -> &dyn Records {
