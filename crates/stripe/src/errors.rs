@@ -112,7 +112,7 @@ fn words<'a>(text: &'a str, prefix: &'static str) -> impl Iterator<Item = &'a st
         .filter(move |word| word.starts_with(prefix) && word.len() > prefix.len())
 }
 
-/// Stripe names what is missing: "Having the 'rak_charge_read' permission would allow this".
+/// Stripe names what is missing, such as `rak_charge_read`, by the names that are listed with `rak_`.
 fn forbidden(failure: &Failure<'_>) -> Error {
     let said = failure.text("/error/message").unwrap_or_default();
     let missing: Vec<&str> =

@@ -186,7 +186,7 @@ mod tests {
         part
     }
 
-    fn discount(coupon: &Value, end: Value) -> Value {
+    fn discount(coupon: &Value, end: &Value) -> Value {
         json!([{"id": "di_1", "object": "discount", "end": end, "start": 1, "source": {"type": "coupon", "coupon": coupon}}])
     }
 
@@ -227,14 +227,14 @@ mod tests {
         let big = json!({"id": "B", "duration": "forever", "percent_off": null, "amount_off": 99999, "currency": "eur"});
         let items = || json!([item("si_1", 2000, 1)]);
         let micro = |discounts: Value| worth(items(), discounts).micro;
-        assert_eq!(micro(discount(&percent, Value::Null)), 1750 * MICRO);
-        assert_eq!(micro(discount(&amount, json!(1_999_999_999))), 800 * MICRO);
-        assert_eq!(micro(discount(&once, Value::Null)), 2000 * MICRO);
-        assert_eq!(micro(discount(&big, Value::Null)), 0);
+        assert_eq!(micro(discount(&percent, &Value::Null)), 1750 * MICRO);
+        assert_eq!(micro(discount(&amount, &json!(1_999_999_999))), 800 * MICRO);
+        assert_eq!(micro(discount(&once, &Value::Null)), 2000 * MICRO);
+        assert_eq!(micro(discount(&big, &Value::Null)), 0);
         // It ended before the period that is paid began.
-        assert_eq!(micro(discount(&percent, json!(1_769_817_600))), 2000 * MICRO);
+        assert_eq!(micro(discount(&percent, &json!(1_769_817_600))), 2000 * MICRO);
         // An amount is taken off each bill, here once a year.
-        let yearly = worth(json!([billed(12000, "year", 1)]), discount(&amount, Value::Null));
+        let yearly = worth(json!([billed(12000, "year", 1)]), discount(&amount, &Value::Null));
         assert_eq!(yearly.micro, 900 * MICRO);
     }
 
@@ -244,7 +244,7 @@ mod tests {
         let mut part = item("si_1", 2000, 1);
         part["discounts"] = json!(["di_9"]);
         for discounts in
-            [json!(["di_1"]), discount(&json!("P"), Value::Null), discount(&dollars, Value::Null)]
+            [json!(["di_1"]), discount(&json!("P"), &Value::Null), discount(&dollars, &Value::Null)]
         {
             let told = worth(json!([part]), discounts);
             assert_eq!((told.micro, told.discounts_left_out), (2000 * MICRO, 2));

@@ -244,7 +244,7 @@ mod tests {
         })
     }
 
-    fn list(more: bool, data: Value) -> Value {
+    fn list(more: bool, data: &Value) -> Value {
         json!({"object": "list", "has_more": more, "data": data})
     }
 
@@ -258,7 +258,7 @@ mod tests {
                 200,
                 list(
                     true,
-                    json!([
+                    &json!([
                         movement("txn_9", "2026-02-03", "charge", 5000, 175, "eur"),
                         movement("txn_8", "2026-02-02", "payout", -9000, 0, "eur"),
                         movement("txn_7", "2026-01-30", "refund_failure", 100, 0, "eur"),
@@ -271,7 +271,7 @@ mod tests {
                 200,
                 list(
                     false,
-                    json!([
+                    &json!([
                         movement("txn_6", "2026-01-20", "refund", -700, 0, "eur"),
                         movement("txn_5", "2026-01-19", "dispute", -1000, 1500, "eur"),
                         movement("txn_4", "2026-01-18", "dispute_reversal", 1000, 0, "eur"),
@@ -317,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_kept_so_that_it_is_not_read_twice() {
         let movements =
-            list(false, json!([movement("txn_1", "2026-01-07", "charge", 5, 1, "eur")]));
+            list(false, &json!([movement("txn_1", "2026-01-07", "charge", 5, 1, "eur")]));
         let fake = FakeApi::new(&STRIPE).await.on("GET", PATH, 200, movements);
         let mut input = json!({"from": "2026-01-05", "until": "2026-01-12", "by": "week"});
         let first = fake.run::<GetRevenue>(input.clone()).await.unwrap();
@@ -336,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_of_the_movements_is_not_told_as_if_it_were_all() {
-        let endless = list(true, json!([movement("txn_1", "2026-01-07", "charge", 5, 1, "eur")]));
+        let endless = list(true, &json!([movement("txn_1", "2026-01-07", "charge", 5, 1, "eur")]));
         let fake = FakeApi::new(&STRIPE).await.unofficial().on("GET", PATH, 200, endless);
         let error = fake
             .run::<GetRevenue>(json!({"from": "2026-01-01", "until": "2026-02-01", "by": "day"}))

@@ -13,13 +13,6 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime};
 #[serde(from = "i64", into = "String")]
 pub struct At(i64);
 
-impl At {
-    /// Seconds since 1970.
-    pub(crate) fn seconds(self) -> i64 {
-        self.0
-    }
-}
-
 impl From<i64> for At {
     fn from(seconds: i64) -> Self {
         Self(seconds)

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 /// The most pages of 100 that are read of one list.
 pub(crate) const MAX_PAGES: u32 = 100;
 /// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(15 * 60);
+const KEPT: Duration = Duration::from_mins(15);
 
 /// Visits each item of a list. Returns whether that was all of it.
 ///
