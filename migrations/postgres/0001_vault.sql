@@ -287,7 +287,7 @@ RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN,
     op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
     op_wrapped BYTEA)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     wanted UUID;
@@ -331,9 +331,9 @@ END
 $$;
 
 -- Appends the entries, whose chain the program has computed, and changes what hangs on them.
-CREATE FUNCTION append_audit(closed TEXT, entries TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT)
+CREATE FUNCTION append_audit(closed TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT, entries TEXT)
 RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     INSERT INTO public.integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
@@ -376,8 +376,10 @@ BEGIN
             permissions_granted = coalesce(u.permissions::JSONB, c.permissions_granted),
             encrypted_credentials = coalesce(decode(u.sealed, 'hex'), c.encrypted_credentials)
         FROM json_to_recordset(used::JSON) AS u(tenant UUID, id UUID, generation BIGINT, used_at TIMESTAMPTZ,
-            rate_limits TEXT, permissions TEXT, sealed TEXT)
-        WHERE c.id = u.id AND c.tenant_id = u.tenant AND c.generation = u.generation;
+            stale_at TIMESTAMPTZ, rate_limits TEXT, permissions TEXT, sealed TEXT)
+        WHERE c.id = u.id AND c.tenant_id = u.tenant AND c.generation = u.generation
+            AND (c.last_used_at IS NULL OR c.last_used_at <= u.stale_at OR u.rate_limits IS NOT NULL
+                OR u.sealed IS NOT NULL);
     END IF;
 END
 $$;

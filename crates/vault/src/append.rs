@@ -2,58 +2,56 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use sqlx::{Database, Encode, IntoArguments, QueryBuilder, Sqlite, Type, query::Query};
+use time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Error, Result, TenantId,
-    database::{TxOn, on},
-    keyring::hex,
-    operations::KEPT_MS,
-    timestamp::Timestamp,
+    AuditEvent, Error, Result, TenantId, database::TxOn, keyring::hex, operations::KEPT_MS,
+    timestamp::Timestamp, tokens::LAST_USED_EVERY_MS,
 };
 
-/// Each list becomes one JSON text, which both databases read as rows.
+/// The columns of the entries, which are bound one by one: most of what is written, and JSON would cost as much again.
+const SQLITE_ENTRIES: &str = "
+    INSERT INTO integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
+        duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id, prev_mac, mac) ";
+/// Each other list becomes one JSON text, which both databases read as rows.
 const SQLITE: &str = "
     DELETE FROM open_intents WHERE intent_id IN (SELECT unhex(value ->> 'intent') FROM json_each($1));
-    INSERT INTO integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
-        duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id, prev_mac, mac)
-    SELECT unhex(value ->> 'id'), unhex(value ->> 'tenant'), value ->> 'integration', value ->> 'action',
-        value ->> 'params_hash', value ->> 'status', value ->> 'executed_at', value ->> 'duration_ms', value ->> 'error',
-        value ->> 'seq', value ->> 'phase', unhex(value ->> 'intent'), value ->> 'actor', unhex(value ->> 'op'),
-        value ->> 'generation', value ->> 'key_id', unhex(value ->> 'prev_mac'), unhex(value ->> 'mac')
-    FROM json_each($2);
     INSERT INTO open_intents (intent_id, tenant_id, started_at)
-    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'started_at' FROM json_each($3);
+    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'started_at' FROM json_each($2);
     INSERT INTO integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)
     SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op'), value ->> 'integration', value ->> 'action',
         value ->> 'params_hash', 'executing', value ->> 'started_at'
-    FROM json_each($4);
+    FROM json_each($3);
     UPDATE integration_operations
     SET state = l.value ->> 'state', outcome = unhex(l.value ->> 'outcome'), key_id = unhex(l.value ->> 'key_id'),
         expires_at = l.value ->> 'expires_at'
-    FROM json_each($5) l
+    FROM json_each($4) l
     WHERE tenant_id = unhex(l.value ->> 'tenant') AND op_id = unhex(l.value ->> 'op');
     DELETE FROM integration_operations WHERE (tenant_id, op_id) IN
-        (SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op') FROM json_each($6));
+        (SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op') FROM json_each($5));
     UPDATE integration_credentials
     SET last_used_at = u.value ->> 'used_at', rate_limits = coalesce(u.value ->> 'rate_limits', rate_limits),
         permissions_granted = coalesce(u.value ->> 'permissions', permissions_granted),
         encrypted_credentials = coalesce(unhex(u.value ->> 'sealed'), encrypted_credentials)
-    FROM json_each($7) u
+    FROM json_each($6) u
     WHERE tenant_id = unhex(u.value ->> 'tenant') AND integration_credentials.id = unhex(u.value ->> 'id')
-        AND generation = u.value ->> 'generation'";
+        AND generation = u.value ->> 'generation'
+        AND (last_used_at IS NULL OR last_used_at <= u.value ->> 'stale_at' OR u.value ->> 'rate_limits' IS NOT NULL
+            OR u.value ->> 'sealed' IS NOT NULL)";
 const POSTGRES: &str = "SELECT append_audit($1, $2, $3, $4, $5, $6, $7)";
 
 /// The rows of one transaction.
 #[derive(Default)]
 pub(crate) struct Additions {
     closed: Vec<Closed>,
-    entries: Vec<EntryRow>,
+    entries: Vec<(TenantId, AuditEvent)>,
     opened: Vec<Opened>,
     entered: Vec<Entered>,
     left: Vec<Left>,
     withdrawn: Vec<Withdrawn>,
-    used: Vec<Used>,
+    used: Vec<UseRow>,
 }
 
 /// Bytes and ids are hexadecimal digits in JSON.
@@ -82,26 +80,52 @@ struct Closed {
     intent: Hex,
 }
 
+/// An entry on its way to PostgreSQL.
 #[derive(Serialize)]
-struct EntryRow {
+struct EntryRow<'a> {
     id: Hex,
     tenant: Hex,
-    integration: String,
-    action: String,
-    params_hash: String,
-    status: Option<String>,
+    integration: &'a str,
+    action: &'a str,
+    params_hash: &'a str,
+    status: Option<&'a str>,
     executed_at: String,
     duration_ms: Option<i32>,
-    error: Option<String>,
+    error: Option<&'a str>,
     seq: i64,
-    phase: String,
+    phase: &'a str,
     intent: Option<Hex>,
-    actor: String,
+    actor: &'a str,
     op: Option<Hex>,
     generation: Option<i64>,
-    key_id: String,
+    key_id: &'a str,
     prev_mac: Hex,
     mac: Hex,
+}
+
+impl<'a> EntryRow<'a> {
+    fn new((tenant, event): &'a (TenantId, AuditEvent)) -> Self {
+        Self {
+            id: event.id.into(),
+            tenant: (*tenant).into(),
+            integration: &event.integration_id,
+            action: &event.action,
+            params_hash: &event.params_hash,
+            status: event.result_status.as_deref(),
+            executed_at: Timestamp(event.executed_at).text(),
+            duration_ms: event.duration_ms,
+            error: event.error_message.as_deref(),
+            seq: event.seq,
+            phase: &event.phase,
+            intent: event.intent_id.map(Hex::from),
+            actor: &event.actor,
+            op: event.op_id.map(Hex::from),
+            generation: event.generation,
+            key_id: &event.key_id,
+            prev_mac: Hex(event.prev_mac.clone()),
+            mac: Hex(event.mac.clone()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -138,11 +162,13 @@ struct Withdrawn {
 }
 
 #[derive(Serialize)]
-struct Used {
+struct UseRow {
     tenant: Hex,
     id: Hex,
     generation: i64,
     used_at: String,
+    /// A use that was noted later than this need not be noted again.
+    stale_at: String,
     rate_limits: Option<String>,
     permissions: Option<String>,
     sealed: Option<Hex>,
@@ -160,26 +186,7 @@ pub(crate) struct Use<'a> {
 
 impl Additions {
     pub(crate) fn entry(&mut self, tenant: TenantId, event: AuditEvent) {
-        self.entries.push(EntryRow {
-            id: event.id.into(),
-            tenant: tenant.into(),
-            integration: event.integration_id,
-            action: event.action,
-            params_hash: event.params_hash,
-            status: event.result_status,
-            executed_at: Timestamp(event.executed_at).text(),
-            duration_ms: event.duration_ms,
-            error: event.error_message,
-            seq: event.seq,
-            phase: event.phase,
-            intent: event.intent_id.map(Hex::from),
-            actor: event.actor,
-            op: event.op_id.map(Hex::from),
-            generation: event.generation,
-            key_id: event.key_id,
-            prev_mac: Hex(event.prev_mac),
-            mac: Hex(event.mac),
-        });
+        self.entries.push((tenant, event));
     }
 
     /// Puts an intent on the list of those without a result.
@@ -242,20 +249,23 @@ impl Additions {
             latest.permissions.map(|(value, sealed)| (text(value), Hex(sealed))).unzip();
         let (id, generation) = (Hex::from(latest.id), latest.generation);
         let used_at = latest.at.text();
+        let stale_at = Timestamp(latest.at.0 - Duration::milliseconds(LAST_USED_EVERY_MS)).text();
         match self.used.iter_mut().find(|row| row.id.0 == id.0 && row.generation == generation) {
             Some(row) => {
                 // One width, so that the later text is the later time.
                 row.used_at = used_at.max(std::mem::take(&mut row.used_at));
+                row.stale_at = stale_at.max(std::mem::take(&mut row.stale_at));
                 row.rate_limits = rate_limits.or_else(|| row.rate_limits.take());
                 if permissions.is_some() {
                     (row.permissions, row.sealed) = (permissions, sealed);
                 }
             }
-            None => self.used.push(Used {
+            None => self.used.push(UseRow {
                 tenant: tenant.into(),
                 id,
                 generation,
                 used_at,
+                stale_at,
                 rate_limits,
                 permissions,
                 sealed,
@@ -265,25 +275,66 @@ impl Additions {
 
     /// Writes all of it; durable when the transaction commits.
     pub(crate) async fn write(&self, tx: &mut TxOn<'_>) -> Result<()> {
-        let text = tx.text(SQLITE, POSTGRES);
         let lists = [
             json(&self.closed)?,
-            json(&self.entries)?,
             json(&self.opened)?,
             json(&self.entered)?,
             json(&self.left)?,
             json(&self.withdrawn)?,
             json(&self.used)?,
         ];
-        on!(tx, c => {
-            let mut query = sqlx::query(text);
-            for list in &lists {
-                query = query.bind(list);
+        match tx {
+            TxOn::Sqlite(tx) => {
+                let mut rest = self.entries.as_slice();
+                // Of few lengths, so that few statements are prepared.
+                while let Some(longest) = rest.len().checked_ilog2() {
+                    let (chunk, after) = rest.split_at(1 << longest);
+                    insert(chunk).build().execute(&mut **tx).await?;
+                    rest = after;
+                }
+                bound(SQLITE, &lists).execute(&mut **tx).await?;
             }
-            query.execute(c).await.map(drop)
-        })?;
+            TxOn::Postgres(tx) => {
+                let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
+                bound(POSTGRES, &lists).bind(json(&entries)?).execute(&mut **tx).await?;
+            }
+        }
         Ok(())
     }
+}
+
+fn insert(entries: &[(TenantId, AuditEvent)]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(SQLITE_ENTRIES);
+    query.push_values(entries, |mut row, (tenant, event)| {
+        row.push_bind(event.id)
+            .push_bind(tenant.0)
+            .push_bind(event.integration_id.clone())
+            .push_bind(event.action.clone())
+            .push_bind(event.params_hash.clone())
+            .push_bind(event.result_status.clone())
+            .push_bind(Timestamp(event.executed_at))
+            .push_bind(event.duration_ms)
+            .push_bind(event.error_message.clone())
+            .push_bind(event.seq)
+            .push_bind(event.phase.clone())
+            .push_bind(event.intent_id)
+            .push_bind(event.actor.clone())
+            .push_bind(event.op_id)
+            .push_bind(event.generation)
+            .push_bind(event.key_id.clone())
+            .push_bind(event.prev_mac.clone())
+            .push_bind(event.mac.clone());
+    });
+    query
+}
+
+/// A statement with its lists.
+fn bound<'q, DB: Database>(text: &'static str, lists: &'q [String]) -> Query<'q, DB, DB::Arguments>
+where
+    &'q String: Encode<'q, DB> + Type<DB>,
+    DB::Arguments: IntoArguments<DB>,
+{
+    lists.iter().fold(sqlx::query(text), Query::bind)
 }
 
 fn json<T: Serialize>(list: &[T]) -> Result<String> {

@@ -125,26 +125,16 @@ pub(crate) async fn write(
     calls: &[Call],
     committing: &mut bool,
 ) -> Result<Vec<Result<Answer>>> {
-    let t0 = Instant::now();
     let mut tx = held.write().await?;
-    let t1 = Instant::now();
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let found = look_up(&mut tx, &questions).await?;
-    let t2 = Instant::now();
     let mut batch = Batch::default();
     let answers: Vec<_> =
         calls.iter().zip(found).map(|(call, found)| batch.decide(call, found)).collect();
     if answers.iter().any(Result::is_ok) {
-        let t3 = Instant::now();
         batch.additions.write(&mut tx).await?;
-        let t4 = Instant::now();
         *committing = true;
         tx.commit().await?;
-        let t5 = Instant::now();
-        use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-        static S: [AtomicU64; 7] = [const { AtomicU64::new(0) }; 7];
-        for (i, d) in [1u64, calls.len() as u64, (t1-t0).as_micros() as u64, (t2-t1).as_micros() as u64, (t3-t2).as_micros() as u64, (t4-t3).as_micros() as u64, (t5-t4).as_micros() as u64].into_iter().enumerate() { S[i].fetch_add(d, Relaxed); }
-        if S[0].load(Relaxed) % 2000 == 0 { let n = S[0].load(Relaxed) as f64; eprintln!("batch {:.1} begin {:.0} look {:.0} decide {:.0} append {:.0} commit {:.0}", S[1].load(Relaxed) as f64/n, S[2].load(Relaxed) as f64/n, S[3].load(Relaxed) as f64/n, S[4].load(Relaxed) as f64/n, S[5].load(Relaxed) as f64/n, S[6].load(Relaxed) as f64/n); for a in &S { a.store(0, Relaxed); } }
     } else {
         tx.rollback().await?;
     }
@@ -175,10 +165,10 @@ impl Batch {
             }
             Work::Event { ticket, status, error_message, .. } => {
                 let ticket = ticket.begun_at(head.now_ms);
-                let intent = call.scope.link(&mut head, ticket.intent())?;
+                let intent = call.scope.link(&mut head, &ticket.intent())?;
                 let result = (*status, error_message.as_deref(), None);
                 let result = ticket.result(Uuid::now_v7(), "result", result);
-                let result = call.scope.link(&mut head, result)?;
+                let result = call.scope.link(&mut head, &result)?;
                 self.additions.entry(tenant, intent);
                 self.additions.entry(tenant, result);
                 Answer::Done
@@ -236,7 +226,7 @@ impl Batch {
         };
         ticket.owns_operation = operation.is_some() && repeated.is_none();
         ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
-        let entry = scope.link(head, ticket.intent())?;
+        let entry = scope.link(head, &ticket.intent())?;
         self.additions.entry(tenant, entry);
         self.additions.open(tenant, action.intent_id, head.now_ms);
         if let (Some(op_id), true) = (operation, ticket.owns_operation) {
@@ -277,7 +267,7 @@ impl Batch {
             _ => None,
         };
         let result = (finished.status, finished.error_message.as_deref(), finished.duration_ms);
-        let entry = scope.link(head, ticket.result(finished.result_id, phase, result))?;
+        let entry = scope.link(head, &ticket.result(finished.result_id, phase, result))?;
         self.additions.entry(tenant, entry);
         self.additions.close(ticket.action.intent_id);
         if let Some(op_id) = ticket.action.op_id {

@@ -89,7 +89,7 @@ impl TenantScope {
     }
 
     /// Gives an entry its place at the end of the chain.
-    pub(crate) fn link(&self, head: &mut Head, entry: Entry<'_>) -> Result<AuditEvent> {
+    pub(crate) fn link(&self, head: &mut Head, entry: &Entry<'_>) -> Result<AuditEvent> {
         let mut event = AuditEvent {
             id: entry.id,
             seq: head.seq + 1,

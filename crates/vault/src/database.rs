@@ -27,6 +27,8 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long a writer waits for another process's write to the SQLite file.
 const BUSY: Duration = Duration::from_secs(5);
+/// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
+const TURN: u32 = 8;
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
@@ -51,7 +53,8 @@ pub(crate) type Tx = TxOn<'static>;
 
 /// A connection that one transaction after the other may use, without asking the pool each time.
 pub(crate) enum Held {
-    Sqlite(PoolConnection<Sqlite>),
+    /// With the number of its transactions.
+    Sqlite(PoolConnection<Sqlite>, u32),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -76,16 +79,25 @@ impl Held {
     /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
     pub(crate) async fn write(&mut self) -> Result<TxOn<'_>> {
         Ok(match self {
-            Self::Sqlite(connection) => {
+            Self::Sqlite(connection, _) => {
                 TxOn::Sqlite(connection.begin_with("BEGIN IMMEDIATE").await?)
             }
             Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
         })
     }
 
-    /// Whether nobody else needs it while it is idle. SQLite's one writer is shared.
-    pub(crate) fn may_be_kept(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+    /// After a transaction: itself, or nothing where it is somebody else's turn. SQLite's one writer is shared.
+    pub(crate) fn used(self) -> Option<Self> {
+        match self {
+            Self::Sqlite(_, used) if used + 1 >= TURN => None,
+            Self::Sqlite(connection, used) => Some(Self::Sqlite(connection, used + 1)),
+            Self::Postgres(_) => Some(self),
+        }
+    }
+
+    /// While there is nothing to write: itself, where nobody else needs it.
+    pub(crate) fn rest(self) -> Option<Self> {
+        matches!(self, Self::Postgres(_)).then_some(self)
     }
 
     /// Gives it up, with whatever it was doing. A file needs no new connection after a failure.
@@ -135,6 +147,8 @@ impl Database {
                 let options = sqlite_options(path)?;
                 let write = SqlitePoolOptions::new()
                     .max_connections(1)
+                    // A file does not go away.
+                    .test_before_acquire(false)
                     .acquire_timeout(BUSY)
                     .connect_with(options.clone())
                     .await?;
@@ -185,7 +199,7 @@ impl Database {
     /// A connection for writing.
     pub(crate) async fn hold(&self) -> Result<Held> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Held::Sqlite(write.acquire().await?),
+            Self::Sqlite { write, .. } => Held::Sqlite(write.acquire().await?, 0),
             Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
         })
     }
@@ -326,6 +340,8 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
         .foreign_keys(true)
         .pragma("secure_delete", "ON")
         .pragma("temp_store", "MEMORY")
+        // 16 MiB: a page that many commits change is copied into the database once.
+        .pragma("wal_autocheckpoint", "4000")
         .disable_statement_logging())
 }
 

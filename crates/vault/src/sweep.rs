@@ -82,7 +82,7 @@ impl TenantScope {
                 op_id: intent.op_id,
                 generation: intent.generation,
             };
-            additions.entry(self.tenant, self.link(&mut head, entry)?);
+            additions.entry(self.tenant, self.link(&mut head, &entry)?);
             if let Some(op_id) = intent.op_id {
                 self.abandon_operation(&mut tx, op_id).await?;
             }

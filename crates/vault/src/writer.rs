@@ -87,6 +87,9 @@ async fn run(mut queue: Receiver<Call>) {
     let mut calls = Vec::new();
     loop {
         if calls.is_empty() {
+            if queue.is_empty() {
+                held = held.and_then(Held::rest);
+            }
             match queue.recv().await {
                 Some(call) => calls.push(call),
                 None => return,
@@ -174,9 +177,7 @@ async fn attempt(
         Ok(mut connection) => {
             match timeout(STUCK, batch::write(&mut connection, calls, &mut committing)).await {
                 Ok(Ok(answers)) => {
-                    if connection.may_be_kept() {
-                        *held = Some(connection);
-                    }
+                    *held = connection.used();
                     return Ok(answers);
                 }
                 Ok(Err(error)) => {
