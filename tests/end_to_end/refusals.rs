@@ -62,10 +62,9 @@ fn message(status: u16, headers: &[(&'static str, &str)], message: &str) -> Repl
 fn a_key_of_another_form_is_refused_before_it_is_sent() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
-    for (key, why) in [
-        ("github_pat_with a_space", "spaces"),
-        ("sk_of_somebody_else", "github_pat_"),
-    ] {
+    for (key, why) in
+        [("github_pat_with a_space", "spaces"), ("sk_of_somebody_else", "github_pat_")]
+    {
         let finished = product.run(&["connect", "github", "--key-stdin"], key);
         refused(&finished, &[why, "https://github.com/settings/personal-access-tokens/new"]);
         assert!(!finished.stderr.contains(key), "{finished:?}");

@@ -9,10 +9,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Connection, Error, Result, Sealed, TenantScope,
+    AlertKind, Connection, Error, Result, Sealed, TenantScope,
     chain::{Entry, Head},
     database::{Tx, on},
     operations::Repeat,
+    reveal,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
 };
@@ -165,8 +166,13 @@ impl TenantScope {
     ///
     /// # Errors
     /// [`Error::NotConnected`], [`Error::Inactive`], [`Error::CannotOpen`], [`Error::OperationInProgress`],
-    /// [`Error::OperationMismatch`], [`Error::Database`]: nothing was written, and nothing may be sent.
+    /// [`Error::OperationMismatch`], [`Error::Frozen`], [`Error::Database`]: nothing was written, and nothing may be sent.
     pub async fn begin(&self, intent: Intent<'_>) -> Result<Begun> {
+        let begun = self.try_begin(intent).await;
+        self.alerting(begun, reveal::PURPOSE, intent.integration_id).await
+    }
+
+    async fn try_begin(&self, intent: Intent<'_>) -> Result<Begun> {
         let params_hash = self.check(&intent)?;
         let mut tx = self.write().await?;
         let mut head = self.head(&mut tx).await?;
@@ -210,15 +216,17 @@ impl TenantScope {
         let duration_ms = i32::try_from(ticket.started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let result_id = Uuid::now_v7();
         let mut attempt = 1;
-        loop {
+        let finished = loop {
             match self.try_finish(&ticket, &outcome, result_id, duration_ms).await {
                 Err(error) if error.is_retryable() && attempt < FINISH_ATTEMPTS => {
                     tokio::time::sleep(FINISH_PAUSE * attempt).await;
                     attempt += 1;
                 }
-                done => return done,
+                done => break done,
             }
-        }
+        };
+        self.vault.raise_noted().await;
+        finished
     }
 
     /// Writes the intent and the result of something that is over or was refused, in one transaction.
@@ -270,7 +278,8 @@ impl TenantScope {
             match self.learn(&mut tx, connection, ticket.executed_at, outcome).await {
                 // The row was changed outside since the action began. The result must not be lost for that.
                 Err(Error::CannotOpen) => {
-                    tracing::error!(tenant = %self.tenant, integration = ticket.integration_id, "a connection was changed outside the vault");
+                    let subject = format!("{} {}", reveal::PURPOSE, ticket.integration_id);
+                    self.vault.note(AlertKind::Tampered, self.tenant, &subject);
                 }
                 learnt => learnt?,
             }

@@ -254,6 +254,7 @@ impl TenantScope {
         }
         self.rotate(&mut tx).await?;
         tx.commit().await?;
+        self.vault.raise_noted().await;
         self.vault.erase().await?;
         Ok(true)
     }
@@ -305,7 +306,7 @@ impl TenantScope {
             return Ok(());
         }
         // Permissions are part of what is sealed, so they are sealed again.
-        let key = self.key(tx, &row.key_id).await?;
+        let key = self.stored_key(tx, &row.key_id).await?;
         let key_id = row.key_id.clone();
         let blob = row.encrypted_credentials.clone();
         let connection = Connection::from_row(row)?;
