@@ -8,6 +8,8 @@ mod github;
 mod process;
 mod product;
 mod provider;
+mod readme;
 mod refusals;
+mod secrets;
 mod standin;
 mod wire;

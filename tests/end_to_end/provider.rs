@@ -1,13 +1,13 @@
 //! A provider of a test's own: it keeps each request, and answers what the test tells it to.
 
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::wire::Message;
+use crate::wire::{Message, write};
 
 /// A provider on loopback.
 pub struct Provider {
@@ -81,10 +81,8 @@ pub fn repository(request: &Message) -> Reply {
 }
 
 fn send(mut stream: &TcpStream, Reply(status, headers, body): Reply) {
-    let mut head = format!("HTTP/1.1 {status} As told\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     // Whoever asked may be gone.
-    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).ok();
+    write(&mut stream, &format!("HTTP/1.1 {status} As told"), &headers, &body).ok();
 }

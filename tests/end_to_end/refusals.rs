@@ -71,8 +71,10 @@ fn a_key_of_another_form_is_refused_before_it_is_sent() {
     }
     let nothing = product.run(&["connect", "github", "--key-stdin"], "");
     refused(&nothing, &["No value was given. Nothing was done."]);
+    let two = product.run(&["connect", "github", "--key-stdin"], &format!("{KEY}\n{KEY}\n"));
+    refused(&two, &["more lines than the key's 1"]);
     assert_eq!(provider.count(), 0);
-    product.must(&["connect", "github", "--key-stdin"], &format!("{KEY}\n"));
+    product.must(&["connect", "github", "--key-stdin"], &format!("{KEY}\n\n"));
 }
 
 #[test]
@@ -238,7 +240,7 @@ fn a_data_folder_that_cannot_be_one_is_named() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
     fs::write(product.path("data"), "a file").unwrap();
-    refused(&product.run(&["connections"], ""), &["data", "name another"]);
+    refused(&product.run(&["connections"], ""), &["data cannot be a folder", "Move that file", "name another"]);
     assert!(!product.path("root.key").exists());
     fs::remove_file(product.path("data")).unwrap();
     product.must(&["connections"], "");

@@ -77,16 +77,28 @@ fn line(stream: &mut impl BufRead) -> io::Result<String> {
 pub fn open(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
-    let mut head = format!("{method} /{path} HTTP/1.1\r\nconnection: close\r\n");
+    let mut headers = headers.to_vec();
     if !headers.iter().any(|(name, _)| *name == "host") {
-        head += &format!("host: {host}\r\n");
-    }
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        headers.push(("host", host));
     }
     let mut stream = TcpStream::connect(host).unwrap();
-    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write(&mut stream, &format!("{method} /{path} HTTP/1.1"), &headers, body).unwrap();
     stream
+}
+
+/// Writes a message, the last one on its connection.
+pub fn write(
+    stream: &mut impl Write,
+    first: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<()> {
+    let length = body.len().to_string();
+    let more = [("connection", "close"), ("content-length", length.as_str())];
+    let headers: Vec<String> =
+        headers.iter().chain(&more).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    // At once: whoever reads it may close the connection as soon as it knows enough.
+    stream.write_all(format!("{first}\r\n{}\r\n{body}", headers.concat()).as_bytes())
 }
 
 /// Sends a request and reads its answer.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::form::{flatten, plain};
 use crate::paging::next_cursor;
 use crate::path::fill;
+use crate::reply::parse;
 use crate::{Api, Code, Error, Page, PageRequest, Paging, PathArg, Result};
 
 /// A request that is being built. Wrong values show when it is sent.
@@ -159,7 +160,7 @@ impl<'a> Request<'a> {
         let api = self.api;
         let is_unsafe = !self.is_safe();
         let reply = self.exchange(false).await?;
-        parse(api, is_unsafe, reply.0.json())
+        parse(api.provider, is_unsafe, reply.0.json())
     }
 
     /// Sends it; `None` where the provider does not find it.
@@ -215,29 +216,6 @@ impl<'a> Request<'a> {
             next = next_cursor(api, paging, &reply.headers, &body, pointer);
             body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
         });
-        Ok(Page { items: parse(api, false, list)?, next_cursor: next })
+        Ok(Page { items: parse(api.provider, false, list)?, next_cursor: next })
     }
-}
-
-/// Reads an answer that the provider called a success.
-fn parse<T: DeserializeOwned>(
-    api: &Api,
-    is_unsafe: bool,
-    body: Result<Value, String>,
-) -> Result<T> {
-    let parsed = body.and_then(|body| {
-        serde_json::from_value(body)
-            .map_err(|error| format!("sent an answer that we do not understand ({error})"))
-    });
-    parsed.map_err(|what| {
-        let name = api.provider.name;
-        let (code, advice) = if is_unsafe {
-            (Code::UnknownOutcome, "It says the change was made. Look before trying again.")
-        } else {
-            (Code::ProviderDown, "Try again later.")
-        };
-        let mut error = Error::new(code, format!("{name} {what}. {advice}"));
-        error.details_mut().provider = Some(name.to_owned());
-        error
-    })
 }

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::http::is_loopback;
 use crate::reply::{Failure, Reply, unknown_outcome};
+use crate::text::quote;
 use crate::{Code, Error, Request, Result, Risk};
 
 /// Redirects that one request may follow.
@@ -65,8 +66,15 @@ impl Request<'_> {
             .with_max_delay(Duration::from_secs(8))
             .with_max_times(if request.is_repeatable() { 2 } else { 0 })
             .with_jitter();
+        // The first try of a change whose outcome is not known, if there was one.
+        let mut doubt = None;
         let tries = (|| request.attempt(&url, cut))
             .retry(backoff)
+            .notify(|error: &Error, _| {
+                if error.code() == Code::UnknownOutcome {
+                    doubt.get_or_insert_with(|| error.clone());
+                }
+            })
             .when(|error| {
                 matches!(
                     error.code(),
@@ -91,8 +99,16 @@ impl Request<'_> {
         } else {
             bounded.await
         };
-        outcome.unwrap_or_else(|_| {
+        let outcome = outcome.unwrap_or_else(|_| {
             Err(self.lost(&format!("did not finish within {} s", bounds.total.as_secs())))
+        });
+        outcome.map_err(|error| match (error.code(), doubt) {
+            // A later try that got no answer to the change says nothing about the first.
+            (
+                Code::ProviderDown | Code::RateLimited | Code::AuthExpired | Code::Conflict,
+                Some(doubt),
+            ) => doubt,
+            _ => error,
         })
     }
 
@@ -234,8 +250,9 @@ impl Request<'_> {
         let mut told = Error::new(
             Code::ProviderDown,
             format!(
-                "{} cannot be reached: {cause}. Nothing was done. Try again later.",
-                provider.name
+                "{} cannot be reached: {}. Nothing was done. Try again later.",
+                provider.name,
+                quote(&cause.to_string())
             ),
         );
         told.details_mut().provider = Some(provider.name.to_owned());

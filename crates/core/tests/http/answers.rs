@@ -104,6 +104,46 @@ async fn quotes_the_provider_cleaned_and_cut() {
     assert!(error.message().chars().count() < 400, "{error}");
 }
 
+#[tokio::test]
+async fn does_not_repeat_an_answer_that_it_does_not_understand() {
+    for (body, explanation) in [
+        (r#"["private, expected words"]"#, "(expected u8)"),
+        (r#"["private"]"#, "(expected u8)"),
+        (r#"{"private": 1}"#, "(expected a sequence)"),
+    ] {
+        let server = Server::saying([ok(body)]).await;
+        let (api, _) = server.api(impatient(), Risk::Read);
+        let error = api.get("/x", &[]).send::<Vec<u8>>().await.unwrap_err();
+        assert!(error.message().contains(explanation), "{error}");
+        assert!(!shown(&error).contains("private"), "{error}");
+    }
+    let server = Server::saying([ok("{}")]).await;
+    let (api, _) = server.api(impatient(), Risk::Read);
+    let error = api.get("/x", &[]).send::<PageOf>().await.unwrap_err();
+    assert!(error.message().contains("(missing field `total`)"), "{error}");
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct PageOf {
+    #[expect(dead_code, reason = "only its absence matters")]
+    total: u8,
+}
+
+#[tokio::test]
+async fn keeps_headers_of_any_length_short() {
+    let long = "y".repeat(10_000);
+    let headers = format!(
+        "x-request-id: {long}\nx-ratelimit-remaining: 1\nx-ratelimit-resource: {long}\nx-scopes: {long}"
+    );
+    let server = Server::saying([reply("404 Not Found", &headers, "{}")]).await;
+    let (api, caller) = server.api(impatient(), Risk::Read);
+    let error = api.get("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!(error.details().request_id.as_ref().unwrap().len(), 300);
+    let observed = caller.observed().remove(0);
+    assert_eq!(observed.rate_limit.unwrap().resource.len(), 300);
+    assert_eq!(observed.granted.unwrap()[0].len(), 300);
+}
+
 /// All that may be shown of an error.
 fn shown(error: &resto_core::Error) -> String {
     format!("{error}\n{error:?}\n{}", serde_json::to_string(error).unwrap())
