@@ -240,7 +240,10 @@ fn a_data_folder_that_cannot_be_one_is_named() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
     fs::write(product.path("data"), "a file").unwrap();
-    refused(&product.run(&["connections"], ""), &["data cannot be a folder", "Move that file", "name another"]);
+    refused(
+        &product.run(&["connections"], ""),
+        &["data cannot be a folder", "Move that file", "name another"],
+    );
     assert!(!product.path("root.key").exists());
     fs::remove_file(product.path("data")).unwrap();
     product.must(&["connections"], "");
@@ -301,7 +304,7 @@ fn the_key_of_another_database_is_refused() {
     fs::copy(other.path("root.key"), &key).unwrap();
     refused(
         &product.run(&READ, ""),
-        &["another", "Use the key file that belongs to this database"],
+        &["another", "Use the root key that belongs to this database"],
     );
     fs::rename(&kept, &key).unwrap();
     product.must(&READ, "");
