@@ -209,7 +209,7 @@ fn derive(
     Ok(key)
 }
 
-fn mac(key: &Zeroizing<[u8; 32]>, message: &[u8]) -> [u8; 32] {
+pub(crate) fn mac(key: &Zeroizing<[u8; 32]>, message: &[u8]) -> [u8; 32] {
     // HMAC pads a short key with zeros to its block, so this is the HMAC of the 32 bytes, without a length to fail on.
     let mut block = Zeroizing::new([0; 64]);
     let (start, _) = block.split_at_mut(32);

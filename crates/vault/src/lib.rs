@@ -11,6 +11,8 @@ mod database;
 mod envelope;
 #[cfg(test)]
 mod envelope_tests;
+#[cfg(test)]
+mod envelope_vectors;
 mod error;
 mod keyring;
 mod keys;
