@@ -10,12 +10,15 @@ use crate::{
 };
 
 on_both! {
-    a_disconnect_leaves_no_bytes
-    a_rotation_seals_everything_anew
+    b8_a_disconnect_leaves_no_bytes
+    b7_a_rotation_seals_everything_anew
     a_value_that_was_changed_outside_does_not_stop_a_disconnect
+    b8_a_deleted_tenant_leaves_no_bytes
+    b8_an_older_backup_of_the_rows_cannot_be_opened
+    f9_opening_values_of_too_many_tenants_freezes_the_vault_and_raises_an_alert
 }
 
-async fn a_disconnect_leaves_no_bytes(store: Store) {
+async fn b8_a_disconnect_leaves_no_bytes(store: Store) {
     let (_, scope) = store.tenant().await;
     let kept = canary();
     scope.connect(new_connection("github", &canary())).await.unwrap();
@@ -37,7 +40,7 @@ async fn a_disconnect_leaves_no_bytes(store: Store) {
     assert!(!scope.disconnect("github").await.unwrap());
 }
 
-async fn a_rotation_seals_everything_anew(store: Store) {
+async fn b7_a_rotation_seals_everything_anew(store: Store) {
     let (vault, scope) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
     other.connect(new_connection("github", "of-other")).await.unwrap();
@@ -89,4 +92,89 @@ async fn a_value_that_was_changed_outside_does_not_stop_a_disconnect(store: Stor
     assert!(scope.disconnect("github").await.unwrap());
     assert_eq!(token(&scope, "vercel").await, kept);
     assert_eq!(open(&scope, "gitlab").await, Err(Error::CannotOpen));
+}
+
+async fn b8_a_deleted_tenant_leaves_no_bytes(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    scope.put_secret("dns", &canary().into()).await.unwrap();
+    scope.put_record("quotes", "1", &json!(canary()), None).await.unwrap();
+    let mut blobs = Vec::new();
+    for column in [
+        "encrypted_credentials FROM integration_credentials",
+        "sealed FROM tenant_secrets",
+        "sealed FROM records",
+        "wrapped FROM tenant_keys",
+    ] {
+        blobs.push(store.bytes(&format!("SELECT {column}")).await);
+    }
+    for blob in &blobs {
+        assert!(store.dump_holds(&blob[22..54]).await);
+    }
+    vault.delete_tenant(scope.tenant()).await.unwrap();
+    for blob in &blobs {
+        assert!(!store.dump_holds(&blob[22..54]).await, "the salt, which no other blob has");
+        assert!(!store.dump_holds(&blob[blob.len() - 32..]).await);
+    }
+}
+
+async fn b8_an_older_backup_of_the_rows_cannot_be_opened(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let kept = canary();
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    scope.connect(new_connection("vercel", &kept)).await.unwrap();
+    store.tamper("CREATE TABLE backup AS SELECT * FROM integration_credentials").await;
+    let restore =
+        "INSERT INTO integration_credentials SELECT * FROM backup WHERE integration_id = 'github'";
+    assert!(scope.disconnect("github").await.unwrap());
+    store.tamper(restore).await;
+    assert_eq!(open(&scope, "github").await, Err(Error::CannotOpen));
+    assert_eq!(token(&scope, "vercel").await, kept);
+
+    // Of a deleted tenant, the rows come back as well, and its keys do not.
+    store.tamper("CREATE TABLE tenants_backup AS SELECT * FROM tenants").await;
+    vault.delete_tenant(scope.tenant()).await.unwrap();
+    store.tamper("INSERT INTO tenants SELECT * FROM tenants_backup").await;
+    store.tamper("INSERT INTO integration_credentials SELECT * FROM backup").await;
+    for integration in ["github", "vercel"] {
+        assert_eq!(open(&scope, integration).await, Err(Error::CannotOpen), "{integration}");
+    }
+}
+
+async fn f9_opening_values_of_too_many_tenants_freezes_the_vault_and_raises_an_alert(store: Store) {
+    // One more than a process may serve within a minute.
+    const MANY: usize = 3001;
+    let vault = store.open().await;
+    let mut scopes = Vec::new();
+    for n in 0..MANY {
+        let scope = vault.scope(new_tenant(&vault, &format!("tenant-{n}")).await.id);
+        scope.put_secret("dns", &"secret".to_owned().into()).await.unwrap();
+        scopes.push(scope);
+    }
+    // A rotation opens everything, and shows nobody anything.
+    scopes[0].rotate_key().await.unwrap();
+    scopes[0].connect(new_connection("github", &canary())).await.unwrap();
+    scopes[0].put_record("quotes", "1", &json!(1), None).await.unwrap();
+    let (last, others) = scopes.split_last().unwrap();
+    for scope in others {
+        assert!(scope.secret("dns").await.unwrap().is_some());
+    }
+    assert!(vault.alerts(9).await.unwrap().is_empty());
+    assert_eq!(last.secret("dns").await.unwrap_err(), Error::Frozen);
+
+    let alerts = vault.alerts(9).await.unwrap();
+    assert_eq!(
+        alerts.iter().map(|alert| alert.kind.as_str()).collect::<Vec<_>>(),
+        ["mass_opening"]
+    );
+    // Now nothing is opened, of nobody, and nothing is lost.
+    assert_eq!(scopes[0].secret("dns").await.unwrap_err(), Error::Frozen);
+    assert_eq!(scopes[0].record("quotes", "1").await, Err(Error::Frozen));
+    assert_eq!(scopes[0].take_record("quotes", "1").await, Err(Error::Frozen));
+    assert_eq!(open(&scopes[0], "github").await, Err(Error::Frozen));
+    assert_eq!(scopes[0].verify_audit().await.unwrap().events, 0, "no action began");
+    let restarted = store.open().await;
+    let scope = restarted.scope(scopes[0].tenant());
+    assert_eq!(scope.record("quotes", "1").await.unwrap(), Some(json!(1)));
+    assert!(open(&scope, "github").await.is_ok());
 }

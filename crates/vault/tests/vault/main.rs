@@ -15,6 +15,8 @@ mod operations;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod roots;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tenants;

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     io::Write,
-    path::PathBuf,
     sync::{Arc, Once},
 };
 
@@ -106,12 +105,13 @@ impl Store {
         self.postgres.is_some()
     }
 
-    pub fn key_file(&self) -> PathBuf {
-        self.dir.path().join("keys/root.key")
+    pub fn keyring(&self) -> Keyring {
+        self.ring("root")
     }
 
-    pub fn keyring(&self) -> Keyring {
-        let path = self.key_file();
+    /// A ring with one root key, which is made when it is first named.
+    pub fn ring(&self, name: &str) -> Keyring {
+        let path = self.dir.path().join(format!("keys/{name}.key"));
         if path.exists() {
             Keyring::from_file(&path, None).unwrap()
         } else {
@@ -121,6 +121,22 @@ impl Store {
 
     pub async fn open(&self) -> Vault {
         Vault::open(&self.url, self.keyring(), Cipher::default()).await.unwrap()
+    }
+
+    pub async fn open_with(&self, keyring: Keyring) -> resto_vault::Result<Vault> {
+        Vault::open(&self.url, keyring, Cipher::default()).await
+    }
+
+    /// How this database writes bytes in SQL.
+    pub fn literal(&self, bytes: &[u8]) -> String {
+        let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        if self.is_postgres() { format!("'\\x{hex}'::BYTEA") } else { format!("x'{hex}'") }
+    }
+
+    /// How this database writes a tenant's id in SQL.
+    pub fn id(&self, scope: &TenantScope) -> String {
+        let id = scope.tenant().to_string();
+        if self.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.replace('-', "")) }
     }
 
     /// A vault with one tenant.
