@@ -5,6 +5,8 @@ mod actions;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod children;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod keys;
