@@ -5,6 +5,7 @@ mod cli;
 mod clients;
 mod doors;
 mod github;
+mod keys;
 mod process;
 mod product;
 mod provider;
