@@ -115,6 +115,18 @@ fn wrong_arguments_are_named() {
 }
 
 #[test]
+fn a_name_that_cannot_be_read_is_not_confirmed() {
+    let (provider, product) = connected(repository);
+    let before = provider.count();
+    for repo in [r"x\u202ey", r"x\u001b[2Ky", r"x\ny"] {
+        let arguments = format!(r#"{{"owner": "octocat", "repo": "{repo}"}}"#);
+        let finished = product.run(&["call", "github_delete_repository", &arguments], "");
+        refused(&finished, &["cannot be seen", "Nothing was done"]);
+    }
+    assert_eq!(provider.count(), before);
+}
+
+#[test]
 fn a_wrong_command_line_is_answered_with_the_usage() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
