@@ -308,6 +308,22 @@ fn a_new_key_file_is_not_made_in_the_data_folder() {
 }
 
 #[test]
+fn a_key_file_beside_its_database_is_refused_wherever_the_database_is() {
+    let (_provider, product) = connected(repository);
+    let beside = product.path("elsewhere/root.key");
+    let mut command = product.command(&["connections"]);
+    command.env("RESTO_KEY_FILE", &beside).env(
+        "RESTO_DATABASE_URL",
+        format!("sqlite://{}", product.path("elsewhere/resto.db").display()),
+    );
+    let finished = crate::process::run(&mut command, "");
+    refused(&finished, &["is inside the data folder", "Keep it elsewhere"]);
+    assert!(!beside.exists());
+    let finished = crate::process::run(command.env("RESTO_KEY_FILE", product.path("own.key")), "");
+    assert!(finished.status.success(), "{finished:?}");
+}
+
+#[test]
 fn the_key_of_another_database_is_refused() {
     let (_provider, product) = connected(repository);
     let (_, other) = connected(repository);
