@@ -334,6 +334,10 @@ fn check_key(
     if value.len() > 4096 || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return wrong("it has spaces or characters that no key has");
     }
+    if let Some((prefix, why)) = field.refused.iter().find(|(prefix, _)| value.starts_with(prefix))
+    {
+        return wrong(&format!("it begins with {prefix}. {why}"));
+    }
     if !field.prefixes.is_empty() && !field.prefixes.iter().any(|prefix| value.starts_with(prefix))
     {
         return wrong(&format!("it begins with none of {}", field.prefixes.join(", ")));
@@ -374,4 +378,24 @@ fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
         .as_ref()
         .map(|value| serde_json::to_value(value).unwrap_or_default())
         .map_err(Clone::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_key_of_stripe_is_refused_with_the_reason_and_the_page() {
+        let (provider, key) = key_auth(&resto_stripe::STRIPE, None).unwrap();
+        let check = |kind: &str| {
+            let value = SecretString::from(format!("{kind}_test_1234"));
+            check_key(provider, key, &key.fields[0], Some(&value))
+        };
+        assert!(check("rk").is_ok());
+        let error = check("sk").unwrap_err();
+        assert!(error.message().contains("can do everything in the account"), "{error}");
+        assert!(error.message().contains("dashboard.stripe.com/apikeys/create?"), "{error}");
+        assert!(!error.message().contains("1234"), "{error}");
+        assert!(check("xx").unwrap_err().message().contains("begins with none of rk_"));
+    }
 }

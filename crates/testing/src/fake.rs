@@ -9,13 +9,13 @@ use resto_core::{
     Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result,
     Risk, Scheme, SecretRef, Secrets,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::official;
+use crate::{form, official};
 
 /// A request as the provider saw it.
 #[derive(Clone, Debug)]
@@ -28,8 +28,18 @@ pub struct Recorded {
     pub query: BTreeMap<String, String>,
     /// The headers, names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The body, `null` where it is not JSON.
+    /// The body: JSON, or a form as nested JSON whose values are texts; else `null`.
     pub body: Value,
+}
+
+impl Recorded {
+    /// Whether the body was a form.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.headers
+            .get("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    }
 }
 
 /// The prepared answers by method and path.
@@ -121,6 +131,13 @@ impl FakeApi {
         self
     }
 
+    /// The value of a named secret, as an action stored it.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<String> {
+        let secrets = self.call.secrets.lock().unwrap();
+        secrets.get(name).map(|value| value.expose_secret().to_owned())
+    }
+
     /// The provider's address.
     #[must_use]
     pub fn uri(&self) -> String {
@@ -208,7 +225,7 @@ fn fits(schema: &serde_json::Map<String, Value>, value: &Value, what: &str) {
 }
 
 fn recorded(request: &Request) -> Recorded {
-    Recorded {
+    let mut recorded = Recorded {
         method: request.method.to_string(),
         path: request.url.path().to_owned(),
         query: request.url.query_pairs().into_owned().collect(),
@@ -217,8 +234,14 @@ fn recorded(request: &Request) -> Recorded {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
             .collect(),
-        body: serde_json::from_slice(&request.body).unwrap_or_default(),
-    }
+        body: Value::Null,
+    };
+    recorded.body = if recorded.is_form() {
+        form::decode(url::form_urlencoded::parse(&request.body).into_owned())
+    } else {
+        serde_json::from_slice(&request.body).unwrap_or_default()
+    };
+    recorded
 }
 
 struct Prepared(Answers, Unprepared);
@@ -299,6 +322,20 @@ impl Call for FakeCall {
                     format!("No secret is named `{}`.", reference.name()),
                 )
             })
+        })
+    }
+
+    fn store_secret<'a>(
+        &'a self,
+        name: &'a SecretRef,
+        value: &'a SecretString,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if name.name().is_empty() {
+                return Err(Error::new(Code::InvalidInput, "The secret's name is empty."));
+            }
+            self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
+            Ok(())
         })
     }
 
