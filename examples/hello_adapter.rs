@@ -4,43 +4,36 @@
 
 use resto_core::{
     Account, Action, Adapter, Api, Auth, Category, Integration, KeyAuth, KeyField, Lifecycle,
-    Limits, Paging, Permission, Permissions, Proof, Provider, RateHeaders, Result, Risk, Scheme,
+    Permission, Permissions, Proof, Provider, Result, Risk, Scheme,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The facts: where the service is, how one signs in, how it limits and pages.
+/// The facts: where the service is, and how one signs in.
 static HELLO: Integration = Integration {
     id: "hello",
     name: "Hello",
     category: Category::Communication,
     purpose: "Greets your customers in their language.",
-    permissions: &[Permission { id: "greetings:read", allows: "Read greetings." }],
+    permissions: &[Permission { id: "greetings:read", allows: "read greetings" }],
     providers: &[Provider {
         id: "hello",
         name: "Hello",
         base_url: "https://api.hello.example",
-        download_hosts: &[],
         auth: &[Auth::Key(KeyAuth {
             name: "API key",
-            fields: &[KeyField { name: "key", label: "API key", hint: "hello_...", prefixes: &[] }],
+            fields: &[KeyField {
+                name: "key",
+                label: "API key",
+                hint: "hello_...",
+                prefixes: &[],
+                refused: &[],
+            }],
             create_url: "https://hello.example/keys",
             scheme: Scheme::Bearer("key"),
         })],
-        headers: &[("accept", "application/json")],
-        rate_headers: RateHeaders {
-            limit: "x-ratelimit-limit",
-            remaining: "x-ratelimit-remaining",
-            reset: "x-ratelimit-reset",
-            resource: None,
-        },
-        limits: Limits { per_hour: 1000, concurrent: 10 },
-        request_id_header: "x-request-id",
-        granted_header: None,
-        idempotency_header: None,
-        paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
-        // What the service's error bodies mean, where the HTTP status alone does not tell.
-        classify: |_| None,
+        // How it limits, pages and words its errors is like at most services.
+        ..Provider::REST
     }],
 };
 

@@ -87,6 +87,31 @@ pub struct Provider {
     pub classify: fn(&Failure<'_>) -> Option<Error>,
 }
 
+impl Provider {
+    /// What most JSON APIs have in common, for the facts that a provider does not state:
+    /// `Provider { id: "acme", ..., ..Provider::REST }`.
+    pub const REST: Self = Self {
+        id: "",
+        name: "",
+        base_url: "",
+        download_hosts: &[],
+        auth: &[],
+        headers: &[("accept", "application/json")],
+        rate_headers: RateHeaders {
+            limit: "x-ratelimit-limit",
+            remaining: "x-ratelimit-remaining",
+            reset: "x-ratelimit-reset",
+            resource: None,
+        },
+        limits: Limits { per_hour: 1000, concurrent: 10 },
+        request_id_header: "x-request-id",
+        granted_header: None,
+        paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
+        idempotency_header: None,
+        classify: |_| None,
+    };
+}
+
 /// Names of the headers that tell a quota.
 #[derive(Debug)]
 pub struct RateHeaders {
@@ -210,6 +235,8 @@ pub struct KeyField {
     pub hint: &'static str,
     /// What one begins with; any of these. Empty: anything.
     pub prefixes: &'static [&'static str],
+    /// What another kind of key begins with, and why that kind is not taken.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 /// Facts about a provider's OAuth.
@@ -300,12 +327,13 @@ fn unusable(name: &str) -> Error {
 }
 
 /// Whether the granted right covers the needed one: the same, or the same at a higher level
-/// (`x:write` covers `x:read`).
+/// (`x:write` covers `x:read`, `x_write` covers `x_read`).
 #[must_use]
 pub fn covers(granted: &str, needed: &str) -> bool {
     granted == needed
-        || needed.strip_suffix(":read").is_some_and(|name| {
-            granted.strip_suffix(":write").is_some_and(|granted| granted == name)
+        || needed.strip_suffix("read").is_some_and(|name| {
+            name.ends_with([':', '_'])
+                && granted.strip_suffix("write").is_some_and(|granted| granted == name)
         })
 }
 
@@ -329,6 +357,8 @@ mod tests {
         assert!(covers("issues:write", "issues:read"));
         assert!(!covers("issues:read", "issues:write"));
         assert!(!covers("issues:write", "contents:read"));
+        assert!(covers("charge_write", "charge_read"));
+        assert!(!covers("charge_write", "charge:read"));
         assert_eq!(
             least(["issues:read", "issues:write", "metadata:read"]),
             ["issues:write", "metadata:read"]

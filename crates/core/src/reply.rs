@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use crate::text::quote;
 use crate::{Bounds, Code, Error, Observed, Provider, RateLimit, Result};
@@ -214,12 +215,18 @@ fn misfit(error: &serde_json::Error) -> String {
 }
 
 impl Reply {
-    /// Reads an answer to its end. A body that passes the bound is cut if `cut`, else refused.
-    /// Returns whether it was cut.
+    /// An empty answer.
+    pub fn nothing() -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    /// Reads an answer to its end, or `until` a time. A body that passes the bound is cut
+    /// if `cut`, else refused. Returns whether it was cut.
     pub async fn read(
         response: reqwest::Response,
         bounds: &Bounds,
         cut: bool,
+        until: Option<Instant>,
     ) -> Result<(Self, bool), String> {
         let status = response.status();
         let headers = response.headers().clone();
@@ -230,7 +237,15 @@ impl Reply {
         }
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
+        loop {
+            let next = match until {
+                Some(until) => match timeout_at(until, stream.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return Ok((Self { status, headers, body }, true)),
+                },
+                None => stream.next().await,
+            };
+            let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|_| "broke off its answer".to_owned())?;
             let room = bounds.body - body.len();
             if let Some(fitting) = chunk.get(..room).filter(|_| chunk.len() > room) {

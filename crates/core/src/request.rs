@@ -1,5 +1,7 @@
 //! One request to a provider, built from parts, and what becomes of its answer.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -24,6 +26,8 @@ pub struct Request<'a> {
     paging: &'static Paging,
     /// A POST that changes nothing.
     pub(crate) reads: bool,
+    /// How long to read an answer that may have no end.
+    pub(crate) listens: Option<Duration>,
     pub(crate) idempotency_key: Option<HeaderValue>,
 }
 
@@ -53,6 +57,7 @@ impl<'a> Request<'a> {
             body: None,
             paging: &api.provider.paging,
             reads: false,
+            listens: None,
             idempotency_key: None,
         }
     }
@@ -105,6 +110,18 @@ impl<'a> Request<'a> {
     /// Asks for another media type than the provider's default.
     pub fn accept(mut self, media_type: &'static str) -> Self {
         self.headers.push((ACCEPT, HeaderValue::from_static(media_type)));
+        self
+    }
+
+    /// Adds a header that only this request carries.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => self.headers.push((HeaderName::from_static(name), value)),
+            Err(error) => {
+                self.path =
+                    Err(Error::new(Code::Internal, format!("the header `{name}`: {error}")));
+            }
+        }
         self
     }
 
@@ -190,6 +207,16 @@ impl<'a> Request<'a> {
     pub async fn send_text(self) -> Result<Text> {
         let (reply, truncated) = self.exchange(true).await?;
         Ok(Text { text: String::from_utf8_lossy(&reply.body).into_owned(), truncated })
+    }
+
+    /// Sends it and reads as text what arrives within `time`: for answers that are streams without
+    /// an end. Nothing at all is an empty text.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn send_listening(mut self, time: Duration) -> Result<Text> {
+        self.listens = Some(time);
+        self.send_text().await
     }
 
     /// Sends it and reads the answer as one page of a list.

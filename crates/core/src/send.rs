@@ -7,6 +7,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::http::is_loopback;
@@ -66,6 +67,7 @@ impl Request<'_> {
             .with_max_delay(Duration::from_secs(8))
             .with_max_times(if request.is_repeatable() { 2 } else { 0 })
             .with_jitter();
+        let started = Instant::now();
         // The first try of a change whose outcome is not known, if there was one.
         let mut doubt = None;
         let tries = (|| request.attempt(&url, cut))
@@ -83,7 +85,9 @@ impl Request<'_> {
             })
             .adjust(|error, delay| match (error.details().retry_after_s, delay) {
                 (Some(seconds), Some(delay)) => Some(delay.max(Duration::from_secs(seconds)))
-                    .filter(|wait| *wait <= bounds.patience),
+                    // A wait that outlasts the whole would end without saying why.
+                    .filter(|wait| *wait <= bounds.patience)
+                    .filter(|wait| started.elapsed() + *wait < bounds.total),
                 (None, delay) => delay,
                 (Some(_), None) => None,
             });
@@ -117,31 +121,35 @@ impl Request<'_> {
         let bounds = &api.http.bounds;
         let mut url = url.clone();
         let mut ours = true;
+        let until = self.listens.map(|time| Instant::now() + time);
         for _ in 0..=MAX_REDIRECTS {
             // Whoever is elsewhere must not choose what we sign: there is no way back.
             ours &= url.origin() == api.endpoints.base_url.origin();
             let request = self.build(&url, ours)?;
             let client = api.http.client(&url)?;
-            let response =
-                match tokio::time::timeout(bounds.first_byte, client.execute(request)).await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(error)) if error.is_connect() || self.is_safe() => {
-                        return Err(self.unreachable(&error));
-                    }
-                    Ok(Err(_)) => return Err(self.lost("did not answer")),
-                    Err(_) => {
-                        return Err(self.lost(&format!(
-                            "did not answer within {} s",
-                            bounds.first_byte.as_secs()
-                        )));
-                    }
-                };
+            let first_byte = until.unwrap_or_else(|| Instant::now() + bounds.first_byte);
+            let response = match tokio::time::timeout_at(first_byte, client.execute(request)).await
+            {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) if error.is_connect() || self.is_safe() => {
+                    return Err(self.unreachable(&error));
+                }
+                Ok(Err(_)) => return Err(self.lost("did not answer")),
+                // Some streams begin with what they have to tell.
+                Err(_) if until.is_some() => return Ok((Reply::nothing(), true)),
+                Err(_) => {
+                    return Err(self.lost(&format!(
+                        "did not answer within {} s",
+                        bounds.first_byte.as_secs()
+                    )));
+                }
+            };
             if response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED {
                 url = self.redirected(&url, &response)?;
                 continue;
             }
             let (reply, truncated) =
-                Reply::read(response, bounds, cut).await.map_err(|what| self.lost(&what))?;
+                Reply::read(response, bounds, cut, until).await.map_err(|what| self.lost(&what))?;
             return self.judge(reply).map(|reply| (reply, truncated));
         }
         Err(self.lost("redirected too often"))

@@ -36,7 +36,7 @@ pub struct Caller {
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 fn adapters() -> Vec<resto_core::Adapter> {
-    vec![resto_github::adapter()]
+    vec![resto_github::adapter(), resto_stripe::adapter(), resto_vercel::adapter()]
 }
 
 impl Host {
@@ -48,7 +48,7 @@ impl Host {
     pub async fn open(config: &Config) -> Result<Self> {
         let catalog = Catalog::new(adapters())?;
         let base_urls = checked_urls(config, &catalog)?;
-        if let Some(dir) = root_keys::data_dir(config)? {
+        if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
         let keyring = root_keys::keyring(config).await?;

@@ -1,7 +1,7 @@
 //! The ring of root keys that the configuration names; the key file is created at the first start.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use resto_core::{Code, Error, Result};
 use resto_vault::Keyring;
@@ -11,23 +11,23 @@ use crate::host::told;
 
 /// Reads all root keys; the key file is created where it and the database are missing.
 pub(crate) async fn keyring(config: &Config) -> Result<Keyring> {
-    let data_dir = data_dir(config)?;
-    let data_dir = data_dir.as_deref();
+    let folder = config.database_folder()?;
+    let folder = folder.as_deref();
     let mut keyring = match config.key_source()? {
-        None => key_file(config, data_dir)?,
-        Some(source) => Keyring::from_source(source, data_dir).await.map_err(told)?,
+        None => key_file(config, folder)?,
+        Some(source) => Keyring::from_source(source, folder).await.map_err(told)?,
     };
     for source in &config.keys.accept {
-        keyring = keyring.accepting(Keyring::from_source(source, data_dir).await.map_err(told)?);
+        keyring = keyring.accepting(Keyring::from_source(source, folder).await.map_err(told)?);
     }
     Ok(keyring)
 }
 
 /// Reads the key file, and creates it where there is nothing yet that it could have sealed.
-fn key_file(config: &Config, data_dir: Option<&Path>) -> Result<Keyring> {
+fn key_file(config: &Config, folder: Option<&Path>) -> Result<Keyring> {
     let key_file = config.key_file()?;
     if key_file.exists() {
-        return Keyring::from_file(&key_file, data_dir).map_err(told);
+        return Keyring::from_file(&key_file, folder).map_err(told);
     }
     if let Some(lost) = lost_key(config)? {
         return Err(lost);
@@ -39,7 +39,7 @@ fn key_file(config: &Config, data_dir: Option<&Path>) -> Result<Keyring> {
         Err(error) => return Err(told(error)),
     };
     // Where a file lies is known for sure only when it is there.
-    Keyring::from_file(&key_file, data_dir).map_err(|error| {
+    Keyring::from_file(&key_file, folder).map_err(|error| {
         if created {
             let _ = std::fs::remove_file(&key_file);
         }
@@ -61,11 +61,6 @@ pub(crate) fn lost_key(config: &Config) -> Result<Option<Error>> {
             key_file.display()
         ),
     )))
-}
-
-/// The data folder, where the database is a file.
-pub(crate) fn data_dir(config: &Config) -> Result<Option<PathBuf>> {
-    if config.database()?.starts_with("sqlite:") { config.data_dir().map(Some) } else { Ok(None) }
 }
 
 /// Creates the data folder, for this user alone.

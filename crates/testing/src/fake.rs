@@ -9,13 +9,13 @@ use resto_core::{
     Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result,
     Risk, Scheme, SecretRef, Secrets,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::official;
+use crate::{form, official};
 
 /// A request as the provider saw it.
 #[derive(Clone, Debug)]
@@ -28,17 +28,32 @@ pub struct Recorded {
     pub query: BTreeMap<String, String>,
     /// The headers, names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The body, `null` where it is not JSON.
+    /// The body: JSON, or a form as nested JSON whose values are texts; else `null`.
     pub body: Value,
 }
 
+impl Recorded {
+    /// Whether the body was a form.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.headers
+            .get("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    }
+}
+
+/// The prepared answers by method and path.
 type Answers = Arc<Mutex<HashMap<(String, String), VecDeque<ResponseTemplate>>>>;
+
+/// Requests for which none was prepared.
+type Unprepared = Arc<Mutex<Vec<String>>>;
 
 /// A fake provider, and the [`Api`] that reaches it.
 pub struct FakeApi {
     integration: &'static Integration,
     server: MockServer,
     answers: Answers,
+    unprepared: Unprepared,
     call: Arc<FakeCall>,
     strict: bool,
 }
@@ -47,12 +62,12 @@ impl FakeApi {
     /// A fake of the integration's first provider.
     pub async fn new(integration: &'static Integration) -> Self {
         let server = MockServer::start().await;
-        let answers = Answers::default();
+        let (answers, unprepared) = (Answers::default(), Unprepared::default());
         Mock::given(wiremock::matchers::any())
-            .respond_with(Prepared(answers.clone()))
+            .respond_with(Prepared(answers.clone(), unprepared.clone()))
             .mount(&server)
             .await;
-        Self { integration, server, answers, call: Arc::default(), strict: true }
+        Self { integration, server, answers, unprepared, call: Arc::default(), strict: true }
     }
 
     /// Does not hold requests against the official description: for adapters that have none, and
@@ -109,6 +124,20 @@ impl FakeApi {
         self
     }
 
+    /// The account that is operated, instead of `acct_1`.
+    #[must_use]
+    pub fn connected(self, id: &str) -> Self {
+        let _ = self.call.account.set(Connected { id: id.to_owned(), mode: None });
+        self
+    }
+
+    /// The value of a named secret, as an action stored it.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<String> {
+        let secrets = self.call.secrets.lock().unwrap();
+        secrets.get(name).map(|value| value.expose_secret().to_owned())
+    }
+
     /// The provider's address.
     #[must_use]
     pub fn uri(&self) -> String {
@@ -148,6 +177,9 @@ impl FakeApi {
         let arguments = arguments.into();
         fits(&spec.input_schema, &arguments, "arguments");
         let result = spec.run(arguments, &self.api(spec.risk)).await;
+        // Its refusal would look like one that the test expects.
+        let unprepared = self.unprepared.lock().unwrap().clone();
+        assert!(unprepared.is_empty(), "the test prepared no answer for {unprepared:?}");
         if let Ok(output) = &result {
             fits(&spec.output_schema, output, "result");
         }
@@ -193,7 +225,7 @@ fn fits(schema: &serde_json::Map<String, Value>, value: &Value, what: &str) {
 }
 
 fn recorded(request: &Request) -> Recorded {
-    Recorded {
+    let mut recorded = Recorded {
         method: request.method.to_string(),
         path: request.url.path().to_owned(),
         query: request.url.query_pairs().into_owned().collect(),
@@ -202,11 +234,17 @@ fn recorded(request: &Request) -> Recorded {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
             .collect(),
-        body: serde_json::from_slice(&request.body).unwrap_or_default(),
-    }
+        body: Value::Null,
+    };
+    recorded.body = if recorded.is_form() {
+        form::decode(url::form_urlencoded::parse(&request.body).into_owned())
+    } else {
+        serde_json::from_slice(&request.body).unwrap_or_default()
+    };
+    recorded
 }
 
-struct Prepared(Answers);
+struct Prepared(Answers, Unprepared);
 
 impl Respond for Prepared {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -215,9 +253,12 @@ impl Respond for Prepared {
         match answers.get_mut(&key) {
             Some(queue) if queue.len() > 1 => queue.pop_front().unwrap(),
             Some(queue) => queue[0].clone(),
-            None => ResponseTemplate::new(400).set_body_json(serde_json::json!({
-                "message": format!("the test prepared no answer for {} {}", key.0, key.1)
-            })),
+            None => {
+                let request = format!("{} {}", key.0, key.1);
+                let message = format!("the test prepared no answer for {request}");
+                self.1.lock().unwrap().push(request);
+                ResponseTemplate::new(400).set_body_json(serde_json::json!({"message": message}))
+            }
         }
     }
 }
@@ -281,6 +322,20 @@ impl Call for FakeCall {
                     format!("No secret is named `{}`.", reference.name()),
                 )
             })
+        })
+    }
+
+    fn store_secret<'a>(
+        &'a self,
+        name: &'a SecretRef,
+        value: &'a SecretString,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if name.name().is_empty() {
+                return Err(Error::new(Code::InvalidInput, "The secret's name is empty."));
+            }
+            self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
+            Ok(())
         })
     }
 

@@ -13,6 +13,7 @@
 
 mod contract;
 mod fake;
+mod form;
 mod official;
 
 pub use contract::{checked_tools, untested_actions};

@@ -70,10 +70,9 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
 }
 
 fn data_dir(session: &Session) -> Result<String> {
-    let dir = session.config.data_dir()?;
-    if !session.config.database()?.starts_with("sqlite:") {
+    let Some(dir) = session.config.database_folder()? else {
         return Ok("is not needed: the database is a server".to_owned());
-    }
+    };
     let Ok(metadata) = std::fs::metadata(&dir) else {
         return Ok(format!("{} is not there yet; the first start creates it", dir.display()));
     };
