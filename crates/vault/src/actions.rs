@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    AlertKind, Connection, Error, Result, Sealed, TenantScope,
+    Connection, Error, Result, Sealed, TenantScope,
     chain::{Entry, Head},
     database::{Tx, on},
     operations::Repeat,
@@ -169,7 +169,8 @@ impl TenantScope {
     /// [`Error::OperationMismatch`], [`Error::Frozen`], [`Error::Database`]: nothing was written, and nothing may be sent.
     pub async fn begin(&self, intent: Intent<'_>) -> Result<Begun> {
         let begun = self.try_begin(intent).await;
-        self.alerting(begun, reveal::PURPOSE, intent.integration_id).await
+        self.vault.raise_noted().await;
+        begun
     }
 
     async fn try_begin(&self, intent: Intent<'_>) -> Result<Begun> {
@@ -196,7 +197,8 @@ impl TenantScope {
             None
         } else {
             let in_any_status = intent.connection == Needs::AnyStatus;
-            Some(self.usable(&mut tx, intent.integration_id, in_any_status).await?)
+            let usable = self.usable(&mut tx, intent.integration_id, in_any_status).await;
+            Some(self.noting(usable, reveal::PURPOSE, intent.integration_id)?)
         };
         ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
         self.append(&mut tx, &mut head, ticket.intent()).await?;
@@ -275,12 +277,10 @@ impl TenantScope {
         }
         if let Some((id, generation)) = ticket.connection {
             let connection = (ticket.integration_id.as_str(), id, generation);
-            match self.learn(&mut tx, connection, ticket.executed_at, outcome).await {
+            let learnt = self.learn(&mut tx, connection, ticket.executed_at, outcome).await;
+            match self.noting(learnt, reveal::PURPOSE, &ticket.integration_id) {
                 // The row was changed outside since the action began. The result must not be lost for that.
-                Err(Error::CannotOpen) => {
-                    let subject = format!("{} {}", reveal::PURPOSE, ticket.integration_id);
-                    self.vault.note(AlertKind::Tampered, self.tenant, &subject);
-                }
+                Err(Error::CannotOpen) => {}
                 learnt => learnt?,
             }
         }

@@ -110,10 +110,16 @@ impl TenantScope {
         purpose: &str,
         name: &str,
     ) -> Result<T> {
+        let result = self.noting(result, purpose, name);
+        self.vault.raise_noted().await;
+        result
+    }
+
+    /// As [`Self::alerting`], inside a transaction: the alert is only noted.
+    pub(crate) fn noting<T>(&self, result: Result<T>, purpose: &str, name: &str) -> Result<T> {
         if matches!(result, Err(Error::CannotOpen)) {
             self.vault.note(AlertKind::Tampered, self.tenant, &format!("{purpose} {name}"));
         }
-        self.vault.raise_noted().await;
         result
     }
 

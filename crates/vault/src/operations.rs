@@ -68,15 +68,27 @@ impl TenantScope {
                 output: None,
             }));
         };
-        let key = self.key(tx, &key_id).await?;
-        let plaintext = key.open(PURPOSE, &op_id.to_string(), 0, &outcome)?;
+        let name = op_id.to_string();
+        let opened = self.open_outcome(tx, &name, &key_id, &outcome).await;
+        self.noting(opened, PURPOSE, &name).map(Repeat::Finished)
+    }
+
+    async fn open_outcome(
+        &self,
+        tx: &mut Tx,
+        name: &str,
+        key_id: &[u8],
+        outcome: &[u8],
+    ) -> Result<StoredOutcome> {
+        let key = self.key(tx, key_id).await?;
+        let plaintext = key.open(PURPOSE, name, 0, outcome)?;
         let payload: Payload<String, Value> =
             serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)?;
-        Ok(Repeat::Finished(StoredOutcome {
+        Ok(StoredOutcome {
             status: ResultStatus::parse(&payload.status)?,
             error_message: payload.error_message,
             output: payload.output,
-        }))
+        })
     }
 
     /// Stores the outcome for those who repeat the call.

@@ -21,4 +21,6 @@ mod roots;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod tampering;
+#[cfg(test)]
 mod tenants;
