@@ -45,7 +45,9 @@ impl Keyring {
         match source {
             KeySource::File(path) => Self::from_file(path, data_dir),
             KeySource::Env(name) => Self::from_env(name),
-            KeySource::Command(argv) => Self::from_command(argv, COMMAND_LIMIT).await,
+            KeySource::Command(argv) => {
+                Self::from_command(argv, tokio::time::sleep(COMMAND_LIMIT)).await
+            }
         }
     }
 
@@ -136,7 +138,11 @@ impl Keyring {
         Self::parse(&text).map_err(told)
     }
 
-    pub(super) async fn from_command(argv: &[String], limit: Duration) -> Result<Self> {
+    /// Reads what a command prints, and kills it when `limit` is over.
+    pub(super) async fn from_command(
+        argv: &[String],
+        limit: impl Future<Output = ()>,
+    ) -> Result<Self> {
         let (program, arguments) = argv.split_first().ok_or_else(|| {
             Error::RootKey("The command for the root key is empty. Name a program.".into())
         })?;
@@ -161,10 +167,13 @@ impl Keyring {
             }
             child.wait().await
         };
-        let status = tokio::time::timeout(limit, running)
-            .await
-            .map_err(|_| told(&format!("did not end within {} s", limit.as_secs_f32())))?
-            .map_err(|error| told(&format!("broke off: {error}")))?;
+        let status = tokio::select! {
+            ended = running => ended.map_err(|error| told(&format!("broke off: {error}")))?,
+            () = limit => {
+                let reason = format!("did not end within {} s", COMMAND_LIMIT.as_secs());
+                return Err(told(&reason));
+            }
+        };
         if !status.success() {
             return Err(told(&format!("failed: {status}")));
         }

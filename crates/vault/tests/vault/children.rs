@@ -32,21 +32,21 @@ pub fn parent() -> Option<(String, PathBuf)> {
     Some((std::env::var(URL).ok()?, std::env::var_os(KEYS)?.into()))
 }
 
-/// Makes the database halt whoever rewraps a key of this tenant, in the middle of the statement.
-pub async fn stall_rewrapping(store: &Store, scope: &TenantScope) {
+/// Makes the database halt whoever changes a row of this tenant in the table, in the middle of the statement.
+pub async fn stall(store: &Store, table: &str, scope: &TenantScope) {
     let tenant = store.id(scope);
     store
         .tamper(&if store.is_postgres() {
             format!(
                 "CREATE FUNCTION stall() RETURNS TRIGGER LANGUAGE plpgsql AS
                  $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
-                 CREATE TRIGGER stall BEFORE UPDATE ON tenant_keys FOR EACH ROW
+                 CREATE TRIGGER stall BEFORE UPDATE ON {table} FOR EACH ROW
                  WHEN (OLD.tenant_id = {tenant}) EXECUTE FUNCTION stall()"
             )
         } else {
             format!(
                 "CREATE VIEW endless AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n;
-                 CREATE TRIGGER stall BEFORE UPDATE ON tenant_keys WHEN OLD.tenant_id = {tenant}
+                 CREATE TRIGGER stall BEFORE UPDATE ON {table} WHEN OLD.tenant_id = {tenant}
                  BEGIN SELECT max(i) FROM endless; END"
             )
         })
@@ -84,11 +84,11 @@ async fn is_locked(store: &Store) -> bool {
 }
 
 /// Halts nobody any more. A killed client's statement would go on in PostgreSQL until it has something to say.
-pub async fn let_go(store: &Store) {
+pub async fn let_go(store: &Store, table: &str) {
     if !store.is_postgres() {
         store.tamper("DROP TRIGGER stall; DROP VIEW endless").await;
         return;
     }
     store.number(&format!("SELECT count(pg_terminate_backend(pid, 60000)) {SLEEPING}")).await;
-    store.tamper("DROP TRIGGER stall ON tenant_keys; DROP FUNCTION stall").await;
+    store.tamper(&format!("DROP TRIGGER stall ON {table}; DROP FUNCTION stall")).await;
 }

@@ -12,7 +12,6 @@ use crate::store::{
 on_both! {
     gives_back_what_was_connected
     a_reconnect_keeps_the_id_and_counts_the_generation
-    stores_no_secret_that_a_thief_of_the_database_can_read
     b1_refuses_a_credential_moved_between_tenants_integrations_or_generations
     b5_refuses_a_row_whose_columns_were_changed_and_raises_an_alert
     refuses_a_connection_that_is_not_active
@@ -70,24 +69,6 @@ async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
     assert_eq!((second.id, second.generation), (first.id, 2));
     assert_eq!(second.status, Status::Active);
     assert_eq!(token(&scope, "github").await, "new");
-}
-
-async fn stores_no_secret_that_a_thief_of_the_database_can_read(store: Store) {
-    let (_, scope) = store.tenant().await;
-    let secrets = [canary(), canary(), canary(), canary()];
-    scope.connect(new_connection("github", &secrets[0])).await.unwrap();
-    scope.put_secret("dns", &secrets[1].clone().into()).await.unwrap();
-    scope.put_record("quotes", "1", &json!(secrets[2]), None).await.unwrap();
-    let params = json!({ "body": secrets[3] });
-    let intent = resto_vault::Intent { unsafe_: true, ..intent("create_issue", &params) };
-    let begun = scope.begin(intent).await.unwrap();
-    let output = json!({ "answer": secrets[3] });
-    let outcome = resto_vault::Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
-    scope.finish(begun.ticket, outcome).await.unwrap();
-    for secret in &secrets {
-        assert!(!store.dump_holds(secret.as_bytes()).await);
-    }
-    assert!(store.dump_holds(b"octocat").await, "the dump is a dump");
 }
 
 async fn b1_refuses_a_credential_moved_between_tenants_integrations_or_generations(store: Store) {

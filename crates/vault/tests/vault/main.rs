@@ -9,6 +9,8 @@ mod children;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod opening;

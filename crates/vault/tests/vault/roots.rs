@@ -298,13 +298,13 @@ async fn b7_a_rewrapping_that_was_killed_goes_on_where_it_was(store: Store) {
     });
 
     // The second transaction comes as far as this tenant, and is held there.
-    children::stall_rewrapping(&store, &vault.scope(tenants[700])).await;
+    children::stall(&store, "tenant_keys", &vault.scope(tenants[700])).await;
     let mut child = children::start(&store, "roots::rewraps_as_a_child");
     children::wait_until_stalled(&store, &format!("{under_new} HAVING count(*) = 500")).await;
     child.kill().unwrap();
     let status = child.wait().unwrap();
     assert!(!status.success() && status.code().is_none(), "killed, and not ended: {status}");
-    children::let_go(&store).await;
+    children::let_go(&store, "tenant_keys").await;
 
     // Whole transactions only, and everything opens; the old root key is still asked for.
     assert_eq!(store.number(&under_new).await, 500);

@@ -238,6 +238,40 @@ impl Store {
         all
     }
 
+    /// Whether the database's files hold these bytes, as they lie on the disk.
+    pub async fn files_hold(&self, needle: &[u8]) -> bool {
+        if !self.is_postgres() {
+            return self.dump().await.windows(needle.len()).any(|window| window == needle);
+        }
+        self.tamper("CHECKPOINT").await;
+        let sql = "SELECT count(*) FROM pg_database d,
+             LATERAL (SELECT 'base/' || d.oid || '/' || pg_ls_dir('base/' || d.oid) AS path) f
+             WHERE d.datname = current_database() AND position(NEEDLE IN pg_read_binary_file(f.path, 0, 1 << 24, true)) > 0";
+        self.number(&sql.replace("NEEDLE", &self.literal(needle))).await > 0
+    }
+
+    /// How far PostgreSQL's log is written.
+    pub async fn log_position(&self) -> Vec<u8> {
+        if !self.is_postgres() {
+            return Vec::new();
+        }
+        self.bytes("SELECT convert_to(pg_walfile_name(pg_current_wal_lsn()), 'UTF8')").await
+    }
+
+    /// Whether PostgreSQL's log holds these bytes, from the file of the position on. SQLite's is among its files.
+    pub async fn log_holds(&self, position: &[u8], needle: &[u8]) -> bool {
+        if !self.is_postgres() {
+            return self.files_hold(needle).await;
+        }
+        let position = String::from_utf8_lossy(position);
+        let needle = self.literal(needle);
+        let sql = format!(
+            "SELECT count(*) FROM pg_ls_waldir() w WHERE w.name >= '{position}'
+             AND position({needle} IN pg_read_binary_file('pg_wal/' || w.name, 0, w.size, true)) > 0"
+        );
+        self.number(&sql).await > 0
+    }
+
     /// Whether the dump holds these bytes, raw or in hexadecimal.
     pub async fn dump_holds(&self, needle: &[u8]) -> bool {
         let hex = needle.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
