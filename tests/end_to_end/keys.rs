@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::panic;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 
 use serde_json::json;
 
@@ -42,6 +45,14 @@ impl Configured {
     }
 }
 
+/// Another root key's file. It holds 32 bytes in base64, and nothing that looks like somebody's key.
+fn new_key(product: &Product) -> String {
+    let file = product.path("new.key");
+    fs::write(&file, format!("{}E=\n", "B".repeat(42))).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    file.display().to_string()
+}
+
 #[test]
 fn b7_the_root_key_moves_from_a_file_to_a_command() {
     let provider = Provider::github(repository);
@@ -52,11 +63,7 @@ fn b7_the_root_key_moves_from_a_file_to_a_command() {
         before["root_keys"],
         json!([{"root_id": old_id, "role": "current", "tenant_keys": 1, "may_go": false}])
     );
-    let old = product.path("root.key").display().to_string();
-    let new = product.path("new.key").display().to_string();
-    // 32 bytes in base64, and nothing that looks like somebody's key.
-    fs::write(&new, format!("{}E=\n", "B".repeat(42))).unwrap();
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    let (old, new) = (product.path("root.key").display().to_string(), new_key(&product));
     let installed = Configured { product, provider };
     let current = format!("current = {{ command = [\"/bin/cat\", \"{new}\"] }}");
     let both = format!("{current}\naccept = [{{ file = \"{old}\" }}]");
@@ -89,6 +96,45 @@ fn b7_the_root_key_moves_from_a_file_to_a_command() {
     let rotated = installed.json(&["keys", "rotate", "--all", "--json"]);
     assert_eq!(rotated, json!({"rotated": 1, "resealed": 1, "failed": []}));
     assert!(installed.run(&READ).status.success());
+}
+
+#[test]
+fn b7_a_server_answers_every_call_while_root_and_tenant_keys_are_exchanged() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    let (old, new) = (product.path("root.key"), new_key(&product));
+    let installed = Configured { product, provider };
+    installed.keys(&format!("accept = [{{ file = \"{new}\" }}]"));
+    let server = installed.product.serve();
+    let both = "current = { file = \"NEW\" }\naccept = [{ file = \"OLD\" }]";
+    installed.keys(&both.replace("NEW", &new).replace("OLD", &old.display().to_string()));
+    let (done, answered) = (AtomicBool::new(false), AtomicU32::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let arguments = json!({"owner": "octocat", "repo": "hello-world"});
+                    let answer = server.call(&[], READ[1], &arguments);
+                    assert!(answer.body.contains("octocat/hello-world"), "{answer:?}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let exchanged = panic::catch_unwind(|| {
+            for _ in 0..3 {
+                installed.json(&["keys", "rewrap", "--json"]);
+                let rotated = installed.json(&["keys", "rotate", "--all", "--json"]);
+                assert_eq!(rotated, json!({"rotated": 1, "resealed": 1, "failed": []}));
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+        exchanged.unwrap();
+    });
+    assert!(answered.into_inner() > 0);
+    fs::remove_file(old).unwrap();
+    installed.keys(&format!("current = {{ file = \"{new}\" }}"));
+    assert!(installed.run(&READ).status.success());
+    assert!(installed.run(&["audit", "--verify"]).status.success());
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod readme;
 mod refusals;
 mod secrets;
 mod standin;
+mod tampering;
 mod wire;
