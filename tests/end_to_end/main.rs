@@ -6,6 +6,7 @@ mod clients;
 mod doors;
 mod github;
 mod keys;
+mod postgres;
 mod process;
 mod product;
 mod provider;
