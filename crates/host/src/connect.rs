@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use resto_core::{
-    Account, Api, Auth, Code, Credentials, Error, HttpRequest, Integration, KeyAuth, Proof,
-    Provider, Result, Risk, Scheme, Secrets, least,
+    Account, Api, Auth, Code, Credentials, Error, HttpRequest, Integration, KeyAuth, Permissions,
+    Proof, Provider, Result, Risk, Scheme, Secrets, least,
 };
 use resto_vault::{
     AuthType, Begun, Connection, Credential, Intent, Needs, NewConnection, Sealed, Status,
@@ -19,7 +19,7 @@ use crate::around::{Around, Opening};
 use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
-use crate::redact::redact_error;
+use crate::redact::{redact_error, redact_name};
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]
@@ -147,16 +147,25 @@ impl Host {
             Arc::new(Around::quiet(&caller.scope, "connect")),
             Risk::Read,
         );
-        let account: Account = adapter.identify(&api).await?;
-        let grants = Grants::from(account.permissions);
+        let account = adapter.identify(&api).await?;
+        let name = |text: &str| redact_name(&secrets, text);
+        let Account { id, name: account_name, mode, permissions } = account;
+        let grants = Grants::from(match permissions {
+            Permissions::Known(rights) => {
+                Permissions::Known(rights.iter().map(|right| name(right)).collect())
+            }
+            Permissions::Unknown => Permissions::Unknown,
+        });
+        let (account_id, account_name) = (name(&id), name(&account_name));
+        let mode = mode.as_deref().map(name);
         let permissions = serde_json::to_value(&grants).unwrap_or_default();
         let credential = Credential {
             auth_type: AuthType::ApiKey,
             provider: provider.id.to_owned(),
             host,
-            account_id: account.id,
-            account_name: account.name,
-            mode: account.mode,
+            account_id,
+            account_name,
+            mode,
             permissions,
             secrets,
         };

@@ -42,13 +42,18 @@ impl Recorded {
     }
 }
 
+/// The prepared answers by method and path.
 type Answers = Arc<Mutex<HashMap<(String, String), VecDeque<ResponseTemplate>>>>;
+
+/// Requests for which none was prepared.
+type Unprepared = Arc<Mutex<Vec<String>>>;
 
 /// A fake provider, and the [`Api`] that reaches it.
 pub struct FakeApi {
     integration: &'static Integration,
     server: MockServer,
     answers: Answers,
+    unprepared: Unprepared,
     call: Arc<FakeCall>,
     strict: bool,
 }
@@ -57,12 +62,12 @@ impl FakeApi {
     /// A fake of the integration's first provider.
     pub async fn new(integration: &'static Integration) -> Self {
         let server = MockServer::start().await;
-        let answers = Answers::default();
+        let (answers, unprepared) = (Answers::default(), Unprepared::default());
         Mock::given(wiremock::matchers::any())
-            .respond_with(Prepared(answers.clone()))
+            .respond_with(Prepared(answers.clone(), unprepared.clone()))
             .mount(&server)
             .await;
-        Self { integration, server, answers, call: Arc::default(), strict: true }
+        Self { integration, server, answers, unprepared, call: Arc::default(), strict: true }
     }
 
     /// Does not hold requests against the official description: for adapters that have none, and
@@ -172,6 +177,9 @@ impl FakeApi {
         let arguments = arguments.into();
         fits(&spec.input_schema, &arguments, "arguments");
         let result = spec.run(arguments, &self.api(spec.risk)).await;
+        // Its refusal would look like one that the test expects.
+        let unprepared = self.unprepared.lock().unwrap().clone();
+        assert!(unprepared.is_empty(), "the test prepared no answer for {unprepared:?}");
         if let Ok(output) = &result {
             fits(&spec.output_schema, output, "result");
         }
@@ -236,7 +244,7 @@ fn recorded(request: &Request) -> Recorded {
     recorded
 }
 
-struct Prepared(Answers);
+struct Prepared(Answers, Unprepared);
 
 impl Respond for Prepared {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -245,9 +253,12 @@ impl Respond for Prepared {
         match answers.get_mut(&key) {
             Some(queue) if queue.len() > 1 => queue.pop_front().unwrap(),
             Some(queue) => queue[0].clone(),
-            None => ResponseTemplate::new(400).set_body_json(serde_json::json!({
-                "message": format!("the test prepared no answer for {} {}", key.0, key.1)
-            })),
+            None => {
+                let request = format!("{} {}", key.0, key.1);
+                let message = format!("the test prepared no answer for {request}");
+                self.1.lock().unwrap().push(request);
+                ResponseTemplate::new(400).set_body_json(serde_json::json!({"message": message}))
+            }
         }
     }
 }

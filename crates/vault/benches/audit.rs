@@ -7,7 +7,6 @@
     unused_imports,
     unused_macros,
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "the tests' databases, of which this needs little"
 )]
 mod store;
@@ -120,7 +119,8 @@ async fn rate(
 ) -> f64 {
     let mut running = JoinSet::new();
     let start = Instant::now();
-    for scope in scopes.iter().cycle().take(callers).cloned() {
+    for scope in scopes.iter().cycle().take(callers) {
+        let scope = scope.clone();
         running.spawn(async move {
             let mut upstream = match provider {
                 Some(address) => Some(connect(address).await),

@@ -140,9 +140,16 @@ pub(crate) struct Described {
     pub(crate) op_id: Option<Uuid>,
     pub(crate) integration_id: String,
     pub(crate) action: String,
-    pub(crate) params_hash: String,
+    /// With the current root key first.
+    pub(crate) params_hashes: Vec<String>,
     actor: String,
     started: Instant,
+}
+
+impl Described {
+    pub(crate) fn params_hash(&self) -> &str {
+        self.params_hashes.first().map_or("", String::as_str)
+    }
 }
 
 impl Ticket {
@@ -176,15 +183,14 @@ impl TenantScope {
     ///
     /// # Errors
     /// [`Error::NotConnected`], [`Error::Inactive`], [`Error::CannotOpen`], [`Error::OperationInProgress`],
-    /// [`Error::OperationMismatch`], [`Error::Database`]: nothing was written, and nothing may be sent.
+    /// [`Error::OperationMismatch`], [`Error::Frozen`], [`Error::Database`]: nothing was written, and nothing may be sent.
     pub async fn begin(&self, intent: Intent<'_>) -> Result<Begun> {
         let ticket = self.ticket(&intent, intent.unsafe_)?;
         let (needs, unsafe_) = (intent.connection, intent.unsafe_);
         let begun = self.submit(|reply| Work::Begin { ticket, needs, unsafe_, reply });
-        timeout(REFUSED_AFTER, begun)
-            .await
-            .map_err(|_| too_slow())?
-            .unwrap_or_else(|| Err(stopped()))
+        let begun = Self::in_time(begun).await;
+        self.vault.raise_noted().await;
+        begun
     }
 
     /// Writes the audit result, the operation's outcome, and what was learnt about the connection, in one transaction;
@@ -210,6 +216,7 @@ impl TenantScope {
             let (finished, again) = (Arc::clone(&finished), attempt > 0);
             let finish = |reply| Work::Finish { finished, again, reply: Some(reply) };
             if let Some(done) = self.submit(finish).await {
+                self.vault.raise_noted().await;
                 return done;
             }
         }
@@ -225,7 +232,12 @@ impl TenantScope {
         let status = outcome.status;
         let error_message = outcome.error_message.map(|text| clean(text, 512));
         let event = self.submit(|reply| Work::Event { ticket, status, error_message, reply });
-        timeout(REFUSED_AFTER, event)
+        Self::in_time(event).await
+    }
+
+    /// Waits for what was submitted, and no longer than an action may wait before it is refused.
+    async fn in_time<T>(submitted: impl Future<Output = Option<Result<T>>>) -> Result<T> {
+        timeout(REFUSED_AFTER, submitted)
             .await
             .map_err(|_| too_slow())?
             .unwrap_or_else(|| Err(stopped()))
@@ -252,7 +264,7 @@ impl TenantScope {
                 op_id: intent.op_id.or_else(|| is_operation.then(Uuid::new_v4)),
                 integration_id: intent.integration_id.to_owned(),
                 action: intent.action.to_owned(),
-                params_hash: self.params_hash(intent.action, intent.params)?,
+                params_hashes: self.params_hashes(intent.action, intent.params)?,
                 actor: clean(intent.actor, 200),
                 started: Instant::now(),
             }),
@@ -281,7 +293,7 @@ impl Ticket {
             intent_id: None,
             integration_id: &self.action.integration_id,
             action: &self.action.action,
-            params_hash: &self.action.params_hash,
+            params_hash: self.action.params_hash(),
             result_status: None,
             executed_at: self.executed_at,
             duration_ms: None,

@@ -11,9 +11,10 @@ use crate::{
     Begun, Error, Needs, Result, ResultStatus, TenantId, TenantScope, Ticket,
     append::{Additions, Use},
     chain::Head,
-    database::Held,
+    database::{Database, Held},
     lookup::{Found, Question, look_up},
     operations::{StoredOperation, final_state},
+    reveal,
 };
 
 /// Where the answer to a call goes.
@@ -121,11 +122,12 @@ impl Call {
 
 /// Writes the calls in one transaction; `committing` tells how far a failure came. Each call has an answer of its own.
 pub(crate) async fn write(
+    database: &Database,
     held: &mut Held,
     calls: &[Call],
     committing: &mut bool,
 ) -> Result<Vec<Result<Answer>>> {
-    let mut tx = held.write().await?;
+    let mut tx = held.write(database).await?;
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let found = look_up(&mut tx, &questions).await?;
     let mut batch = Batch::default();
@@ -197,7 +199,7 @@ impl Batch {
         let mut ticket = ticket.begun_at(head.now_ms);
         let action = Arc::clone(&ticket.action);
         let operation = action.op_id.filter(|_| unsafe_);
-        let names = (&*action.integration_id, &*action.action, &*action.params_hash);
+        let names = (&*action.integration_id, &*action.action, action.params_hash());
         let mut repeated = None;
         if let Some(op_id) = operation {
             let executing = self.entered.get(&(tenant, op_id)).cloned().map(
@@ -211,7 +213,8 @@ impl Batch {
                 },
             );
             if let Some(stored) = executing.or(found.operation) {
-                repeated = Some(scope.outcome_of(op_id, stored, names)?);
+                let asked = (names.0, names.1, &*action.params_hashes);
+                repeated = Some(scope.outcome_of(op_id, stored, asked)?);
             } else if found.active_key.is_none() {
                 // Every tenant has a key for as long as it exists.
                 return Err(Error::UnknownTenant);
@@ -222,7 +225,8 @@ impl Batch {
             None
         } else {
             let in_any_status = needs == Needs::AnyStatus;
-            Some(scope.usable(names.0, found.connection, in_any_status)?)
+            let usable = scope.usable(names.0, found.connection, in_any_status);
+            Some(scope.noting(usable, reveal::PURPOSE, names.0)?)
         };
         ticket.owns_operation = operation.is_some() && repeated.is_none();
         ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
@@ -255,12 +259,10 @@ impl Batch {
         };
         let resealed = match (ticket.connection, &finished.permissions) {
             (Some(connection), Some(permissions)) => {
-                match scope.reseal(connection, found.connection, permissions) {
+                let resealed = scope.reseal(connection, found.connection, permissions);
+                match scope.noting(resealed, reveal::PURPOSE, &ticket.action.integration_id) {
                     // The row was changed outside since the action began. The result must not be lost for that.
-                    Err(Error::CannotOpen) => {
-                        tracing::error!(%tenant, integration = ticket.action.integration_id, "a connection was changed outside the vault");
-                        None
-                    }
+                    Err(Error::CannotOpen) => None,
                     resealed => resealed?.map(|blob| (permissions, blob)),
                 }
             }

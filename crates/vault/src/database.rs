@@ -7,11 +7,11 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     str::FromStr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
-    Acquire, ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Connection, Executor, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -27,8 +27,9 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long a writer waits for another process's write to the SQLite file.
 const BUSY: Duration = Duration::from_secs(5);
-/// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
-const TURN: u32 = 8;
+/// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
+/// writes all the time would never be met between two transactions.
+const POLLING: &str = "PRAGMA busy_timeout = 10";
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
@@ -51,12 +52,10 @@ pub(crate) enum TxOn<'c> {
 /// A transaction with a connection of its own.
 pub(crate) type Tx = TxOn<'static>;
 
-/// A connection that one transaction after the other may use, without asking the pool each time.
-pub(crate) enum Held {
-    /// With the number of its transactions.
-    Sqlite(PoolConnection<Sqlite>, u32),
-    Postgres(PoolConnection<Postgres>),
-}
+/// PostgreSQL's connection that one transaction after the other uses, without asking the pool each time. SQLite's one
+/// writer is everybody's, and is taken in turns.
+#[derive(Default)]
+pub(crate) struct Held(Option<PoolConnection<Postgres>>);
 
 /// Evaluates one expression over the transaction's connection, typed for whichever database it is.
 macro_rules! on {
@@ -77,32 +76,27 @@ pub(crate) use on;
 
 impl Held {
     /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
-    pub(crate) async fn write(&mut self) -> Result<TxOn<'_>> {
-        Ok(match self {
-            Self::Sqlite(connection, _) => {
-                TxOn::Sqlite(connection.begin_with("BEGIN IMMEDIATE").await?)
+    pub(crate) async fn write(&mut self, database: &Database) -> Result<TxOn<'_>> {
+        Ok(match database {
+            Database::Sqlite { write, .. } => TxOn::Sqlite(begin_immediate(write).await?),
+            Database::Postgres(pool) => {
+                let connection = match self.0.take() {
+                    Some(connection) => connection,
+                    None => pool.acquire().await?,
+                };
+                TxOn::Postgres(self.0.insert(connection).begin().await?)
             }
-            Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
         })
     }
 
-    /// After a transaction: itself, or nothing where it is somebody else's turn. SQLite's one writer is shared.
-    pub(crate) fn used(self) -> Option<Self> {
-        match self {
-            Self::Sqlite(_, used) if used + 1 >= TURN => None,
-            Self::Sqlite(connection, used) => Some(Self::Sqlite(connection, used + 1)),
-            Self::Postgres(_) => Some(self),
-        }
+    /// Whether the next transaction is over a connection that was used before, and may have broken since.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// While there is nothing to write: itself, where nobody else needs it.
-    pub(crate) fn rest(self) -> Option<Self> {
-        matches!(self, Self::Postgres(_)).then_some(self)
-    }
-
-    /// Gives it up, with whatever it was doing. A file needs no new connection after a failure.
-    pub(crate) fn discard(mut self) {
-        if let Self::Postgres(connection) = &mut self {
+    /// Gives the connection up, with whatever it was doing.
+    pub(crate) fn discard(&mut self) {
+        if let Some(mut connection) = self.0.take() {
             connection.close_on_drop();
         }
     }
@@ -149,6 +143,9 @@ impl Database {
                     .max_connections(1)
                     // A file does not go away.
                     .test_before_acquire(false)
+                    .after_connect(|connection, _| {
+                        Box::pin(async move { connection.execute(POLLING).await.map(drop) })
+                    })
                     .acquire_timeout(BUSY)
                     .connect_with(options.clone())
                     .await?;
@@ -196,20 +193,15 @@ impl Database {
         }
     }
 
-    /// A connection for writing.
-    pub(crate) async fn hold(&self) -> Result<Held> {
-        Ok(match self {
-            Self::Sqlite { write, .. } => Held::Sqlite(write.acquire().await?, 0),
-            Self::Postgres(pool) => Held::Postgres(pool.acquire().await?),
-        })
-    }
-
     /// A transaction that only reads.
     pub(crate) async fn read(&self, tenant: Option<TenantId>) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
             Self::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
+                // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
+                // rotation commits between the two statements.
+                let mut tx =
+                    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
                 if let Some(tenant) = tenant {
                     sqlx::query("SELECT set_config('resto.tenant', $1, true)")
                         .bind(tenant.to_string())
@@ -224,7 +216,7 @@ impl Database {
     /// A transaction that has the tenant to itself: by SQLite's write lock, or by an advisory lock on PostgreSQL.
     pub(crate) async fn write(&self, tenant: TenantId) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { write, .. } => Tx::Sqlite(begin_immediate(write).await?),
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 sqlx::query(
@@ -276,13 +268,34 @@ impl Database {
     pub(crate) async fn truncate_log(&self) -> Result<bool> {
         match self {
             Self::Sqlite { write, .. } => {
-                let (busy, _, _): (i64, i64, i64) =
-                    sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(write).await?;
-                Ok(busy == 0)
+                let until = Instant::now() + BUSY;
+                loop {
+                    let (busy, _, _): (i64, i64, i64) =
+                        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(write).await?;
+                    if busy == 0 || Instant::now() >= until {
+                        return Ok(busy == 0);
+                    }
+                }
             }
             Self::Postgres(_) => Ok(true),
         }
     }
+}
+
+async fn begin_immediate(write: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match write.begin_with("BEGIN IMMEDIATE").await {
+            Err(sqlx::Error::Database(error))
+                if is_busy(error.code().as_deref()) && Instant::now() < until => {}
+            begun => return begun,
+        }
+    }
+}
+
+/// SQLite's BUSY, whatever the higher bits tell.
+fn is_busy(code: Option<&str>) -> bool {
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 enum Url<'a> {
@@ -347,7 +360,7 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
 
 /// All migrations in one write transaction, so that of several processes that start together one migrates.
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = begin_immediate(pool).await?;
     // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
     SQLITE.run_direct(None, &mut *tx, false).await.map_err(migration)?;
     tx.commit().await?;

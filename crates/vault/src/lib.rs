@@ -2,6 +2,8 @@
 //! It opens a credential for one request, and lets no action start before its audit entry is durable.
 
 mod actions;
+mod alarm;
+mod alerts;
 mod append;
 mod audit;
 mod batch;
@@ -11,6 +13,8 @@ mod database;
 mod envelope;
 #[cfg(test)]
 mod envelope_tests;
+#[cfg(test)]
+mod envelope_vectors;
 mod error;
 mod keyring;
 mod keys;
@@ -18,6 +22,8 @@ mod lookup;
 mod operations;
 mod records;
 mod reveal;
+mod roots;
+mod rotation;
 mod secrets;
 mod sweep;
 mod tenants;
@@ -27,12 +33,15 @@ mod vault;
 mod writer;
 
 pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ticket};
+pub use alerts::{Alert, AlertKind};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
 pub use connections::{Connection, NewConnection, Status};
 pub use error::{Error, Result};
-pub use keyring::{Cipher, Keyring};
-pub use keys::{KeyInfo, KeyState, Rotation};
+pub use keyring::{Cipher, KeySource, Keyring};
+pub use keys::{KeyInfo, KeyState};
 pub use reveal::{AuthType, Credential, Sealed};
+pub use roots::{Rewrap, RootKeyInfo, RootRole};
+pub use rotation::Rotation;
 pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
 pub use tokens::{AccessToken, Caller};
 pub use vault::{TenantScope, Vault};

@@ -57,10 +57,12 @@ impl TenantScope {
         &self,
         op_id: Uuid,
         stored: StoredOperation,
-        (integration_id, action, params_hash): (&str, &str, &str),
+        (integration_id, action, params_hashes): (&str, &str, &[String]),
     ) -> Result<StoredOutcome> {
-        if (&*stored.integration_id, &*stored.action, &*stored.params_hash)
-            != (integration_id, action, params_hash)
+        // An operation from before the root key was exchanged has the hash of that time.
+        if stored.integration_id != integration_id
+            || stored.action != action
+            || !params_hashes.contains(&stored.params_hash)
         {
             return Err(Error::OperationMismatch { op_id });
         }
@@ -75,8 +77,20 @@ impl TenantScope {
                 output: None,
             });
         };
-        let key = self.sealer(stored.key.ok_or(Error::CannotOpen)?);
-        let plaintext = key.open(PURPOSE, &op_id.to_string(), 0, &outcome)?;
+        let name = op_id.to_string();
+        let opened = self.open_outcome(&name, stored.key, &outcome);
+        self.noting(opened, PURPOSE, &name)
+    }
+
+    fn open_outcome(
+        &self,
+        name: &str,
+        key: Option<WrappedKey>,
+        outcome: &[u8],
+    ) -> Result<StoredOutcome> {
+        self.vault.admit_opening(self.tenant)?;
+        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
+        let plaintext = key.open(PURPOSE, name, 0, outcome)?;
         let payload: Payload<String, Value> =
             serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)?;
         Ok(StoredOutcome {

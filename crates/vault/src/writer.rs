@@ -83,13 +83,10 @@ impl Writer {
 
 /// Ends when the last vault of this database is dropped or closed, and everything is written.
 async fn run(mut queue: Receiver<Call>) {
-    let mut held = None;
+    let mut held = Held::default();
     let mut calls = Vec::new();
     loop {
         if calls.is_empty() {
-            if queue.is_empty() {
-                held = held.and_then(Held::rest);
-            }
             match queue.recv().await {
                 Some(call) => calls.push(call),
                 None => return,
@@ -123,7 +120,7 @@ async fn gather(queue: &mut Receiver<Call>, calls: &mut Vec<Call>) {
 }
 
 /// Writes the calls and answers them; returns the results that are to be tried again.
-async fn write(calls: Vec<Call>, held: &mut Option<Held>) -> Vec<Call> {
+async fn write(calls: Vec<Call>, held: &mut Held) -> Vec<Call> {
     let Some(first) = calls.first() else {
         return calls;
     };
@@ -165,34 +162,19 @@ struct Failure {
 async fn attempt(
     scope: &TenantScope,
     calls: &[Call],
-    held: &mut Option<Held>,
+    held: &mut Held,
 ) -> std::result::Result<Vec<Result<Answer>>, Failure> {
-    let kept = held.is_some();
+    let kept = held.is_kept();
     let mut committing = false;
-    let written = match held.take().map_or_else(|| Err(()), Ok) {
-        Ok(held) => Ok(held),
-        Err(()) => scope.vault.inner.database.hold().await,
+    let database = &scope.vault.inner.database;
+    let written = timeout(STUCK, batch::write(database, held, calls, &mut committing)).await;
+    let error = match written {
+        Ok(Ok(answers)) => return Ok(answers),
+        Ok(Err(error)) => error,
+        Err(_) => too_slow(),
     };
-    let written = match written {
-        Ok(mut connection) => {
-            match timeout(STUCK, batch::write(&mut connection, calls, &mut committing)).await {
-                Ok(Ok(answers)) => {
-                    *held = connection.used();
-                    return Ok(answers);
-                }
-                Ok(Err(error)) => {
-                    connection.discard();
-                    Err(error)
-                }
-                Err(_) => {
-                    connection.discard();
-                    Err(too_slow())
-                }
-            }
-        }
-        Err(error) => Err(error),
-    };
-    written.map_err(|error: Error| Failure {
+    held.discard();
+    Err(Failure {
         stale: kept && !committing && error.is_retryable(),
         may_be_one_calls_fault: !committing && !error.is_retryable(),
         error,
