@@ -341,7 +341,7 @@ fn the_key_of_another_database_is_refused() {
     fs::copy(other.path("root.key"), &key).unwrap();
     refused(
         &product.run(&READ, ""),
-        &["another", "Use the key file that belongs to this database"],
+        &["another", "Use the root key that belongs to this database"],
     );
     fs::rename(&kept, &key).unwrap();
     product.must(&READ, "");

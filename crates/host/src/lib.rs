@@ -14,11 +14,12 @@ mod http;
 mod mcp;
 mod policy;
 mod redact;
+mod root_keys;
 
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::Failed;
 pub use catalog::{Catalog, Entry};
-pub use config::{Config, Overrides};
+pub use config::{Config, Keys, Overrides};
 pub use connect::{Receipt, Report, key_auth};
 pub use grants::{Grants, Standing};
 pub use host::{Caller, Host, LOCAL_TENANT};

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod connections;
 mod doctor;
+mod keys;
 mod log;
 mod print;
 mod serve;
@@ -121,10 +122,12 @@ enum Command {
         command: admin::TenantCommand,
     },
     /// Look after the encryption keys
-    #[command(after_help = "Example:\n  resto keys status\n  resto keys rotate")]
+    #[command(
+        after_help = "Example:\n  resto keys status\n  resto keys rotate --all\n  resto keys rewrap"
+    )]
     Keys {
         #[command(subcommand)]
-        command: admin::KeysCommand,
+        command: keys::KeysCommand,
     },
     /// Bring the database to this version; on PostgreSQL as its owner
     #[command(
@@ -215,7 +218,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Audit(args) => audit::show(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,
         Command::Tenant { command } => admin::tenant(&session, command).await,
-        Command::Keys { command } => admin::keys(&session, command).await,
+        Command::Keys { command } => keys::keys(&session, command).await,
         Command::Migrate => admin::migrate(&session).await,
         Command::Doctor => doctor::check(&session, broken).await,
     }
