@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
-    Begun, Error, Needs, Result, ResultStatus, TenantId, TenantScope, Ticket,
+    Anchor, Begun, Error, Needs, Result, ResultStatus, TenantId, TenantScope, Ticket,
     append::{Additions, Use},
-    chain::Head,
+    chain::Chain,
     database::{Database, Held},
     lookup::{Found, Question, look_up},
     operations::{StoredOperation, final_state},
@@ -78,6 +78,13 @@ pub(crate) enum Answer {
     Done,
 }
 
+/// What came of a batch.
+pub(crate) struct Written {
+    pub(crate) answers: Vec<Result<Answer>>,
+    /// What was added to each trail: the first entry, and the last one.
+    pub(crate) added: Vec<(TenantId, (i64, Anchor))>,
+}
+
 impl Call {
     /// Whether anybody still wants it. A result is always wanted.
     pub(crate) fn is_wanted(&self) -> bool {
@@ -126,7 +133,7 @@ pub(crate) async fn write(
     held: &mut Held,
     calls: &[Call],
     committing: &mut bool,
-) -> Result<Vec<Result<Answer>>> {
+) -> Result<Written> {
     let mut tx = held.write(database).await?;
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let found = look_up(&mut tx, &questions).await?;
@@ -140,14 +147,15 @@ pub(crate) async fn write(
     } else {
         tx.rollback().await?;
     }
-    Ok(answers)
+    let added = batch.chains.into_iter().map(|(tenant, chain)| (tenant, chain.added()));
+    Ok(Written { answers, added: added.collect() })
 }
 
 /// What the calls before have added to the transaction.
 #[derive(Default)]
 struct Batch {
     additions: Additions,
-    heads: HashMap<TenantId, Head>,
+    chains: HashMap<TenantId, Chain>,
     entered: HashMap<(TenantId, Uuid), (String, String, String)>,
 }
 
@@ -158,19 +166,28 @@ impl Batch {
             retryable: true,
         })?;
         let tenant = call.scope.tenant();
-        let mut head = self.heads.get(&tenant).unwrap_or(&found.head).clone();
+        let mut chain = match self.chains.get(&tenant) {
+            Some(chain) => chain.clone(),
+            None => call.scope.chain(found.head.clone())?,
+        };
         // Nothing is added, to the chain or the transaction, before all that can fail is done.
         let answer = match &call.work {
             Work::Begin { ticket, needs, unsafe_, .. } => {
                 let needs = (*needs, *unsafe_);
-                Answer::Begun(Box::new(self.begin(&call.scope, &mut head, ticket, needs, found)?))
+                Answer::Begun(Box::new(self.begin(
+                    &call.scope,
+                    &mut chain,
+                    ticket,
+                    needs,
+                    found,
+                )?))
             }
             Work::Event { ticket, status, error_message, .. } => {
-                let ticket = ticket.begun_at(head.now_ms);
-                let intent = call.scope.link(&mut head, &ticket.intent())?;
+                let ticket = ticket.begun_at(chain.head.now_ms);
+                let intent = chain.link(&ticket.intent());
                 let result = (*status, error_message.as_deref(), None);
                 let result = ticket.result(Uuid::now_v7(), "result", result);
-                let result = call.scope.link(&mut head, &result)?;
+                let result = chain.link(&result);
                 self.additions.entry(tenant, intent);
                 self.additions.entry(tenant, result);
                 Answer::Done
@@ -178,25 +195,25 @@ impl Batch {
             Work::Finish { finished, .. } => {
                 // An attempt before this one was committed, and only its answer was lost.
                 if !found.is_written {
-                    self.finish(&call.scope, &mut head, finished, found)?;
+                    self.finish(&call.scope, &mut chain, finished, found)?;
                 }
                 Answer::Done
             }
         };
-        self.heads.insert(tenant, head);
+        self.chains.insert(tenant, chain);
         Ok(answer)
     }
 
     fn begin(
         &mut self,
         scope: &TenantScope,
-        head: &mut Head,
+        chain: &mut Chain,
         ticket: &Ticket,
         (needs, unsafe_): (Needs, bool),
         found: Found,
     ) -> Result<Begun> {
         let tenant = scope.tenant();
-        let mut ticket = ticket.begun_at(head.now_ms);
+        let mut ticket = ticket.begun_at(chain.head.now_ms);
         let action = Arc::clone(&ticket.action);
         let operation = action.op_id.filter(|_| unsafe_);
         let names = (&*action.integration_id, &*action.action, action.params_hash());
@@ -230,11 +247,11 @@ impl Batch {
         };
         ticket.owns_operation = operation.is_some() && repeated.is_none();
         ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
-        let entry = scope.link(head, &ticket.intent())?;
+        let entry = chain.link(&ticket.intent());
         self.additions.entry(tenant, entry);
-        self.additions.open(tenant, action.intent_id, head.now_ms);
+        self.additions.open(tenant, action.intent_id, chain.head.now_ms);
         if let (Some(op_id), true) = (operation, ticket.owns_operation) {
-            self.additions.enter(tenant, op_id, names, head.now_ms);
+            self.additions.enter(tenant, op_id, names, chain.head.now_ms);
             let names = (names.0.to_owned(), names.1.to_owned(), names.2.to_owned());
             self.entered.insert((tenant, op_id), names);
         }
@@ -244,7 +261,7 @@ impl Batch {
     fn finish(
         &mut self,
         scope: &TenantScope,
-        head: &mut Head,
+        chain: &mut Chain,
         finished: &Finished,
         found: Found,
     ) -> Result<()> {
@@ -269,13 +286,13 @@ impl Batch {
             _ => None,
         };
         let result = (finished.status, finished.error_message.as_deref(), finished.duration_ms);
-        let entry = scope.link(head, &ticket.result(finished.result_id, phase, result))?;
+        let entry = chain.link(&ticket.result(finished.result_id, phase, result));
         self.additions.entry(tenant, entry);
         self.additions.close(ticket.action.intent_id);
         if let Some(op_id) = ticket.action.op_id {
             if let Some(sealed) = sealed {
                 let state = final_state(finished.status, !found.is_open);
-                self.additions.leave(tenant, op_id, state, sealed, head.now_ms);
+                self.additions.leave(tenant, op_id, state, sealed, chain.head.now_ms);
             } else if matches!(finished.end, End::Withdrawn) {
                 self.additions.withdraw(tenant, op_id);
             }

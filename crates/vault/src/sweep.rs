@@ -59,7 +59,7 @@ impl TenantScope {
     /// Closes the tenant's intents that began at `cutoff` or before as unknown, and deletes what expired before `now`.
     pub(crate) async fn sweep(&self, cutoff: i64, now: i64) -> Result<u64> {
         let mut tx = self.write().await?;
-        let mut head = self.head(&mut tx).await?;
+        let mut chain = self.chain(self.head(&mut tx).await?)?;
         let open: Vec<Unfinished> = on!(&mut tx, c => sqlx::query_as(
                 "SELECT o.intent_id, i.integration_id, i.action, i.params_hash, i.executed_at, i.actor, i.op_id, i.generation
                  FROM open_intents o JOIN integration_audit_log i ON i.tenant_id = o.tenant_id AND i.id = o.intent_id
@@ -83,7 +83,7 @@ impl TenantScope {
                 op_id: intent.op_id,
                 generation: intent.generation,
             };
-            additions.entry(self.tenant, self.link(&mut head, &entry)?);
+            additions.entry(self.tenant, chain.link(&entry));
             if let Some(op_id) = intent.op_id {
                 self.abandon_operation(&mut tx, op_id).await?;
             }

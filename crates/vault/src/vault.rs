@@ -3,13 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use crate::{
-    Cipher, Error, Keyring, Result, TenantId,
+    Anchors, Cipher, Error, Keyring, Result, TenantId,
     alarm::Alarm,
     alerts::Noted,
     database::{Database, Tx, on},
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) alarm: Alarm,
     pub(crate) noted: Noted,
     pub(crate) writer: Writer,
+    anchors: OnceLock<Arc<dyn Anchors>>,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }
@@ -67,9 +68,21 @@ impl Vault {
                 alarm: Alarm::default(),
                 noted: Noted::default(),
                 writer: Writer::default(),
+                anchors: OnceLock::new(),
                 erasure_pending: AtomicBool::new(false),
             }),
         })
+    }
+
+    /// Keeps anchors of the audit trails here from now on, and verifies against them. The first place stands.
+    #[must_use]
+    pub fn anchored(self, anchors: Arc<dyn Anchors>) -> Self {
+        self.inner.anchors.get_or_init(|| anchors);
+        self
+    }
+
+    pub(crate) fn anchors(&self) -> Option<Arc<dyn Anchors>> {
+        self.inner.anchors.get().cloned()
     }
 
     /// Writes what waits to be written and closes the database's connections. Nothing can be begun or finished afterwards.

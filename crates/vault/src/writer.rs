@@ -9,13 +9,14 @@ use std::{
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::{JoinHandle, yield_now},
-    time::{sleep, timeout},
+    time::{sleep, timeout, timeout_at},
 };
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, ResultStatus, TenantScope, Ticket,
-    batch::{self, Answer, Call, End, Finished, Work},
+    Anchors, Error, Result, ResultStatus, TenantScope, Ticket, Vault,
+    anchoring::Anchoring,
+    batch::{self, Answer, Call, End, Finished, Work, Written},
     database::Held,
 };
 
@@ -83,20 +84,32 @@ impl Writer {
 
 /// Ends when the last vault of this database is dropped or closed, and everything is written.
 async fn run(mut queue: Receiver<Call>) {
-    let mut held = Held::default();
+    let mut task = Task::default();
     let mut calls = Vec::new();
     loop {
         if calls.is_empty() {
-            match queue.recv().await {
-                Some(call) => calls.push(call),
-                None => return,
+            let due = task.anchoring.next_due().map(tokio::time::Instant::from_std);
+            let call = match due {
+                Some(due) => timeout_at(due, queue.recv()).await,
+                None => Ok(queue.recv().await),
+            };
+            match call {
+                Ok(Some(call)) => calls.push(call),
+                Ok(None) => break,
+                Err(_) => {}
             }
         } else {
             sleep(PAUSE).await;
         }
         gather(&mut queue, &mut calls).await;
         calls.retain(Call::is_wanted);
-        calls = write(calls, &mut held).await;
+        calls = task.write(calls).await;
+        if let Some(anchors) = &task.anchors {
+            task.anchoring.keep_due(anchors, Instant::now()).await;
+        }
+    }
+    if let Some(anchors) = &task.anchors {
+        task.anchoring.keep_all(anchors, Instant::now()).await;
     }
 }
 
@@ -119,37 +132,11 @@ async fn gather(queue: &mut Receiver<Call>, calls: &mut Vec<Call>) {
     }
 }
 
-/// Writes the calls and answers them; returns the results that are to be tried again.
-async fn write(calls: Vec<Call>, held: &mut Held) -> Vec<Call> {
-    let Some(first) = calls.first() else {
-        return calls;
-    };
-    let scope = first.scope.clone();
-    let mut written = attempt(&scope, &calls, held).await;
-    if matches!(written, Err(Failure { stale: true, .. })) {
-        written = attempt(&scope, &calls, held).await;
-    }
-    let mut again = Vec::new();
-    match written {
-        Ok(answers) => {
-            for (call, answer) in calls.into_iter().zip(answers) {
-                again.extend(answered(call, answer));
-            }
-        }
-        // One of them cannot be written: the others must not suffer from it.
-        Err(failure) if failure.may_be_one_calls_fault && calls.len() > 1 => {
-            for call in calls {
-                again.extend(Box::pin(write(vec![call], held)).await);
-            }
-        }
-        Err(Failure { error, .. }) => {
-            tracing::warn!(%error, calls = calls.len(), "the audit trail could not be written");
-            for call in calls {
-                again.extend(answered(call, Err(error.clone())));
-            }
-        }
-    }
-    again
+#[derive(Default)]
+struct Task {
+    held: Held,
+    anchoring: Anchoring,
+    anchors: Option<Arc<dyn Anchors>>,
 }
 
 struct Failure {
@@ -159,26 +146,69 @@ struct Failure {
     may_be_one_calls_fault: bool,
 }
 
-async fn attempt(
-    scope: &TenantScope,
-    calls: &[Call],
-    held: &mut Held,
-) -> std::result::Result<Vec<Result<Answer>>, Failure> {
-    let kept = held.is_kept();
-    let mut committing = false;
-    let database = &scope.vault.inner.database;
-    let written = timeout(STUCK, batch::write(database, held, calls, &mut committing)).await;
-    let error = match written {
-        Ok(Ok(answers)) => return Ok(answers),
-        Ok(Err(error)) => error,
-        Err(_) => too_slow(),
-    };
-    held.discard();
-    Err(Failure {
-        stale: kept && !committing && error.is_retryable(),
-        may_be_one_calls_fault: !committing && !error.is_retryable(),
-        error,
-    })
+impl Task {
+    /// Writes the calls and answers them; returns the results that are to be tried again.
+    async fn write(&mut self, calls: Vec<Call>) -> Vec<Call> {
+        let Some(first) = calls.first() else {
+            return calls;
+        };
+        let vault = first.scope.vault.clone();
+        let mut written = self.attempt(&vault, &calls).await;
+        if matches!(written, Err(Failure { stale: true, .. })) {
+            written = self.attempt(&vault, &calls).await;
+        }
+        let mut again = Vec::new();
+        match written {
+            Ok(answers) => {
+                for (call, answer) in calls.into_iter().zip(answers) {
+                    again.extend(answered(call, answer));
+                }
+            }
+            // One of them cannot be written: the others must not suffer from it.
+            Err(failure) if failure.may_be_one_calls_fault && calls.len() > 1 => {
+                for call in calls {
+                    again.extend(Box::pin(self.write(vec![call])).await);
+                }
+            }
+            Err(Failure { error, .. }) => {
+                tracing::warn!(%error, calls = calls.len(), "the audit trail could not be written");
+                for call in calls {
+                    again.extend(answered(call, Err(error.clone())));
+                }
+            }
+        }
+        again
+    }
+
+    async fn attempt(
+        &mut self,
+        vault: &Vault,
+        calls: &[Call],
+    ) -> std::result::Result<Vec<Result<Answer>>, Failure> {
+        let kept = self.held.is_kept();
+        let mut committing = false;
+        let database = &vault.inner.database;
+        let written = batch::write(database, &mut self.held, calls, &mut committing);
+        let error = match timeout(STUCK, written).await {
+            Ok(Ok(Written { answers, added })) => {
+                self.anchors = vault.anchors();
+                if self.anchors.is_some() {
+                    for (tenant, (from, last)) in added {
+                        self.anchoring.note(tenant, from, last, Instant::now());
+                    }
+                }
+                return Ok(answers);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => too_slow(),
+        };
+        self.held.discard();
+        Err(Failure {
+            stale: kept && !committing && error.is_retryable(),
+            may_be_one_calls_fault: !committing && !error.is_retryable(),
+            error,
+        })
+    }
 }
 
 /// Hands out an answer; returns what is to be written again, or because nobody took the answer.

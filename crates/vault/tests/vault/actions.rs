@@ -9,13 +9,13 @@ use uuid::Uuid;
 use crate::store::{Store, canary, intent, new_connection, on_both, outcome};
 
 on_both! {
-    writes_the_intent_before_and_the_result_after
-    refuses_to_begin_when_the_audit_cannot_be_written
+    f1_writes_the_intent_before_and_the_result_after
+    f1_refuses_to_begin_when_the_audit_cannot_be_written
     an_event_is_one_entry_with_its_result
-    an_action_that_nobody_finished_ends_as_unknown
-    a_result_that_comes_after_all_is_reconciled
+    f2_an_action_that_nobody_finished_ends_as_unknown
+    f2_a_result_that_comes_after_all_is_reconciled
     sweeps_what_expired_and_nothing_else
-    many_actions_at_once_keep_one_chain
+    f6_many_actions_at_once_keep_one_chain
 }
 
 pub const NOW: Duration = Duration::ZERO;
@@ -31,7 +31,7 @@ pub async fn last(scope: &TenantScope) -> resto_vault::AuditEntry {
     scope.audit(filter).await.unwrap().remove(0)
 }
 
-async fn writes_the_intent_before_and_the_result_after(store: Store) {
+async fn f1_writes_the_intent_before_and_the_result_after(store: Store) {
     let (_, scope) = connected(&store).await;
     let params = json!({ "repo": "hello" });
     let begun = scope.begin(intent("get_repository", &params)).await.unwrap();
@@ -64,7 +64,7 @@ async fn writes_the_intent_before_and_the_result_after(store: Store) {
     assert_eq!(events[0].generation, Some(1));
 }
 
-async fn refuses_to_begin_when_the_audit_cannot_be_written(store: Store) {
+async fn f1_refuses_to_begin_when_the_audit_cannot_be_written(store: Store) {
     let (_, scope) = connected(&store).await;
     if store.is_postgres() {
         store.tamper("REVOKE INSERT ON integration_audit_log FROM resto_audit").await;
@@ -114,7 +114,7 @@ async fn an_event_is_one_entry_with_its_result(store: Store) {
     assert!(matches!(refused, Err(Error::Invalid(_))));
 }
 
-async fn an_action_that_nobody_finished_ends_as_unknown(store: Store) {
+async fn f2_an_action_that_nobody_finished_ends_as_unknown(store: Store) {
     let (vault, scope) = connected(&store).await;
     let params = json!({});
     let op_id = Uuid::new_v4();
@@ -138,7 +138,7 @@ async fn an_action_that_nobody_finished_ends_as_unknown(store: Store) {
     assert_eq!(scope.verify_audit().await.unwrap().problems, []);
 }
 
-async fn a_result_that_comes_after_all_is_reconciled(store: Store) {
+async fn f2_a_result_that_comes_after_all_is_reconciled(store: Store) {
     let (vault, scope) = connected(&store).await;
     let params = json!({});
     let pay = Intent { unsafe_: true, op_id: Some(Uuid::new_v4()), ..intent("pay", &params) };
@@ -176,7 +176,7 @@ async fn sweeps_what_expired_and_nothing_else(store: Store) {
     assert!((604_800_000..604_860_000).contains(&week), "{week}");
 }
 
-async fn many_actions_at_once_keep_one_chain(store: Store) {
+async fn f6_many_actions_at_once_keep_one_chain(store: Store) {
     let (_, scope) = connected(&store).await;
     let calls = (0..40).map(|_| {
         let scope = scope.clone();
@@ -194,7 +194,7 @@ async fn many_actions_at_once_keep_one_chain(store: Store) {
 }
 
 #[tokio::test]
-async fn a_result_survives_a_database_that_falters_once() {
+async fn f2_a_result_survives_a_database_that_falters_once() {
     let Some(store) = Store::postgres().await else {
         return;
     };

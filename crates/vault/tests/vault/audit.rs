@@ -6,13 +6,13 @@ use serde_json::json;
 use crate::store::{Store, intent, new_tenant, on_both, outcome};
 
 on_both! {
-    verification_finds_every_changed_column
-    verification_finds_a_removed_an_added_and_a_moved_entry
-    verification_cannot_see_a_cut_tail_without_an_anchor
-    verification_names_entries_made_with_an_unknown_root_key
+    f6_verification_finds_every_changed_column
+    f6_verification_finds_a_removed_an_added_and_a_moved_entry
+    f6_verification_cannot_see_a_cut_tail_without_an_anchor
+    f6_verification_names_entries_made_with_an_unknown_root_key
     lists_actions_newest_first_and_in_pages
-    keeps_parameters_as_a_hash_of_the_tenants_own
-    takes_no_line_breaks_and_no_endless_text
+    f4_keeps_parameters_as_a_hash_of_the_tenants_own
+    f7_takes_no_line_breaks_and_no_endless_text
 }
 
 /// A tenant with `count` events of two entries each.
@@ -33,7 +33,7 @@ async fn problems(scope: &TenantScope) -> Vec<i64> {
     found.problems.into_iter().map(|problem| problem.seq).collect()
 }
 
-async fn verification_finds_every_changed_column(store: Store) {
+async fn f6_verification_finds_every_changed_column(store: Store) {
     let scope = trail(&store, 3).await;
     assert_eq!(problems(&scope).await, Vec::<i64>::new());
     store.tamper("CREATE TABLE before AS SELECT * FROM integration_audit_log WHERE seq = 4").await;
@@ -76,7 +76,7 @@ async fn verification_finds_every_changed_column(store: Store) {
     }
 }
 
-async fn verification_finds_a_removed_an_added_and_a_moved_entry(store: Store) {
+async fn f6_verification_finds_a_removed_an_added_and_a_moved_entry(store: Store) {
     let scope = trail(&store, 4).await;
     store.tamper("CREATE TABLE before AS SELECT * FROM integration_audit_log").await;
     let restore =
@@ -111,14 +111,14 @@ async fn verification_finds_a_removed_an_added_and_a_moved_entry(store: Store) {
     assert_eq!(problems(&scope).await, Vec::<i64>::new());
 }
 
-async fn verification_cannot_see_a_cut_tail_without_an_anchor(store: Store) {
+async fn f6_verification_cannot_see_a_cut_tail_without_an_anchor(store: Store) {
     let scope = trail(&store, 3).await;
     store.tamper("DELETE FROM integration_audit_log WHERE seq > 4").await;
     let verified = scope.verify_audit().await.unwrap();
     assert_eq!((verified.events, verified.problems.len()), (4, 0));
 }
 
-async fn verification_names_entries_made_with_an_unknown_root_key(store: Store) {
+async fn f6_verification_names_entries_made_with_an_unknown_root_key(store: Store) {
     let scope = trail(&store, 1).await;
     store.tamper("UPDATE integration_audit_log SET key_id = 'feed' WHERE seq = 2").await;
     let found = scope.verify_audit().await.unwrap().problems;
@@ -142,7 +142,7 @@ async fn lists_actions_newest_first_and_in_pages(store: Store) {
     assert_eq!(raw.iter().map(|event| event.seq).collect::<Vec<_>>(), [4, 5, 6, 7]);
 }
 
-async fn keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
+async fn f4_keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
     let (vault, scope) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
     let hash = async |scope: &TenantScope, action: &str, params: serde_json::Value| {
@@ -162,7 +162,7 @@ async fn keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
     assert!(!store.dump_holds(b"734512").await);
 }
 
-async fn takes_no_line_breaks_and_no_endless_text(store: Store) {
+async fn f7_takes_no_line_breaks_and_no_endless_text(store: Store) {
     let (_, scope) = store.tenant().await;
     let params = json!({});
     let text = format!("code: a\r\nforged line\u{2028}\u{202e}\u{1b}[31m{}", "x".repeat(600));
