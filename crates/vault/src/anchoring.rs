@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,8 +19,9 @@ const INTERVAL: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(crate) struct Anchoring {
     waiting: HashMap<TenantId, Waiting>,
-    /// What is being kept; one at a time, because a slow place must not keep the trail from growing.
-    keeping: Option<JoinHandle<Result<(), (io::Error, Vec<Anchor>)>>>,
+    /// What is being kept, in the background: a slow place must not keep the trail from growing. It ends with what could
+    /// not be kept.
+    keeping: Option<JoinHandle<Vec<Anchor>>>,
 }
 
 struct Waiting {
@@ -83,8 +83,11 @@ impl Anchoring {
     fn keep(&mut self, to: &Arc<dyn Anchors>, anchors: Vec<Anchor>) {
         let to = Arc::clone(to);
         self.keeping = Some(spawn_blocking(move || match to.keep(&anchors) {
-            Ok(()) => Ok(()),
-            Err(error) => Err((error, anchors)),
+            Ok(()) => Vec::new(),
+            Err(error) => {
+                tracing::error!(%error, "anchors of the audit trail could not be kept; until they are, nobody can see whether its end was cut off");
+                anchors
+            }
         }));
     }
 
@@ -93,17 +96,16 @@ impl Anchoring {
         let Some(keeping) = self.keeping.take() else {
             return;
         };
-        if let Ok(Err((error, anchors))) = keeping.await {
-            tracing::error!(%error, "anchors of the audit trail could not be kept; until they are, nobody can see whether its end was cut off");
-            for anchor in anchors {
-                self.note(TenantId(anchor.tenant), anchor.seq, anchor, now);
-            }
+        for anchor in keeping.await.unwrap_or_default() {
+            self.note(TenantId(anchor.tenant), anchor.seq, anchor, now);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use time::OffsetDateTime;
     use uuid::Uuid;
 
@@ -127,7 +129,7 @@ mod tests {
         assert_eq!(anchoring.next_due(), None);
 
         anchoring.note(TENANT, 101, end(102), start + INTERVAL);
-        assert_eq!(anchoring.due(start + INTERVAL * 2 - Duration::from_millis(1)), []);
+        assert_eq!(anchoring.due(start + INTERVAL * 3 / 2), []);
         assert_eq!(anchoring.due(start + INTERVAL * 2), [end(102)]);
     }
 

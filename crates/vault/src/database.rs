@@ -1,26 +1,22 @@
 //! Two typed pools behind one face: each SQL text is written once and expanded for both databases.
 //! A write transaction has its tenant to itself, so that what it reads stays true until it commits.
 
-use std::{
-    fs::{DirBuilder, OpenOptions, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    postgres::PgPoolOptions,
+    sqlite::SqlitePoolOptions,
 };
-
 use uuid::Uuid;
 
 use crate::{Error, Result, TenantId};
+
+mod options;
+
+use options::{Url, sqlite_options};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -296,66 +292,6 @@ async fn begin_immediate(write: &SqlitePool) -> sqlx::Result<Transaction<'static
 /// SQLite's BUSY, whatever the higher bits tell.
 fn is_busy(code: Option<&str>) -> bool {
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
-}
-
-enum Url<'a> {
-    Sqlite(&'a Path),
-    Postgres(Box<PgConnectOptions>),
-}
-
-impl<'a> Url<'a> {
-    // The URL may hold a password, so no error repeats it.
-    fn parse(url: &'a str) -> Result<Self> {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            let path = Path::new(path);
-            if !path.is_absolute() || url.contains('?') {
-                return Err(Error::Invalid(
-                    "A SQLite database is named by an absolute path: sqlite:///var/lib/resto/vault.db.".into(),
-                ));
-            }
-            return Ok(Self::Sqlite(path));
-        }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = PgConnectOptions::from_str(url)
-                .map_err(|_| Error::Invalid("The PostgreSQL URL cannot be understood.".into()))?;
-            return Ok(Self::Postgres(Box::new(
-                options.application_name("resto").disable_statement_logging(),
-            )));
-        }
-        Err(Error::Invalid("The database URL must begin with sqlite:// or postgres://.".into()))
-    }
-}
-
-fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
-    let unusable = |_: io::Error| {
-        Error::Invalid(format!(
-            "The database file {} cannot be created or guarded. Check its folder.",
-            path.display()
-        ))
-    };
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
-    }
-    // SQLite gives its log and index the mode of the file itself.
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
-        Err(_) => {
-            std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unusable)?;
-        }
-        Ok(_) => {}
-    }
-    Ok(SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .busy_timeout(BUSY)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .pragma("secure_delete", "ON")
-        .pragma("temp_store", "MEMORY")
-        // 16 MiB: a page that many commits change is copied into the database once.
-        .pragma("wal_autocheckpoint", "4000")
-        .disable_statement_logging())
 }
 
 /// All migrations in one write transaction, so that of several processes that start together one migrates.

@@ -3,7 +3,10 @@
 use resto_vault::{AuditFilter, Intent, Outcome, ResultStatus, TenantScope};
 use serde_json::json;
 
-use crate::store::{Store, intent, new_tenant, on_both, outcome};
+use crate::{
+    actions::connected,
+    store::{Store, canary, intent, new_tenant, on_both, outcome},
+};
 
 on_both! {
     f6_verification_finds_every_changed_column
@@ -11,6 +14,7 @@ on_both! {
     f6_verification_cannot_see_a_cut_tail_without_an_anchor
     f6_verification_names_entries_made_with_an_unknown_root_key
     lists_actions_newest_first_and_in_pages
+    f3_nothing_of_parameters_and_outputs_is_in_the_trail
     f4_keeps_parameters_as_a_hash_of_the_tenants_own
     f7_takes_no_line_breaks_and_no_endless_text
 }
@@ -160,6 +164,32 @@ async fn f4_keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
     assert_ne!(hash(&other, "pay", params.clone()).await, first);
     assert_ne!(hash(&scope, "pay", json!({ "amount": 734_513 })).await, first);
     assert!(!store.dump_holds(b"734512").await);
+}
+
+async fn f3_nothing_of_parameters_and_outputs_is_in_the_trail(store: Store) {
+    let (_, scope) = connected(&store).await;
+    let [params, output, rate] = [canary(), canary(), canary()];
+    let (params, output) = (json!({ "name": params, params: [{}] }), json!({ "body": output }));
+    let rate_limits = json!({ "core": rate });
+    let paid = Outcome {
+        output: Some(&output),
+        rate_limits: Some(&rate_limits),
+        error_message: Some("code: said by us"),
+        ..outcome(ResultStatus::Error)
+    };
+    for unsafe_ in [false, true] {
+        let begun = scope.begin(Intent { unsafe_, ..intent("pay", &params) }).await.unwrap();
+        scope.finish(begun.ticket, paid).await.unwrap();
+    }
+    scope.record_event(intent("pay", &params), paid).await.unwrap();
+    let events = scope.audit_events(0, 10).await.unwrap();
+    assert_eq!(events.len(), 6);
+    assert!(!format!("{events:?}").contains("canary-"));
+    // What was learnt of the connection is beside it, and nothing else is anywhere.
+    assert!(store.dump_holds(rate.as_bytes()).await);
+    for text in [&params["name"], &output["body"]] {
+        assert!(!store.dump_holds(text.as_str().unwrap().as_bytes()).await);
+    }
 }
 
 async fn f7_takes_no_line_breaks_and_no_endless_text(store: Store) {
