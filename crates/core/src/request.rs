@@ -32,6 +32,8 @@ pub struct Request<'a> {
     paging: &'static Paging,
     /// A POST that changes nothing.
     reads: bool,
+    /// A change that the provider's idempotency key does not protect.
+    once: bool,
     idempotency_key: Option<HeaderValue>,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Request<'a> {
             body: None,
             paging: &api.provider.paging,
             reads: false,
+            once: false,
             idempotency_key: None,
         }
     }
@@ -120,6 +123,13 @@ impl<'a> Request<'a> {
     /// send it, and it is repeated as a GET would be.
     pub fn reads(mut self) -> Self {
         self.reads = true;
+        self
+    }
+
+    /// Says that the provider heeds its idempotency key elsewhere but not here: this change is sent
+    /// once only.
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 
@@ -261,7 +271,7 @@ impl<'a> Request<'a> {
             ));
         }
         let url = self.url()?;
-        if !self.is_safe() && api.provider.idempotency_header.is_some() {
+        if !self.is_safe() && !self.once && api.provider.idempotency_header.is_some() {
             // The same operation counts its changes in the same order, so a repeated one has the same key.
             let count = api.changes.fetch_add(1, Ordering::Relaxed);
             self.idempotency_key =
