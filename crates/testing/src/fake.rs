@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use resto_core::{
     Account, Action, Adapter, Api, Bounds, BoxFuture, Call, Code, Connected, Credentials,
-    Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result,
-    Risk, Scheme, SecretRef, Secrets,
+    Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Provider,
+    Records, Result, Risk, Scheme, SecretRef, Secrets,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -37,6 +37,7 @@ type Answers = Arc<Mutex<HashMap<(String, String), VecDeque<ResponseTemplate>>>>
 /// A fake provider, and the [`Api`] that reaches it.
 pub struct FakeApi {
     integration: &'static Integration,
+    provider: &'static Provider,
     server: MockServer,
     answers: Answers,
     call: Arc<FakeCall>,
@@ -46,13 +47,19 @@ pub struct FakeApi {
 impl FakeApi {
     /// A fake of the integration's first provider.
     pub async fn new(integration: &'static Integration) -> Self {
+        Self::of(integration, integration.providers[0].id).await
+    }
+
+    /// A fake of the integration's provider of this id.
+    pub async fn of(integration: &'static Integration, provider: &str) -> Self {
+        let provider = integration.providers.iter().find(|one| one.id == provider).unwrap();
         let server = MockServer::start().await;
         let answers = Answers::default();
         Mock::given(wiremock::matchers::any())
             .respond_with(Prepared(answers.clone()))
             .mount(&server)
             .await;
-        Self { integration, server, answers, call: Arc::default(), strict: true }
+        Self { integration, provider, server, answers, call: Arc::default(), strict: true }
     }
 
     /// Does not hold requests against the official description: for adapters that have none, and
@@ -118,7 +125,7 @@ impl FakeApi {
     /// A client for an action of this risk.
     #[must_use]
     pub fn api(&self, risk: Risk) -> Api {
-        let provider = &self.integration.providers[0];
+        let provider = self.provider;
         let endpoints = Endpoints::new(provider, Some(&self.server.uri())).unwrap();
         let bounds = Bounds {
             first_byte: Duration::from_secs(5),
@@ -152,8 +159,9 @@ impl FakeApi {
             fits(&spec.output_schema, output, "result");
         }
         if self.strict {
+            let descriptions = official::names(self.integration, self.provider);
             for request in self.requests().await {
-                official::check(self.integration.id, &request);
+                official::check(&descriptions, &request);
             }
         }
         result

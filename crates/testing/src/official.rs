@@ -5,28 +5,58 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
+use resto_core::{Integration, Provider};
 use serde_json::{Map, Value, json};
 
 use crate::Recorded;
 
-/// Fails the test if the description of `integration` does not allow `request`.
-pub(crate) fn check(integration: &str, request: &Recorded) {
-    if let Some(description) = description(integration)
-        && let Err(problem) = judge(description, request)
-    {
+/// What a request that no description lists is told.
+const UNLISTED: &str = "it lists no such operation";
+
+/// The descriptions that a provider's requests are held against: the integration's own, or where it
+/// has several providers the one named after both, and the provider's others.
+pub(crate) fn names(integration: &Integration, provider: &Provider) -> Vec<String> {
+    if integration.providers.len() == 1 {
+        return vec![integration.id.to_owned()];
+    }
+    let others = format!("{}-", provider.id);
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .into_iter()
+        .flatten()
+        .filter_map(|file| {
+            file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
+        })
+        .filter(|name| name.starts_with(&others))
+        .collect();
+    names.insert(0, format!("{}-{}", integration.id, provider.id));
+    names
+}
+
+/// Fails the test if none of these descriptions allows `request`.
+pub(crate) fn check(names: &[String], request: &Recorded) {
+    let descriptions: Vec<&Value> = names.iter().filter_map(|name| description(name)).collect();
+    let problem = descriptions
+        .iter()
+        .map(|description| judge(description, request))
+        .find(|judged| judged.as_ref().err().is_none_or(|problem| problem != UNLISTED))
+        .unwrap_or_else(|| Err(UNLISTED.to_owned()));
+    if let (Err(problem), false) = (problem, descriptions.is_empty()) {
         panic!("{} {} breaks the official description: {problem}", request.method, request.path);
     }
 }
 
-fn description(integration: &str) -> Option<&'static Value> {
+fn folder() -> PathBuf {
+    std::env::var_os("RESTO_SPECS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/specs")),
+        PathBuf::from,
+    )
+}
+
+fn description(name: &str) -> Option<&'static Value> {
     static READ: OnceLock<Mutex<HashMap<String, Option<&'static Value>>>> = OnceLock::new();
     let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
-    *read.entry(integration.to_owned()).or_insert_with(|| {
-        let folder = std::env::var_os("RESTO_SPECS").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/specs")),
-            PathBuf::from,
-        );
-        let file = folder.join(format!("{integration}.json"));
+    *read.entry(name.to_owned()).or_insert_with(|| {
+        let file = folder().join(format!("{name}.json"));
         if let Ok(text) = std::fs::read_to_string(&file) {
             let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
             modernise(&mut value);
@@ -69,9 +99,10 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
     let (item, operation) = paths
         .iter()
         .filter(|(template, item)| item.get(&method).is_some() && matches(template, &request.path))
-        .min_by_key(|(template, _)| template.matches('{').count())
+        // `/domains/{name}:renew` says more than `/domains/{name}`.
+        .min_by_key(|(template, _)| (template.matches('{').count(), !template.contains("}:")))
         .map(|(_, item)| (item, &item[&method]))
-        .ok_or("it lists no such operation")?;
+        .ok_or(UNLISTED)?;
     let parameters: Vec<&Value> = [item, operation]
         .iter()
         .filter_map(|place| place.get("parameters")?.as_array())
@@ -124,12 +155,19 @@ fn matches(template: &str, path: &str) -> bool {
                 return true;
             }
             (Some(part), Some(value))
-                if part == value
-                    || (part.starts_with('{') && !value.is_empty())
-                    || wildcard(part, value) => {}
+                if part == value || fills(part, value) || wildcard(part, value) => {}
             _ => return false,
         }
     }
+}
+
+/// `{name}`, or `{name}:verb` where the value ends so too.
+fn fills(part: &str, value: &str) -> bool {
+    part.strip_prefix('{')
+        .and_then(|rest| rest.split_once('}'))
+        .filter(|(_, verb)| !verb.contains('{'))
+        .and_then(|(_, verb)| value.strip_suffix(verb))
+        .is_some_and(|value| !value.is_empty())
 }
 
 /// `{base}...{head}` and the like.
