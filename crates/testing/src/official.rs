@@ -203,6 +203,7 @@ fn typed(schema: &Value, text: &str) -> Value {
     match schema["type"].as_str() {
         Some("integer" | "number") => text.parse::<i64>().map_or(Value::from(text), Value::from),
         Some("boolean") => text.parse::<bool>().map_or(Value::from(text), Value::from),
+        Some("array") => text.split(',').collect(),
         _ => Value::from(text),
     }
 }
