@@ -54,8 +54,8 @@ impl Failure<'_> {
         let words =
             ["/message", "/error/message", "/error_description", "/error", "/errors/0/message"]
                 .iter()
-            .find_map(|pointer| self.text(pointer))
-            .unwrap_or_default();
+                .find_map(|pointer| self.text(pointer))
+                .unwrap_or_default();
         clean(words)
             .replace(['\n', '\t'], " ")
             .trim()

@@ -40,9 +40,11 @@ pub(crate) fn conflicts(
         for (rule, explanation) in aliases(name, &here, rules) {
             tell(rule, explanation);
         }
-        for (rule, starts, what) in
-            [("two_spf", "v=spf1", "SPF records"), ("two_dmarc", "v=DMARC1", "DMARC records")]
-        {
+        for (rule, starts, what) in [
+            ("two_spf", "v=spf1", "SPF records"),
+            ("two_dmarc", "v=DMARC1", "DMARC records"),
+            ("two_dkim", "v=DKIM1", "DKIM keys"),
+        ] {
             let texts: Vec<&DnsRecord> =
                 here.iter().copied().filter(|record| policy(record, starts)).collect();
             if texts.len() > 1 {
@@ -254,6 +256,10 @@ mod tests {
         assert_eq!(
             broken(&["_dmarc TXT v=DMARC1; p=none"], &["_dmarc TXT v=DMARC1;p=reject"], &RULES),
             ["two_dmarc"]
+        );
+        assert_eq!(
+            broken(&["k._domainkey TXT v=DKIM1; p=a"], &["k._domainkey TXT v=DKIM1; p=b"], &RULES),
+            ["two_dkim"]
         );
         assert_eq!(broken(&["@ TXT v=spf10 x"], &["@ TXT v=spf1 -all"], &RULES), [""; 0]);
         assert_eq!(broken(&["sub TXT v=spf1 -all"], &["@ TXT v=spf1 -all"], &RULES), [""; 0]);

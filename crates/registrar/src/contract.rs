@@ -35,8 +35,12 @@ pub(crate) trait Registrar: Sync {
     fn renew<'a>(&'a self, api: &'a Api, purchase: &'a Purchase) -> Answer<'a, Placed>;
 
     /// How far an order is, only by reading; `None` where the provider knows nothing of it.
-    fn follow<'a>(&'a self, api: &'a Api, purchase: &'a Purchase, order: Option<&'a str>)
-    -> Answer<'a, Option<Placed>>;
+    fn follow<'a>(
+        &'a self,
+        api: &'a Api,
+        purchase: &'a Purchase,
+        order: Option<&'a str>,
+    ) -> Answer<'a, Option<Placed>>;
 
     /// The account's domains.
     fn domains<'a>(&'a self, api: &'a Api, page: &'a PageRequest) -> Answer<'a, Page<Domain>>;
@@ -45,25 +49,51 @@ pub(crate) trait Registrar: Sync {
     fn domain<'a>(&'a self, api: &'a Api, domain: &'a DomainName) -> Answer<'a, Domain>;
 
     /// Lets a domain be renewed by itself, or not.
-    fn set_auto_renew<'a>(&'a self, api: &'a Api, domain: &'a DomainName, on: bool) -> Answer<'a, ()>;
+    fn set_auto_renew<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+        on: bool,
+    ) -> Answer<'a, ()>;
 
     /// Hides the owner's address from the public register, or shows it.
     fn set_privacy<'a>(&'a self, api: &'a Api, domain: &'a DomainName, on: bool) -> Answer<'a, ()>;
 
     /// Says which name servers answer for a domain.
-    fn set_nameservers<'a>(&'a self, api: &'a Api, domain: &'a DomainName, names: &'a [String]) -> Answer<'a, ()>;
+    fn set_nameservers<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+        names: &'a [String],
+    ) -> Answer<'a, ()>;
 
     /// All records of a domain's zone.
     fn zone<'a>(&'a self, api: &'a Api, domain: &'a DomainName) -> Answer<'a, Vec<Live>>;
 
     /// Adds a record.
-    fn create_record<'a>(&'a self, api: &'a Api, domain: &'a DomainName, record: &'a DnsRecord) -> Answer<'a, ()>;
+    fn create_record<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+        record: &'a DnsRecord,
+    ) -> Answer<'a, ()>;
 
     /// Makes a record another one of the same name and kind.
-    fn replace_record<'a>(&'a self, api: &'a Api, domain: &'a DomainName, id: &'a str, record: &'a DnsRecord) -> Answer<'a, ()>;
+    fn replace_record<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+        id: &'a str,
+        record: &'a DnsRecord,
+    ) -> Answer<'a, ()>;
 
     /// Removes a record.
-    fn delete_record<'a>(&'a self, api: &'a Api, domain: &'a DomainName, id: &'a str) -> Answer<'a, ()>;
+    fn delete_record<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+        id: &'a str,
+    ) -> Answer<'a, ()>;
 }
 
 /// The registrar that the connection is with.
@@ -75,8 +105,13 @@ pub(crate) fn registrar(api: &Api) -> Result<&'static dyn Registrar> {
         "cloudflare" => Ok(&Cloudflare),
         "porkbun" => Ok(&Porkbun),
         "namecom" => Ok(&NameCom),
-        other => Err(Error::new(Code::Internal, format!("There is no registrar `{other}`."))),
+        other => Err(unknown(other)),
     }
+}
+
+/// A provider that is none of ours.
+pub(crate) fn unknown(provider: &str) -> Error {
+    Error::new(Code::Internal, format!("There is no registrar `{provider}`."))
 }
 
 /// What of a registrar does not change from call to call.
@@ -126,7 +161,15 @@ impl Offer {
     /// A name of which nothing is known yet.
     pub(crate) fn unknown(domain: DomainName) -> Self {
         let unicode = domain.unicode();
-        Self { domain, unicode, available: None, premium: false, price: None, renewal_price: None, reason: None }
+        Self {
+            domain,
+            unicode,
+            available: None,
+            premium: false,
+            price: None,
+            renewal_price: None,
+            reason: None,
+        }
     }
 }
 
@@ -238,7 +281,9 @@ pub struct Domain {
 
 /// The date of a time as providers write it.
 pub(crate) fn date(time: &str) -> Option<String> {
-    time.get(..10).filter(|date| date.bytes().filter(|byte| *byte == b'-').count() == 2).map(str::to_owned)
+    time.get(..10)
+        .filter(|date| date.bytes().filter(|byte| *byte == b'-').count() == 2)
+        .map(str::to_owned)
 }
 
 /// Something that only a person can do, on a page of the provider.

@@ -18,13 +18,22 @@ pub(crate) const NOTHING: Needs = &[];
 
 /// All of them, for people.
 pub(crate) const ALL: &[Permission] = &[
-    Permission { id: "registrar:read", allows: "find domains and see yours (Cloudflare: Registrar, Read)" },
+    Permission {
+        id: "registrar:read",
+        allows: "find domains and see yours (Cloudflare: Registrar, Read)",
+    },
     Permission {
         id: "registrar:write",
         allows: "buy domains and change their settings (Cloudflare: Registrar, Edit)",
     },
     Permission { id: "zone:read", allows: "find the DNS of your domains (Cloudflare: Zone, Read)" },
-    Permission { id: "dns:read", allows: "see the DNS records of your domains (Cloudflare: DNS, Read)" },
-    Permission { id: "dns:write", allows: "change the DNS records of your domains (Cloudflare: DNS, Edit)" },
+    Permission {
+        id: "dns:read",
+        allows: "see the DNS records of your domains (Cloudflare: DNS, Read)",
+    },
+    Permission {
+        id: "dns:write",
+        allows: "change the DNS records of your domains (Cloudflare: DNS, Edit)",
+    },
     Permission { id: ACCOUNT, allows: "everything in the account (keys of Porkbun and name.com)" },
 ];
