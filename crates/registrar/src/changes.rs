@@ -18,7 +18,7 @@ use crate::zone::{DnsRecord, Live};
 /// The collection of the tenant's snapshots.
 const SNAPSHOTS: &str = "registrar_dns_snapshots";
 /// How long a snapshot is kept: 90 days.
-const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// A change of DNS records, planned or made.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -260,7 +260,7 @@ impl Placed {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Domain {
     /// Its name.
-    pub domain: String,
+    pub name: String,
     /// As people read it, where that differs.
     pub unicode: Option<String>,
     /// In the registrar's word, such as `active`.

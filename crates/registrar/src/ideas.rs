@@ -45,7 +45,7 @@ mod tests {
         let endings = ["com".to_owned(), "shop".to_owned()];
         let made: Vec<String> =
             names("Coffee & Bücher!", &endings, 5).into_iter().map(String::from).collect();
-        let first = ["xn--coffeebcher-mlb.com", "xn--coffeebcher-mlb.shop"];
+        let first = ["xn--coffeebcher-zhb.com", "xn--coffeebcher-zhb.shop"];
         assert_eq!(made[..2], first);
         assert_eq!(made.len(), 5);
         assert_eq!(names("shop", &[], 3).len(), 3);

@@ -3,6 +3,8 @@
 
 mod dns;
 mod orders;
+#[cfg(test)]
+mod tests;
 
 use resto_core::{Api, Code, Error, Page, PageRequest, Result};
 use serde::Deserialize;
@@ -105,7 +107,7 @@ impl Listed {
     fn domain(self) -> Domain {
         Domain {
             unicode: DomainName::new(&self.domain_name).ok().and_then(|name| name.unicode()),
-            domain: self.domain_name,
+            name: self.domain_name,
             status: None,
             created_on: self.create_date.as_deref().and_then(date),
             expires_on: self.expire_date.as_deref().and_then(date),

@@ -14,7 +14,7 @@ const ORDERS: &str = "registrar_orders";
 
 /// An order.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Order {
+pub struct DomainOrder {
     /// Its id here, which is that of its quote.
     pub order_id: String,
     /// The domain.
@@ -102,8 +102,8 @@ impl Kept {
     }
 
     /// As an agent sees it.
-    pub fn told(self, order_id: String) -> Order {
-        Order {
+    pub fn told(self, order_id: String) -> DomainOrder {
+        DomainOrder {
             order_id,
             domain: self.purchase.domain.into(),
             operation: self.purchase.operation,
@@ -129,9 +129,9 @@ impl Action for GetOrder {
     const NAME: &'static str = "get_order";
     const RISK: Risk = Risk::Read;
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
-    type Output = Order;
+    type Output = DomainOrder;
 
-    async fn run(self, api: &Api) -> Result<Order> {
+    async fn run(self, api: &Api) -> Result<DomainOrder> {
         let mut order = Kept::find(api, &self.order_id).await?.ok_or_else(|| {
             Error::new(
                 Code::NotFound,

@@ -18,7 +18,7 @@ use crate::zone::{DnsRecord, Kind, NewRecord, canonical};
 /// The collection of the tenant's plans.
 pub(crate) const PLANS: &str = "registrar_dns_plans";
 /// How long a plan holds.
-const HOLDS: Duration = Duration::from_secs(3600);
+const HOLDS: Duration = Duration::from_hours(1);
 /// The most records in one change.
 const MAX: usize = 50;
 

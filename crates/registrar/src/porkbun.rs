@@ -4,6 +4,8 @@
 mod dns;
 mod envelope;
 mod orders;
+#[cfg(test)]
+mod tests;
 
 use resto_core::{Api, Code, Error, Page, PageRequest, Result};
 use serde::Deserialize;
@@ -116,7 +118,7 @@ impl Listed {
     fn domain(self) -> Domain {
         Domain {
             unicode: DomainName::new(&self.domain).ok().and_then(|name| name.unicode()),
-            domain: self.domain,
+            name: self.domain,
             status: self.status.map(|status| status.to_lowercase()),
             created_on: self.create_date.as_deref().and_then(date),
             expires_on: self.expire_date.as_deref().and_then(date),

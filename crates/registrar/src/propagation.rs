@@ -55,7 +55,7 @@ pub enum View {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Server {
     /// Its name.
-    server: String,
+    name: String,
     /// Who it is.
     role: Role,
     /// What it shows.
@@ -125,7 +125,7 @@ async fn check(wanted: &CheckPropagation, resolvers: &Resolvers) -> Result<Propa
     let servers: Vec<Server> = names
         .chain(public)
         .zip(own_said.iter().chain(&public_said))
-        .map(|((server, role), said)| {
+        .map(|((name, role), said)| {
             let found = texts(said);
             let fits = !expected.is_empty()
                 && expected.iter().all(|text| found.contains(text))
@@ -147,7 +147,7 @@ async fn check(wanted: &CheckPropagation, resolvers: &Resolvers) -> Result<Propa
                     .collect(),
                 _ => Vec::new(),
             };
-            Server { server, role, view, answers, ttl_seconds, problem }
+            Server { name, role, view, answers, ttl_seconds, problem }
         })
         .collect();
     Ok(judged(full, servers))

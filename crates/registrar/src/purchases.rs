@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::contract::{Operation, Purchase, State, registrar};
-use crate::orders::{Kept, Order};
+use crate::orders::{DomainOrder, Kept};
 use crate::permissions::DOMAINS_WRITE;
 use crate::quotes::take;
 
@@ -25,9 +25,9 @@ impl Action for PurchaseDomain {
     const NAME: &'static str = "purchase_domain";
     const RISK: Risk = Risk::Spend;
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
-    type Output = Order;
+    type Output = DomainOrder;
 
-    async fn run(self, api: &Api) -> Result<Order> {
+    async fn run(self, api: &Api) -> Result<DomainOrder> {
         let wishes = Wishes { auto_renew: self.auto_renew, privacy: self.privacy.unwrap_or(true) };
         spend(api, self.quote_id, Operation::Register, wishes).await
     }
@@ -44,9 +44,9 @@ impl Action for RenewDomain {
     const NAME: &'static str = "renew_domain";
     const RISK: Risk = Risk::Spend;
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
-    type Output = Order;
+    type Output = DomainOrder;
 
-    async fn run(self, api: &Api) -> Result<Order> {
+    async fn run(self, api: &Api) -> Result<DomainOrder> {
         let wishes = Wishes { auto_renew: false, privacy: true };
         spend(api, self.quote_id, Operation::Renew, wishes).await
     }
@@ -58,7 +58,12 @@ struct Wishes {
     privacy: bool,
 }
 
-async fn spend(api: &Api, quote_id: String, operation: Operation, wishes: Wishes) -> Result<Order> {
+async fn spend(
+    api: &Api,
+    quote_id: String,
+    operation: Operation,
+    wishes: Wishes,
+) -> Result<DomainOrder> {
     // Asked again for what is under way or done: tell how far it is, and send nothing.
     if let Some(mut order) = Kept::find(api, &quote_id).await? {
         order.follow(api).await?;

@@ -15,7 +15,7 @@ use crate::permissions::DOMAINS_READ;
 /// The collection of the tenant's quotes.
 const QUOTES: &str = "registrar_quotes";
 /// How long a quote holds.
-const HOLDS: Duration = Duration::from_secs(300);
+const HOLDS: Duration = Duration::from_mins(5);
 
 /// A contract that the buyer enters.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,7 +28,7 @@ pub struct Agreement {
 
 /// What a domain costs now.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Quote {
+pub struct PriceQuote {
     /// Give it to `purchase_domain` or `renew_domain`; it says the name and the price, and serves once.
     quote_id: String,
     /// The domain.
@@ -78,9 +78,9 @@ impl Action for QuoteDomain {
     const NAME: &'static str = "quote_domain";
     const RISK: Risk = Risk::Read;
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
-    type Output = Quote;
+    type Output = PriceQuote;
 
-    async fn run(self, api: &Api) -> Result<Quote> {
+    async fn run(self, api: &Api) -> Result<PriceQuote> {
         let registrar = registrar(api)?;
         let wanted = Wanted {
             operation: self.operation.unwrap_or(Operation::Register),
@@ -104,7 +104,7 @@ impl Action for QuoteDomain {
         let mut notes = price.notes;
         notes.push("Domains are not refunded.".to_owned());
         let terms = registrar.terms();
-        Ok(Quote {
+        Ok(PriceQuote {
             quote_id,
             domain,
             operation,

@@ -115,7 +115,7 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
             .find(|parameter| parameter["in"] == "query" && parameter["name"] == name.as_str())
             .ok_or_else(|| format!("no query parameter `{name}`"))?;
         let schema = resolve(description, &parameter["schema"]);
-        fits(description, schema, &typed(schema, value))
+        fits(description, schema, &typed(description, schema, value))
             .map_err(|why| format!("query `{name}`: {why}"))?;
     }
     for parameter in &parameters {
@@ -199,8 +199,9 @@ fn property_names(description: &Value, schema: &Value, names: &mut BTreeSet<Stri
 }
 
 /// A query value in the type that its schema wants.
-fn typed(schema: &Value, text: &str) -> Value {
-    match schema["type"].as_str() {
+fn typed(description: &Value, schema: &Value, text: &str) -> Value {
+    let inherited = resolve(description, &schema["allOf"][0]);
+    match schema["type"].as_str().or(inherited["type"].as_str()) {
         Some("integer" | "number") => text.parse::<i64>().map_or(Value::from(text), Value::from),
         Some("boolean") => text.parse::<bool>().map_or(Value::from(text), Value::from),
         Some("array") => text.split(',').collect(),

@@ -114,40 +114,33 @@ pub(super) async fn records(api: &Api, domain: &DomainName) -> Result<Vec<Live>>
 
 /// A record as Cloudflare takes it. Services and CAA come in parts.
 pub(super) fn body(domain: &DomainName, record: &DnsRecord) -> Value {
-    let mut body = json!({
-        "type": record.kind,
-        "name": domain.full(&record.name),
-        "ttl": record.ttl_seconds.unwrap_or(1),
-    });
     let mut parts = record.content.splitn(3, ' ');
     let mut part = || parts.next().unwrap_or_default();
-    match record.kind.as_str() {
+    let data = match record.kind.as_str() {
         "SRV" => {
             let (weight, port, target) = (part(), part(), part());
-            body["data"] = json!({
+            Some(json!({
                 "priority": record.priority,
                 "weight": weight.parse::<u16>().ok(),
                 "port": port.parse::<u16>().ok(),
                 "target": target,
-            });
+            }))
         }
         "CAA" => {
             let (flags, tag, value) = (part(), part(), part());
-            body["data"] = json!({
-                "flags": flags.parse::<u8>().ok(),
-                "tag": tag,
-                "value": value.trim_matches('"'),
-            });
+            let flags = flags.parse::<u8>().ok();
+            Some(json!({"flags": flags, "tag": tag, "value": value.trim_matches('"')}))
         }
-        "MX" => {
-            body["content"] = record.content.clone().into();
-            body["priority"] = record.priority.unwrap_or(0).into();
-        }
-        _ => body["content"] = record.content.clone().into(),
-    }
-    if proxiable(&record.kind) {
-        // Hosts check who answers: visitors are sent to them directly unless it was otherwise before.
-        body["proxied"] = record.proxied.unwrap_or(false).into();
-    }
-    body
+        _ => None,
+    };
+    json!({
+        "type": record.kind,
+        "name": domain.full(&record.name),
+        "ttl": record.ttl_seconds.unwrap_or(1),
+        "content": data.is_none().then_some(&record.content),
+        "priority": record.priority.filter(|_| data.is_none()),
+        // Hosts check who answers: visitors come to them directly, unless it was otherwise before.
+        "proxied": proxiable(&record.kind).then_some(record.proxied.unwrap_or(false)),
+        "data": data,
+    })
 }

@@ -4,7 +4,8 @@ use resto_core::{Api, Code, Error, Result};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Enveloped, Registration, account, buyable, dashboard, total};
+use super::offers::{buyable, total};
+use super::{Enveloped, Registration, account, dashboard};
 use crate::contract::{Operation, Placed, Purchase, State, date};
 
 /// How far a registration is.
