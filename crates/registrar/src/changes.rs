@@ -1,5 +1,8 @@
 //! Changing a zone: only as planned, after a snapshot that restores it.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use resto_core::{Action, Api, Code, Error, Result, Risk};

@@ -1,5 +1,8 @@
 //! The DNS of a domain's mail: where mail goes, who may send it, and how receivers know.
 
+#[cfg(test)]
+mod tests;
+
 use resto_core::{Action, Api, Error, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

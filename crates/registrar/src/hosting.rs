@@ -1,6 +1,9 @@
 //! The DNS of a domain's website: the records that the host asks for, in place of those that now
 //! answer.
 
+#[cfg(test)]
+mod tests;
+
 use resto_core::{Action, Api, Code, Error, Result, Risk};
 use schemars::JsonSchema;
 use serde::Deserialize;

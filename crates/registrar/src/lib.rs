@@ -9,6 +9,8 @@ mod diff;
 mod domains;
 mod email;
 mod errors;
+#[cfg(test)]
+mod fixtures;
 mod hosting;
 mod ideas;
 mod kept;

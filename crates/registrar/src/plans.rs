@@ -1,5 +1,8 @@
 //! Plans of DNS changes: what would come and go, and what would break. Only a plan can be applied.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use resto_core::{Action, Api, Error, Result, Risk};
@@ -67,10 +70,11 @@ impl Action for PlanDnsChange {
         let add = checked(&self.add, &self.domain, rules)?;
         let live = registrar.zone(api, &self.domain).await?;
         let zone: Vec<DnsRecord> = live.into_iter().map(|live| live.record).collect();
-        let remove = removed(&self.domain, &zone, &self.remove)?;
+        let (remove, missing) = removed(&self.domain, &zone, &self.remove)?;
         let diff = Diff::between(&zone, &remove, &add);
         let conflicts = conflicts(&self.domain, &diff.after(&zone), &diff.added(), rules);
-        let notes = notes(&zone, &diff);
+        let mut notes = notes(&zone, &diff);
+        notes.extend(missing);
         let mut plan_id = None;
         // What would break is shown, and cannot be applied.
         if conflicts.is_empty() && !diff.is_empty() {
@@ -108,13 +112,13 @@ pub(crate) fn checked(
     records.iter().map(|record| record.check(domain, rules)).collect()
 }
 
-/// The records of the zone that are to go.
+/// The records of the zone that are to go, and a note on each wish that fits none.
 fn removed(
     domain: &DomainName,
     zone: &[DnsRecord],
     removals: &[Removal],
-) -> Result<Vec<DnsRecord>> {
-    let mut found = Vec::new();
+) -> Result<(Vec<DnsRecord>, Vec<String>)> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     for removal in removals {
         let name = domain.relative(&removal.name)?;
         let kind = removal.kind.as_str();
@@ -133,9 +137,12 @@ fn removed(
                 ),
             ));
         }
+        if fitting.is_empty() {
+            missing.push(format!("There is no `{name} {kind}` record to remove that fits."));
+        }
         found.extend(fitting.into_iter().cloned());
     }
-    Ok(found)
+    Ok((found, missing))
 }
 
 /// What is allowed, and may not be meant.

@@ -1,6 +1,9 @@
 //! Whether the world sees a DNS change: the domain's own name servers first, then resolvers that the
 //! public uses, which remember old answers for a while.
 
+#[cfg(test)]
+mod tests;
+
 use futures::future::join_all;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use resto_core::{Action, Api, Code, Error, Result, Risk};
