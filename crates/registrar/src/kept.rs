@@ -92,3 +92,35 @@ fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     serde_json::from_value(value)
         .map_err(|error| Error::new(Code::Internal, format!("a record cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use resto_core::Risk;
+    use resto_testing::FakeApi;
+
+    use super::*;
+    use crate::REGISTRAR;
+
+    #[tokio::test]
+    async fn holds_only_for_the_account_it_was_kept_for() {
+        let cloudflare = FakeApi::of(&REGISTRAR, "cloudflare").await.api(Risk::Read);
+        let namecom = FakeApi::of(&REGISTRAR, "namecom").await.api(Risk::Read);
+        let owner = Owner::of(&cloudflare);
+        assert!(owner.check(&cloudflare, "quote").is_ok());
+        let error = owner.check(&namecom, "quote").unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        assert!(error.message().starts_with("The quote was made for another account"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn looks_up_no_id_that_it_never_gave() {
+        let api = FakeApi::of(&REGISTRAR, "porkbun").await.api(Risk::Write);
+        for id in [String::new(), "x".repeat(301)] {
+            assert_eq!(get::<u8>(&api, "c", &id).await.unwrap(), None);
+            assert_eq!(take::<u8>(&api, "c", &id).await.unwrap(), None);
+        }
+        put(&api, "c", "id", &7, None).await.unwrap();
+        assert_eq!(take::<u8>(&api, "c", "id").await.unwrap(), Some(7));
+        assert_eq!(get::<u8>(&api, "c", "id").await.unwrap(), None);
+    }
+}

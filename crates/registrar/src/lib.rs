@@ -48,7 +48,7 @@ pub static REGISTRAR: Integration = Integration {
             base_url: "https://api.cloudflare.com/client/v4",
             download_hosts: &[],
             auth: &[Auth::Key(KeyAuth {
-                name: "API token",
+                name: "token",
                 fields: &[KeyField {
                     name: "token",
                     label: "Token",
@@ -80,7 +80,7 @@ pub static REGISTRAR: Integration = Integration {
             base_url: "https://api.porkbun.com/api/json/v3",
             download_hosts: &[],
             auth: &[Auth::Key(KeyAuth {
-                name: "API key pair",
+                name: "key pair",
                 fields: &[
                     KeyField {
                         name: "api_key",
@@ -117,7 +117,7 @@ pub static REGISTRAR: Integration = Integration {
             base_url: "https://api.name.com",
             download_hosts: &[],
             auth: &[Auth::Key(KeyAuth {
-                name: "API token",
+                name: "token",
                 fields: &[
                     KeyField {
                         name: "username",

@@ -4,6 +4,7 @@
 mod dns;
 mod orders;
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "prepared answers read better as values")]
 mod tests;
 
 use resto_core::{Api, Code, Error, Page, PageRequest, Result};

@@ -85,8 +85,8 @@ impl Action for PlanDnsChange {
             plan_id = Some(id);
         }
         Ok(DnsChange {
+            expires_in_seconds: plan_id.as_ref().map(|_| HOLDS.as_secs()),
             plan_id,
-            expires_in_seconds: Some(HOLDS.as_secs()),
             conflicts,
             notes,
             ..DnsChange::new(self.domain, diff)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::DomainName;
 use crate::permissions::NOTHING;
-use crate::resolve::{Resolvers, Said, ask, authorities};
+use crate::resolve::{Resolvers, Said};
 use crate::zone::{Kind, canonical};
 
 /// Checks whether a DNS record is visible: at the domain's own name servers, then at public resolvers.
@@ -106,10 +106,10 @@ async fn check(wanted: &CheckPropagation, resolvers: &Resolvers) -> Result<Propa
     let zone = parsed(wanted.domain.as_str())?;
     let mut expected: Vec<String> = wanted.expected.iter().map(|text| written(text)).collect();
 
-    let own = authorities(resolvers, &zone).await;
-    let asked = own.iter().map(|(_, at)| ask(*at, false, &name, kind));
+    let own = resolvers.authorities(&zone).await;
+    let asked = own.iter().map(|(_, at)| resolvers.ask(*at, false, &name, kind));
     let own_said = join_all(asked).await;
-    let asked = resolvers.public.iter().map(|(_, at)| ask(*at, true, &name, kind));
+    let asked = resolvers.public.iter().map(|(_, at)| resolvers.ask(*at, true, &name, kind));
     let public_said = join_all(asked).await;
 
     let texts = |said: &Said| match said {

@@ -47,6 +47,7 @@ impl Action for RenewDomain {
     type Output = DomainOrder;
 
     async fn run(self, api: &Api) -> Result<DomainOrder> {
+        // A renewal leaves both as they are.
         let wishes = Wishes { auto_renew: false, privacy: true };
         spend(api, self.quote_id, Operation::Renew, wishes).await
     }

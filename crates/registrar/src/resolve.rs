@@ -10,8 +10,6 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use resto_core::is_public;
 
-/// How long one name server is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// The most authoritative name servers that are asked.
 const MAX_AUTHORITIES: usize = 6;
 
@@ -23,6 +21,8 @@ pub(crate) struct Resolvers {
     pub port: u16,
     /// Which addresses may be asked: a domain's owner says where its name servers are.
     pub accept: fn(IpAddr) -> bool,
+    /// How long one of them is waited for.
+    pub patience: Duration,
 }
 
 impl Resolvers {
@@ -36,6 +36,7 @@ impl Resolvers {
             ],
             port: 53,
             accept: is_public,
+            patience: Duration::from_secs(3),
         }
     }
 }
@@ -60,46 +61,93 @@ pub(crate) struct Content {
     pub priority: Option<u16>,
 }
 
-/// Asks one server.
-pub(crate) async fn ask(
-    server: SocketAddr,
-    recursive: bool,
-    name: &Name,
-    kind: RecordType,
-) -> Said {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
-        .into_iter()
-        .map(|mut connection| {
-            connection.port = server.port();
-            connection
-        })
-        .collect();
-    let config = NameServerConfig::new(server.ip(), true, connections);
-    let mut builder = Resolver::builder_with_config(
-        ResolverConfig::from_name_servers(vec![config]),
-        TokioRuntimeProvider::default(),
-    );
-    let options = builder.options_mut();
-    options.timeout = PATIENCE;
-    options.attempts = 1;
-    options.recursion_desired = recursive;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.cache_size = 0;
-    let resolver = match builder.build() {
-        Ok(resolver) => resolver,
-        Err(error) => return Said::Silent(error.to_string()),
-    };
-    let lookup = match resolver.lookup(name.clone(), kind).await {
-        Ok(lookup) => lookup,
-        Err(error) if error.is_no_records_found() => return Said::Nothing,
-        Err(error) => return Said::Silent(error.to_string()),
-    };
-    let (mut found, mut ttl) = (Vec::new(), u32::MAX);
-    for record in lookup.answers().iter().filter(|record| record.record_type() == kind) {
-        ttl = ttl.min(record.ttl);
-        found.push(content(&record.data));
+impl Resolvers {
+    /// Asks one server.
+    pub async fn ask(
+        &self,
+        server: SocketAddr,
+        recursive: bool,
+        name: &Name,
+        kind: RecordType,
+    ) -> Said {
+        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
+            .into_iter()
+            .map(|mut connection| {
+                connection.port = server.port();
+                connection
+            })
+            .collect();
+        let config = NameServerConfig::new(server.ip(), true, connections);
+        let mut builder = Resolver::builder_with_config(
+            ResolverConfig::from_name_servers(vec![config]),
+            TokioRuntimeProvider::default(),
+        );
+        let options = builder.options_mut();
+        options.timeout = self.patience;
+        // Several servers are asked: one that is slow is not asked twice.
+        options.attempts = 0;
+        options.recursion_desired = recursive;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.cache_size = 0;
+        let resolver = match builder.build() {
+            Ok(resolver) => resolver,
+            Err(error) => return Said::Silent(error.to_string()),
+        };
+        let lookup = match resolver.lookup(name.clone(), kind).await {
+            Ok(lookup) => lookup,
+            Err(error) if error.is_no_records_found() => return Said::Nothing,
+            Err(error) => return Said::Silent(error.to_string()),
+        };
+        let (mut found, mut ttl) = (Vec::new(), u32::MAX);
+        for record in lookup.answers().iter().filter(|record| record.record_type() == kind) {
+            ttl = ttl.min(record.ttl);
+            found.push(content(&record.data));
+        }
+        if found.is_empty() { Said::Nothing } else { Said::Records(found, ttl) }
     }
-    if found.is_empty() { Said::Nothing } else { Said::Records(found, ttl) }
+
+    /// The authoritative name servers of a zone, with one address each, as the public resolvers know
+    /// them.
+    pub async fn authorities(&self, zone: &Name) -> Vec<(String, SocketAddr)> {
+        let mut hosts = Vec::new();
+        for (_, server) in &self.public {
+            if let Said::Records(found, _) = self.ask(*server, true, zone, RecordType::NS).await {
+                hosts = found.into_iter().map(|content| content.text).collect();
+                break;
+            }
+        }
+        hosts.sort_unstable();
+        hosts.truncate(MAX_AUTHORITIES);
+        let addresses = hosts.iter().map(|host| self.address(host));
+        let found = join_all(addresses).await;
+        hosts
+            .iter()
+            .zip(found)
+            .filter_map(|(host, ip)| {
+                Some((host.trim_end_matches('.').to_owned(), SocketAddr::new(ip?, self.port)))
+            })
+            .collect()
+    }
+
+    /// An address of a name server that may be asked.
+    async fn address(&self, host: &str) -> Option<IpAddr> {
+        let name = Name::from_utf8(host).ok()?;
+        for (_, server) in &self.public {
+            for kind in [RecordType::A, RecordType::AAAA] {
+                let Said::Records(found, _) = self.ask(*server, true, &name, kind).await else {
+                    continue;
+                };
+                let acceptable = found
+                    .iter()
+                    .filter_map(|content| content.text.parse().ok())
+                    .find(|ip| (self.accept)(*ip));
+                if acceptable.is_some() {
+                    return acceptable;
+                }
+            }
+        }
+        None
+    }
 }
 
 fn content(data: &RData) -> Content {
@@ -114,45 +162,4 @@ fn content(data: &RData) -> Content {
         other => (other.to_string(), None),
     };
     Content { text, priority }
-}
-
-/// The authoritative name servers of a zone, with one address each, as the public resolvers know
-/// them.
-pub(crate) async fn authorities(resolvers: &Resolvers, zone: &Name) -> Vec<(String, SocketAddr)> {
-    let mut hosts = Vec::new();
-    for (_, server) in &resolvers.public {
-        if let Said::Records(found, _) = ask(*server, true, zone, RecordType::NS).await {
-            hosts = found.into_iter().map(|content| content.text).collect();
-            break;
-        }
-    }
-    hosts.sort_unstable();
-    hosts.truncate(MAX_AUTHORITIES);
-    let addresses = hosts.iter().map(|host| address(resolvers, host));
-    let found = join_all(addresses).await;
-    hosts
-        .iter()
-        .zip(found)
-        .filter_map(|(host, ip)| {
-            Some((host.trim_end_matches('.').to_owned(), SocketAddr::new(ip?, resolvers.port)))
-        })
-        .collect()
-}
-
-/// An address of a name server that may be asked.
-async fn address(resolvers: &Resolvers, host: &str) -> Option<IpAddr> {
-    let name = Name::from_utf8(host).ok()?;
-    for (_, server) in &resolvers.public {
-        for kind in [RecordType::A, RecordType::AAAA] {
-            let Said::Records(found, _) = ask(*server, true, &name, kind).await else { continue };
-            let acceptable = found
-                .iter()
-                .filter_map(|content| content.text.parse().ok())
-                .find(|ip| (resolvers.accept)(*ip));
-            if acceptable.is_some() {
-                return acceptable;
-            }
-        }
-    }
-    None
 }

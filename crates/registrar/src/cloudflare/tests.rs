@@ -1,3 +1,4 @@
+mod dns;
 mod orders;
 
 use resto_core::{Code, Risk};

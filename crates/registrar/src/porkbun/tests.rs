@@ -78,7 +78,7 @@ async fn makes_suggestions_with_the_usual_prices_of_their_endings() {
             .as_array()
             .unwrap()
             .iter()
-            .all(|offer| offer["domain"].as_str().unwrap().ends_with(".shop"))
+            .all(|offer| offer["domain"].as_str().unwrap().contains(".shop"))
     );
 }
 

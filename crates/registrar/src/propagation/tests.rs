@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, MX, NS, TXT};
@@ -69,7 +70,12 @@ async fn world(own: [Answers; 2], public: Vec<Answers>) -> Resolvers {
         ]);
         resolvers.push(("Public", server([127, 0, 0, 1], 0, answers).await));
     }
-    Resolvers { public: resolvers, port, accept: |ip: IpAddr| ip.is_loopback() }
+    Resolvers {
+        public: resolvers,
+        port,
+        accept: |ip: IpAddr| ip.is_loopback(),
+        patience: Duration::from_secs(3),
+    }
 }
 
 async fn checked(arguments: serde_json::Value, resolvers: &Resolvers) -> Propagation {
@@ -167,6 +173,18 @@ async fn asks_no_server_inside_our_own_network() {
     let seen = checked(json!({"domain": "acme.com", "name": "www", "type": "A"}), &resolvers).await;
     assert_eq!(views(&seen), [(Role::Public, View::Matches)]);
     assert!(!seen.propagated && seen.explanation.contains("could not be asked"));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_hides_nothing() {
+    let www = || vec![("www.acme.com", a(1))];
+    let mut resolvers = world([www(), www()], vec![www()]).await;
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    resolvers.public.push(("Silent", silent.local_addr().unwrap()));
+    resolvers.patience = Duration::from_millis(200);
+    let seen = checked(json!({"domain": "acme.com", "name": "www", "type": "A"}), &resolvers).await;
+    assert_eq!(views(&seen)[3], (Role::Public, View::Silent));
+    assert!(seen.propagated && seen.servers[3].problem.is_some(), "{seen:?}");
 }
 
 #[tokio::test]

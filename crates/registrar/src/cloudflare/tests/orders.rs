@@ -173,7 +173,7 @@ async fn tells_why_an_order_failed() {
 }
 
 #[tokio::test]
-async fn buys_nothing_without_a_quote_of_this_kind_for_this_account() {
+async fn buys_nothing_without_a_quote_of_this_kind() {
     let (fake, quote) = quoted(fake().await).await;
     let id = &quote["quote_id"];
     let error = fake.run::<RenewDomain>(json!({"quote_id": id})).await.unwrap_err();
