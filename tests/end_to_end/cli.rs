@@ -9,7 +9,7 @@ const READ: [&str; 3] =
 #[test]
 fn calls_a_tool_of_a_connected_account() {
     let github = GitHub::start();
-    let product = Product::connected(&github);
+    let product = github.product();
     let called = product.run(&READ, "");
     assert!(called.status.success(), "{called:?}");
     assert!(called.stdout.contains("octocat/hello-world"), "{called:?}");
@@ -19,7 +19,7 @@ fn calls_a_tool_of_a_connected_account() {
 #[test]
 fn refuses_a_key_that_the_provider_refuses_and_never_shows_it() {
     let github = GitHub::start();
-    let product = Product::new(&github);
+    let product = Product::at(&github.url);
     let key = "github_pat_that_nobody_gave";
     let connected = product.run(&["connect", "github", "--key-stdin"], key);
     assert!(!connected.status.success(), "{connected:?}");
@@ -31,7 +31,7 @@ fn refuses_a_key_that_the_provider_refuses_and_never_shows_it() {
 #[test]
 fn a_disconnected_account_is_out_of_reach() {
     let github = GitHub::start();
-    let product = Product::connected(&github);
+    let product = github.product();
     let disconnected = product.run(&["disconnect", "github"], "");
     assert!(disconnected.status.success(), "{disconnected:?}");
     let called = product.run(&READ, "");

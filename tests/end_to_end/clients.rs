@@ -27,6 +27,13 @@ pub enum Way<'a> {
 #[derive(Debug)]
 pub struct Answer(Value);
 
+impl From<Value> for Answer {
+    /// Reads the result of `tools/call`.
+    fn from(result: Value) -> Self {
+        Self(result)
+    }
+}
+
 impl Answer {
     /// The structured output of a call that must have succeeded.
     pub fn output(&self) -> &Value {

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::clients::{Answer, Era, Python, Way, inspector_call, inspector_tools};
-use crate::product::Product;
 use crate::standin::GitHub;
 
 /// Reads a repository and a missing one, each found by the name that the list of tools gives.
@@ -29,7 +28,7 @@ fn python_reads(era: Era, way: Way<'_>) {
 
 fn over_http(reads: fn(Era, Way<'_>), era: Era) {
     let github = GitHub::start();
-    let product = Product::connected(&github);
+    let product = github.product();
     let server = product.serve();
     reads(era, Way::Http(&server));
     github.assert_every_request_was_right();
@@ -37,7 +36,7 @@ fn over_http(reads: fn(Era, Way<'_>), era: Era) {
 
 fn over_stdio(reads: fn(Era, Way<'_>), era: Era) {
     let github = GitHub::start();
-    let product = Product::connected(&github);
+    let product = github.product();
     reads(era, Way::Stdio(&product));
     github.assert_every_request_was_right();
 }
@@ -80,4 +79,116 @@ fn the_python_client_reads_repositories_over_stdio() {
 #[test]
 fn the_python_client_reads_repositories_over_stdio_in_the_legacy_protocol() {
     over_stdio(python_reads, Era::Legacy);
+}
+
+/// A text that is in arguments, and in the audit trail never.
+const STORY_CANARY: &str = "the-words-of-the-agent";
+
+/// The story of one change, from an empty account to a release.
+#[test]
+fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
+    let github = GitHub::start();
+    let product = github.product();
+    let server = product.serve();
+    let mut agent = Python::connect(Era::Modern, Way::Http(&server));
+    let mut called = Vec::new();
+    let mut call = |name: &str, mut arguments: Value| {
+        let fields = arguments.as_object_mut().unwrap();
+        if name != "create_repository" {
+            fields.insert("owner".into(), "octocat".into());
+            fields.insert("repo".into(), "story".into());
+        }
+        called.push(format!("github_{name}"));
+        agent.call(&format!("github_{name}"), &arguments).output().clone()
+    };
+
+    let created = call("create_repository", json!({"name": "story", "description": STORY_CANARY}));
+    assert_eq!(created["repository"]["full_name"], "octocat/story");
+    let committed = call(
+        "commit_files",
+        json!({
+            "branch": "feature", "create_branch_from": "main", "message": "Add the program",
+            "files": [
+                {"path": "src/main.rs", "text": "fn main() {}\n"},
+                {"path": "docs/use.md", "text": "# Use\n"},
+                {"path": "run", "text": "#!/bin/sh\n", "executable": true},
+            ],
+        }),
+    );
+    let opened = call(
+        "create_pull_request",
+        json!({"title": "Add the program", "head": "feature", "base": "main", "body": STORY_CANARY}),
+    );
+    assert_eq!(opened["head"]["sha"], committed["sha"], "{opened}");
+    let number = &opened["number"];
+    let review = call(
+        "review_pull_request",
+        json!({"number": number, "verdict": "comment", "body": "Reads well."}),
+    );
+    assert_eq!(review["state"], "COMMENTED");
+    let merged =
+        call("merge_pull_request", json!({"number": number, "head_sha": committed["sha"]}));
+    assert_eq!(merged["merged"], true);
+    let issue = call("create_issue", json!({"title": "It prints nothing", "body": STORY_CANARY}));
+    let closed = call(
+        "update_issue",
+        json!({"number": issue["number"], "state": "closed", "state_reason": "completed"}),
+    );
+    assert_eq!(closed["state"], "closed");
+    let release = call("publish_release", json!({"tag": "v1.0.0", "notes": "The first."}));
+    assert_eq!(release["tag"], "v1.0.0");
+
+    // What GitHub says about it.
+    let at = "/repos/octocat/story";
+    let pull = github.get(&format!("{at}/pulls/{number}"));
+    assert_eq!((&pull["merged"], &pull["state"]), (&json!(true), &json!("closed")));
+    let tree = github.get(&format!("{at}/git/trees/main?recursive=1"));
+    let mut files: Vec<(&str, &str)> = tree["tree"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["type"] == "blob")
+        .map(|entry| (entry["path"].as_str().unwrap(), entry["mode"].as_str().unwrap()))
+        .collect();
+    files.sort_unstable();
+    assert_eq!(
+        files,
+        [
+            ("README.md", "100644"),
+            ("docs/use.md", "100644"),
+            ("run", "100755"),
+            ("src/main.rs", "100644")
+        ]
+    );
+    let reviews = github.get(&format!("{at}/pulls/{number}/reviews"));
+    assert_eq!(reviews[0]["body"], "Reads well.");
+    assert_eq!(github.get(&format!("{at}/issues/{}", issue["number"]))["state"], "closed");
+    let releases = github.get(&format!("{at}/releases"));
+    assert_eq!(
+        (&releases[0]["tag_name"], &releases[0]["body"]),
+        (&json!("v1.0.0"), &json!("The first."))
+    );
+    github.assert_every_request_was_right();
+
+    // What the audit trail says about it: each call once, before and after, and nothing of what was in it.
+    let events = product.run(&["audit", "--json"], "").stdout;
+    assert!(!events.contains(STORY_CANARY) && !events.contains("src/main.rs"), "{events}");
+    let mut expected = vec!["connect".to_owned()];
+    expected.append(&mut called);
+    let expected: Vec<_> = expected
+        .into_iter()
+        .flat_map(|action| {
+            let intent = ("intent".to_owned(), action.clone(), "-".to_owned());
+            [intent, ("result".to_owned(), action, "success".to_owned())]
+        })
+        .collect();
+    assert_eq!(product.trail("local"), expected);
+    let verified = product.must(&["audit", "--verify"], "").stdout;
+    assert!(verified.contains(&format!("Whole. {} events", expected.len())), "{verified}");
+
+    let receipt = product.must(&["disconnect", "github"], "").stdout;
+    assert!(receipt.contains("https://github.com/settings/tokens"), "{receipt}");
+    assert_eq!(product.json(&["connections", "--json"]), json!([]));
+    let refused = agent.call("github_list_repositories", &json!({}));
+    assert!(refused.error().contains("not_connected"), "{refused:?}");
 }

@@ -3,7 +3,13 @@
 
 mod cli;
 mod clients;
+mod doors;
 mod github;
 mod process;
 mod product;
+mod provider;
+mod readme;
+mod refusals;
+mod secrets;
 mod standin;
+mod wire;

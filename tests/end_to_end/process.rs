@@ -86,6 +86,22 @@ impl Running {
         (Self { child, said }, found)
     }
 
+    /// Asks it to end.
+    pub fn signal(&self) {
+        let id = self.child.id().to_string();
+        let finished = run(Command::new("kill").args(["-TERM", &id]), "");
+        assert!(finished.status.success(), "{finished:?}");
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        if let Some(ended) = self.child.try_wait().unwrap() {
+            return ended;
+        }
+        self.signal();
+        self.child.wait().unwrap()
+    }
+
     /// All that it has said until now, on both outputs.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()

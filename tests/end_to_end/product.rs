@@ -1,13 +1,14 @@
 //! The binary under test, with a configuration, a key and data of the test's own.
 
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Finished, Running, run};
-use crate::standin::GitHub;
+use crate::process::{Finished, Running, run, tool};
+use crate::wire::{Message, answer, open};
 
 /// An installation of the product.
 pub struct Product {
@@ -15,25 +16,33 @@ pub struct Product {
 }
 
 impl Product {
-    /// An installation for which GitHub is `github`.
-    pub fn new(github: &GitHub) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = format!("[integrations.github]\nbase_url = \"{}\"\n", github.url);
-        std::fs::write(folder.path().join("config.toml"), config).unwrap();
-        Self { folder }
+    /// An installation for which GitHub's API is at `url`.
+    pub fn at(url: &str) -> Self {
+        let product = Self { folder: tempfile::tempdir().unwrap() };
+        product.configure(&format!("[integrations.github]\nbase_url = \"{url}\"\n"));
+        product
     }
 
-    /// An installation for which GitHub is `github`, with its account connected.
-    pub fn connected(github: &GitHub) -> Self {
-        let product = Self::new(github);
-        let connected = product.run(&["connect", "github", "--key-stdin"], &github.token);
-        assert!(connected.status.success(), "{connected:?}");
+    /// An installation for which GitHub's API is at `url`, with an account connected by this token.
+    pub fn connected(url: &str, token: &str) -> Self {
+        let product = Self::at(url);
+        product.must(&["connect", "github", "--key-stdin"], token);
         product
+    }
+
+    /// Replaces its configuration file.
+    pub fn configure(&self, toml: &str) {
+        std::fs::write(self.path("config.toml"), toml).unwrap();
+    }
+
+    /// A file of this installation: `config.toml`, `root.key`, or one in `data`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The environment in which every command of this installation runs.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let path = |name: &str| self.path(name).display().to_string();
         vec![
             ("HOME", path("home")),
             ("RESTO_CONFIG", path("config.toml")),
@@ -53,21 +62,59 @@ impl Product {
         run(&mut self.command(arguments), input)
     }
 
+    /// Runs a command that must succeed.
+    pub fn must(&self, arguments: &[&str], input: &str) -> Finished {
+        let finished = self.run(arguments, input);
+        assert!(finished.status.success(), "{arguments:?}: {finished:?}");
+        finished
+    }
+
     /// Runs a command that must succeed and print JSON.
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let finished = self.run(arguments, "");
-        assert!(finished.status.success(), "{arguments:?}: {finished:?}");
+        let finished = self.must(arguments, "");
         serde_json::from_str(&finished.stdout)
             .unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}): {finished:?}"))
     }
 
+    /// A new access token of a tenant.
+    pub fn token(&self, tenant: &str, name: &str) -> String {
+        let created = self.json(&["--tenant", tenant, "token", "create", "--name", name, "--json"]);
+        created["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// The audit trail of a tenant: the phase, the action and the result of each event of GitHub.
+    pub fn trail(&self, tenant: &str) -> Vec<(String, String, String)> {
+        let events = self.json(&["--tenant", tenant, "audit", "--json"]);
+        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or("-").to_owned();
+        let events = events.as_array().unwrap().iter();
+        let events = events.filter(|event| event["integration_id"] == "github");
+        events
+            .map(|event| {
+                (text(event, "phase"), text(event, "action"), text(event, "result_status"))
+            })
+            .collect()
+    }
+
+    /// Carries out a statement in its database, behind its back.
+    pub fn sql(&self, statement: &str) {
+        let program = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
+        let mut python = Command::new(tool("python/bin/python"));
+        python.args(["-c", program]).arg(self.path("data/resto.db")).arg(statement);
+        let finished = run(&mut python, "");
+        assert!(finished.status.success(), "{finished:?}");
+    }
+
     /// Starts the server on a free port, with an access token of its own.
     pub fn serve(&self) -> Server<'_> {
-        let created = self.json(&["token", "create", "--name", "tests", "--json"]);
-        let token = created["token"].as_str().expect("a token").to_owned();
-        let (process, url) =
-            Running::start(&mut self.command(&["serve", "--bind", "127.0.0.1:0"]), address);
-        Server { url: format!("{url}/mcp"), token, _process: process, _product: self }
+        self.serve_with(&[])
+    }
+
+    /// As [`Product::serve`], with more in its environment.
+    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Server<'_> {
+        let token = self.token("local", "tests");
+        let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
+        let (process, url) = Running::start(command.envs(environment.iter().copied()), address);
+        Server { url: format!("{url}/mcp"), token, process, _product: self }
     }
 }
 
@@ -77,8 +124,38 @@ pub struct Server<'a> {
     pub url: String,
     /// An access token for it.
     pub token: String,
-    _process: Running,
+    pub process: Running,
     _product: &'a Product,
+}
+
+impl Server<'_> {
+    /// Calls a tool with a request of our own in generation 2026-07-28, with these headers besides.
+    pub fn call(&self, headers: &[(&str, &str)], name: &str, arguments: &Value) -> Message {
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [&[("authorization", authorization.as_str())], headers].concat();
+        answer(self.open(&headers, name, arguments))
+    }
+
+    /// Sends the call of a tool with these headers, and leaves the answer on the connection.
+    pub fn open(&self, headers: &[(&str, &str)], name: &str, arguments: &Value) -> TcpStream {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": name, "arguments": arguments, "_meta": meta},
+        });
+        let standard = [
+            ("accept", "application/json, text/event-stream"),
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", name),
+        ];
+        open("POST", &self.url, &[&standard[..], headers].concat(), &call.to_string())
+    }
 }
 
 /// The binary, beside the tests' own: the newest that `cargo build` made.

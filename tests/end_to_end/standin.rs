@@ -2,7 +2,11 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::process::{Running, top};
+use crate::product::Product;
+use crate::wire::send;
 
 /// A GitHub of the test's own, with the repository `octocat/hello-world` and one token.
 pub struct GitHub {
@@ -28,6 +32,24 @@ impl GitHub {
                 (url.is_some() && token.is_some()).then_some(())
             });
         Self { url: url.unwrap(), token: token.unwrap(), process }
+    }
+
+    /// An installation of the product with `octocat`'s account here connected.
+    pub fn product(&self) -> Product {
+        Product::connected(&self.url, &self.token)
+    }
+
+    /// Reads its state, past the product.
+    pub fn get(&self, path: &str) -> Value {
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("user-agent", "tests"),
+            ("x-github-api-version", "2026-03-10"),
+        ];
+        let answer = send("GET", &format!("{}{path}", self.url), &headers, "");
+        assert_eq!(answer.status(), 200, "{path}: {answer:?}");
+        answer.json()
     }
 
     /// Fails if any request until now was against GitHub's official description.

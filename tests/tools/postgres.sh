@@ -48,7 +48,6 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 200
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 CONF
   for attempt in 1 2 3 4 5; do

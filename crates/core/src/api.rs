@@ -29,8 +29,10 @@ impl Endpoints {
     /// The address is no HTTPS address; plain HTTP is for loopback only.
     pub fn new(provider: &Provider, base_url: Option<&str>) -> Result<Self> {
         let text = base_url.unwrap_or(provider.base_url).trim_end_matches('/');
+        // What stands before `@` may be a password.
+        let shown = text.rsplit('@').next().unwrap_or_default();
         let wrong =
-            |why: &str| Error::new(Code::InvalidInput, format!("The address `{text}` {why}."));
+            |why: &str| Error::new(Code::InvalidInput, format!("The address `{shown}` {why}."));
         let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
         if url.cannot_be_a_base()
             || url.host().is_none()

@@ -59,6 +59,7 @@ impl Http {
     ///
     /// # Errors
     /// The system's trusted certificates cannot be read.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn new(bounds: Bounds) -> Result<Self> {
         let builder = || {
             reqwest::Client::builder()

@@ -87,6 +87,31 @@ pub struct Provider {
     pub classify: fn(&Failure<'_>) -> Option<Error>,
 }
 
+impl Provider {
+    /// What most JSON APIs have in common, for the facts that a provider does not state:
+    /// `Provider { id: "acme", ..., ..Provider::REST }`.
+    pub const REST: Self = Self {
+        id: "",
+        name: "",
+        base_url: "",
+        download_hosts: &[],
+        auth: &[],
+        headers: &[("accept", "application/json")],
+        rate_headers: RateHeaders {
+            limit: "x-ratelimit-limit",
+            remaining: "x-ratelimit-remaining",
+            reset: "x-ratelimit-reset",
+            resource: None,
+        },
+        limits: Limits { per_hour: 1000, concurrent: 10 },
+        request_id_header: "x-request-id",
+        granted_header: None,
+        paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
+        idempotency_header: None,
+        classify: |_| None,
+    };
+}
+
 /// Names of the headers that tell a quota.
 #[derive(Debug)]
 pub struct RateHeaders {

@@ -6,13 +6,16 @@ mod adapter;
 mod api;
 mod call;
 mod error;
+mod form;
 mod http;
 mod integration;
 mod page;
+mod paging;
 mod path;
 mod reply;
 mod request;
 mod schema;
+mod send;
 mod text;
 
 pub use action::{Action, Risk};

@@ -5,13 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::StreamExt as _;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
-use crate::text::clean;
+use crate::text::quote;
 use crate::{Bounds, Code, Error, Observed, Provider, RateLimit, Result};
-
-/// The most that is kept of a provider's own words in an error, in characters.
-const MAX_QUOTE: usize = 300;
 
 /// An answer, whole and within bounds.
 pub(crate) struct Reply {
@@ -56,13 +55,7 @@ impl Failure<'_> {
                 .iter()
                 .find_map(|pointer| self.text(pointer))
                 .unwrap_or_default();
-        clean(words)
-            .replace(['\n', '\t'], " ")
-            .trim()
-            .trim_end_matches('.')
-            .chars()
-            .take(MAX_QUOTE)
-            .collect()
+        quote(words)
     }
 
     /// An error that says who answered, in which words, and what to do: "GitHub `did`: words. `advice`".
@@ -76,12 +69,15 @@ impl Failure<'_> {
             format!(": {quote}")
         };
         let advice = if advice.is_empty() { String::new() } else { format!(" {advice}") };
-        let mut error = Error::new(code, format!("{name} {did}{said}.{advice}"));
+        self.told(Error::new(code, format!("{name} {did}{said}.{advice}")))
+    }
+
+    /// The error with the facts of this answer.
+    fn told(&self, mut error: Error) -> Error {
         let details = error.details_mut();
-        details.provider = Some(name.to_owned());
+        details.provider = Some(self.provider.name.to_owned());
         details.http_status = Some(self.status);
-        details.request_id =
-            self.header(self.provider.request_id_header).map(|id| clean(id).into_owned());
+        details.request_id = self.header(self.provider.request_id_header).map(quote);
         error
     }
 
@@ -119,16 +115,18 @@ impl Failure<'_> {
                 "reports a conflict",
                 "Read the current state, then decide.",
             ),
-            400..=499 => {
-                self.error(Code::InvalidInput, "refused the request", "Correct the input.")
-            }
-            500..=599 if self.is_unsafe => {
-                unknown_outcome(self.provider, &format!("answered HTTP {}", self.status))
-            }
-            500..=599 => {
+            // A fault, or 408 and 425: too slow, too early.
+            408 | 425 | 500..=599 if !self.is_unsafe => {
                 let mut error = self.error(Code::ProviderDown, "has a fault", "Try again later.");
                 error.details_mut().retry_after_s = self.retry_after(SystemTime::now());
                 error
+            }
+            400..=499 if ![408, 425].contains(&self.status) => {
+                self.error(Code::InvalidInput, "refused the request", "Correct the input.")
+            }
+            _ if self.is_unsafe => {
+                let what = format!("answered HTTP {}", self.status);
+                self.told(unknown_outcome(self.provider, &what))
             }
             _ => self.error(
                 Code::ProviderDown,
@@ -187,13 +185,49 @@ pub(crate) fn unknown_outcome(provider: &Provider, what: &str) -> Error {
     error
 }
 
+/// Reads an answer that the provider called a success.
+pub(crate) fn parse<T: DeserializeOwned>(
+    provider: &Provider,
+    is_unsafe: bool,
+    body: Result<Value, String>,
+) -> Result<T> {
+    let parsed = body.and_then(|body| serde_json::from_value(body).map_err(|error| misfit(&error)));
+    parsed.map_err(|what| {
+        let name = provider.name;
+        let (code, advice) = if is_unsafe {
+            (Code::UnknownOutcome, "It says the change was made. Look before trying again.")
+        } else {
+            (Code::ProviderDown, "Try again later.")
+        };
+        let mut error = Error::new(code, format!("{name} {what}. {advice}"));
+        error.details_mut().provider = Some(name.to_owned());
+        error
+    })
+}
+
+/// What an answer lacks, without what it holds: serde quotes the value before ", expected".
+fn misfit(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    let lacks = match told.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => told,
+    };
+    format!("sent an answer that we do not understand ({})", quote(&lacks))
+}
+
 impl Reply {
-    /// Reads an answer to its end. A body that passes the bound is cut if `cut`, else refused.
-    /// Returns whether it was cut.
+    /// An empty answer.
+    pub fn nothing() -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    /// Reads an answer to its end, or `until` a time. A body that passes the bound is cut
+    /// if `cut`, else refused. Returns whether it was cut.
     pub async fn read(
         response: reqwest::Response,
         bounds: &Bounds,
         cut: bool,
+        until: Option<Instant>,
     ) -> Result<(Self, bool), String> {
         let status = response.status();
         let headers = response.headers().clone();
@@ -204,7 +238,15 @@ impl Reply {
         }
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
+        loop {
+            let next = match until {
+                Some(until) => match timeout_at(until, stream.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return Ok((Self { status, headers, body }, true)),
+                },
+                None => stream.next().await,
+            };
+            let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|_| "broke off its answer".to_owned())?;
             let room = bounds.body - body.len();
             if let Some(fitting) = chunk.get(..room).filter(|_| chunk.len() > room) {
@@ -252,17 +294,15 @@ impl Reply {
         let names = &provider.rate_headers;
         Observed {
             rate_limit: number(names.remaining).map(|remaining| RateLimit {
-                resource: clean(names.resource.and_then(text).unwrap_or("default")).into_owned(),
+                resource: quote(names.resource.and_then(text).unwrap_or("default")),
                 limit: number(names.limit),
                 remaining,
                 reset_at: number(names.reset),
             }),
-            granted: provider.granted_header.and_then(text).map(|list| {
-                list.split(',')
-                    .map(|name| clean(name.trim()).into_owned())
-                    .filter(|name| !name.is_empty())
-                    .collect()
-            }),
+            granted: provider
+                .granted_header
+                .and_then(text)
+                .map(|list| list.split(',').map(quote).filter(|name| !name.is_empty()).collect()),
             lacking: None,
         }
     }

@@ -1,40 +1,36 @@
-//! One request to a provider: built from parts, signed, sent, retried where that is safe, and its
-//! answer mapped.
+//! One request to a provider, built from parts, and what becomes of its answer.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
 
-use crate::http::is_loopback;
+use crate::form::{flatten, plain};
+use crate::paging::next_cursor;
 use crate::path::fill;
-use crate::reply::{Failure, Reply, unknown_outcome};
-use crate::{Api, Code, Error, Page, PageRequest, Paging, PathArg, Result, Risk};
-
-/// Redirects that one request may follow.
-const MAX_REDIRECTS: usize = 3;
+use crate::reply::parse;
+use crate::{Api, Code, Error, Page, PageRequest, Paging, PathArg, Result};
 
 /// A request that is being built. Wrong values show when it is sent.
 #[must_use]
 pub struct Request<'a> {
-    api: &'a Api,
-    method: Method,
-    path: Result<String>,
-    query: Vec<(String, String)>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Option<Result<Vec<u8>>>,
+    pub(crate) api: &'a Api,
+    pub(crate) method: Method,
+    pub(crate) path: Result<String>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Option<Result<Vec<u8>>>,
     paging: &'static Paging,
     /// A POST that changes nothing.
-    reads: bool,
+    pub(crate) reads: bool,
     /// A change that the provider's idempotency key does not protect.
-    once: bool,
-    idempotency_key: Option<HeaderValue>,
+    pub(crate) once: bool,
+    /// How long to read an answer that may have no end.
+    pub(crate) listens: Option<Duration>,
+    pub(crate) idempotency_key: Option<HeaderValue>,
 }
 
 /// A text from a provider.
@@ -64,6 +60,7 @@ impl<'a> Request<'a> {
             paging: &api.provider.paging,
             reads: false,
             once: false,
+            listens: None,
             idempotency_key: None,
         }
     }
@@ -116,6 +113,18 @@ impl<'a> Request<'a> {
     /// Asks for another media type than the provider's default.
     pub fn accept(mut self, media_type: &'static str) -> Self {
         self.headers.push((ACCEPT, HeaderValue::from_static(media_type)));
+        self
+    }
+
+    /// Adds a header that only this request carries.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => self.headers.push((HeaderName::from_static(name), value)),
+            Err(error) => {
+                self.path =
+                    Err(Error::new(Code::Internal, format!("the header `{name}`: {error}")));
+            }
+        }
         self
     }
 
@@ -178,7 +187,7 @@ impl<'a> Request<'a> {
         let api = self.api;
         let is_unsafe = !self.is_safe();
         let reply = self.exchange(false).await?;
-        parse(api, is_unsafe, reply.0.json())
+        parse(api.provider, is_unsafe, reply.0.json())
     }
 
     /// Sends it; `None` where the provider does not find it.
@@ -210,6 +219,16 @@ impl<'a> Request<'a> {
         Ok(Text { text: String::from_utf8_lossy(&reply.body).into_owned(), truncated })
     }
 
+    /// Sends it and reads as text what arrives within `time`: for answers that are streams without
+    /// an end. Nothing at all is an empty text.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn send_listening(mut self, time: Duration) -> Result<Text> {
+        self.listens = Some(time);
+        self.send_text().await
+    }
+
     /// Sends it and reads the answer as one page of a list.
     ///
     /// # Errors
@@ -231,323 +250,9 @@ impl<'a> Request<'a> {
         let (reply, _) = self.exchange(false).await?;
         let mut next = None;
         let list = reply.json().and_then(|mut body| {
-            next = next_cursor(api, paging, &reply, &body, pointer);
+            next = next_cursor(api, paging, &reply.headers, &body, pointer);
             body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
         });
-        Ok(Page { items: parse(api, false, list)?, next_cursor: next })
-    }
-
-    fn is_safe(&self) -> bool {
-        self.reads || self.method.is_safe()
-    }
-
-    /// Whether sending it again does no harm.
-    fn is_repeatable(&self) -> bool {
-        self.is_safe() || self.idempotency_key.is_some()
-    }
-
-    fn url(&self) -> Result<Url> {
-        let path = self.path.as_ref().map_err(Clone::clone)?;
-        let base = &self.api.endpoints.base_url;
-        let wrong = || Error::new(Code::Internal, format!("the path `{path}` makes no address"));
-        let mut url = Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/')))
-            .map_err(|_| wrong())?;
-        if url.origin() != base.origin() {
-            return Err(wrong());
-        }
-        if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.query);
-        }
-        Ok(url)
-    }
-
-    /// Sends it within the bound on the whole, again where that is safe.
-    async fn exchange(mut self, cut: bool) -> Result<(Reply, bool)> {
-        let api = self.api;
-        if api.risk == Risk::Read && !self.is_safe() {
-            return Err(Error::new(
-                Code::Internal,
-                format!("A reading action tried to send {}. Nothing was sent.", self.method),
-            ));
-        }
-        let url = self.url()?;
-        if !self.is_safe() && !self.once && api.provider.idempotency_header.is_some() {
-            // The same operation counts its changes in the same order, so a repeated one has the same key.
-            let count = api.changes.fetch_add(1, Ordering::Relaxed);
-            self.idempotency_key =
-                HeaderValue::try_from(format!("resto-{}-{count}", api.op_id())).ok();
-        }
-        let request = &self;
-        let bounds = &api.http.bounds;
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(bounds.retry_pause)
-            .with_max_delay(Duration::from_secs(8))
-            .with_max_times(if request.is_repeatable() { 2 } else { 0 })
-            .with_jitter();
-        let tries = (|| request.attempt(&url, cut))
-            .retry(backoff)
-            .when(|error| {
-                matches!(
-                    error.code(),
-                    Code::ProviderDown | Code::RateLimited | Code::UnknownOutcome
-                )
-            })
-            .adjust(|error, delay| match (error.details().retry_after_s, delay) {
-                (Some(seconds), Some(delay)) => Some(delay.max(Duration::from_secs(seconds)))
-                    .filter(|wait| *wait <= bounds.patience),
-                (None, delay) => delay,
-                (Some(_), None) => None,
-            });
-        let bounded = tokio::time::timeout(bounds.total, tries);
-        let cancelled = api.call.cancelled();
-        let outcome = if api.risk == Risk::Read {
-            tokio::select! {
-                outcome = bounded => outcome,
-                () = cancelled.cancelled() => {
-                    return Err(Error::new(Code::Cancelled, "The caller cancelled the call."));
-                }
-            }
-        } else {
-            bounded.await
-        };
-        outcome.unwrap_or_else(|_| {
-            Err(self.lost(&format!("did not finish within {} s", bounds.total.as_secs())))
-        })
-    }
-
-    async fn attempt(&self, url: &Url, cut: bool) -> Result<(Reply, bool)> {
-        let api = self.api;
-        let bounds = &api.http.bounds;
-        let mut url = url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let ours = url.origin() == api.endpoints.base_url.origin();
-            let request = self.build(&url, ours)?;
-            let client = api.http.client(&url)?;
-            let response =
-                match tokio::time::timeout(bounds.first_byte, client.execute(request)).await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(error)) if error.is_connect() || self.is_safe() => {
-                        return Err(self.unreachable(&error));
-                    }
-                    Ok(Err(_)) => return Err(self.lost("did not answer")),
-                    Err(_) => {
-                        return Err(self.lost(&format!(
-                            "did not answer within {} s",
-                            bounds.first_byte.as_secs()
-                        )));
-                    }
-                };
-            if response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED {
-                url = self.redirected(&url, &response)?;
-                continue;
-            }
-            let (reply, truncated) =
-                Reply::read(response, bounds, cut).await.map_err(|what| self.lost(&what))?;
-            return self.judge(reply).map(|reply| (reply, truncated));
-        }
-        Err(self.lost("redirected too often"))
-    }
-
-    fn build(&self, url: &Url, sign: bool) -> Result<reqwest::Request> {
-        let api = self.api;
-        let mut request = reqwest::Request::new(self.method.clone(), url.clone());
-        // Without the credential the request goes to a download host, which is told nothing else either.
-        if sign {
-            let headers = request.headers_mut();
-            for (name, value) in api.provider.headers {
-                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
-            if let Some(key) =
-                self.api.provider.idempotency_header.zip(self.idempotency_key.as_ref())
-            {
-                headers.insert(HeaderName::from_static(key.0), key.1.clone());
-            }
-            if self.body.is_some() {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            }
-            for (name, value) in &self.headers {
-                headers.insert(name.clone(), value.clone());
-            }
-            if let Some(body) = &self.body {
-                *request.body_mut() = Some(body.clone()?.into());
-            }
-            api.credentials.sign(api.scheme, &mut request)?;
-        }
-        Ok(request)
-    }
-
-    /// Where a redirect leads, if we go there: the same origin, or a declared download host.
-    fn redirected(&self, from: &Url, response: &reqwest::Response) -> Result<Url> {
-        let provider = self.api.provider;
-        let target = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|location| from.join(location).ok());
-        let Some(target) = target else { return Err(self.lost("redirected to nowhere")) };
-        if !self.is_safe() {
-            return Err(Error::new(
-                Code::Conflict,
-                format!(
-                    "{} says that this has moved, and changes are not sent after it. Read it under its new name first. Nothing was changed.",
-                    provider.name
-                ),
-            ));
-        }
-        let base = &self.api.endpoints.base_url;
-        let host = target.host_str().unwrap_or_default();
-        let declared =
-            provider.download_hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {
-                Some(suffix) => host.strip_suffix(suffix).is_some_and(|name| name.ends_with('.')),
-                None => host == *pattern,
-            });
-        let secure = target.scheme() == "https" && target.port().is_none();
-        if target.origin() == base.origin()
-            || (declared && secure)
-            || (is_loopback(base) && is_loopback(&target))
-        {
-            return Ok(target);
-        }
-        Err(Error::new(
-            Code::Denied,
-            format!(
-                "{} redirected to `{host}`, which is not one of its declared hosts. It was not followed.",
-                provider.name
-            ),
-        ))
-    }
-
-    fn judge(&self, reply: Reply) -> Result<Reply> {
-        let api = self.api;
-        let mut observed = reply.observed(api.provider);
-        if reply.status.is_success() {
-            api.observe(observed);
-            return Ok(reply);
-        }
-        let body = reply.json().unwrap_or_default();
-        let failure = Failure {
-            provider: api.provider,
-            status: reply.status.as_u16(),
-            headers: &reply.headers,
-            body: &body,
-            is_unsafe: !self.is_safe(),
-        };
-        let error = (api.provider.classify)(&failure).unwrap_or_else(|| failure.by_status());
-        observed.lacking.clone_from(&error.details().missing_permission);
-        api.observe(observed);
-        Err(error)
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> Error {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        let provider = self.api.provider;
-        let mut told = Error::new(
-            Code::ProviderDown,
-            format!(
-                "{} cannot be reached: {cause}. Nothing was done. Try again later.",
-                provider.name
-            ),
-        );
-        told.details_mut().provider = Some(provider.name.to_owned());
-        told
-    }
-
-    /// The answer was lost: harmless for a read, an unknown outcome for a change.
-    fn lost(&self, what: &str) -> Error {
-        let provider = self.api.provider;
-        if !self.is_safe() {
-            return unknown_outcome(provider, what);
-        }
-        let mut error =
-            Error::new(Code::ProviderDown, format!("{} {what}. Try again later.", provider.name));
-        error.details_mut().provider = Some(provider.name.to_owned());
-        error
-    }
-}
-
-/// Reads an answer that the provider called a success.
-fn parse<T: DeserializeOwned>(
-    api: &Api,
-    is_unsafe: bool,
-    body: Result<Value, String>,
-) -> Result<T> {
-    let parsed = body.and_then(|body| {
-        serde_json::from_value(body)
-            .map_err(|error| format!("sent an answer that we do not understand ({error})"))
-    });
-    parsed.map_err(|what| {
-        let name = api.provider.name;
-        let (code, advice) = if is_unsafe {
-            (Code::UnknownOutcome, "It says the change was made. Look before trying again.")
-        } else {
-            (Code::ProviderDown, "Try again later.")
-        };
-        let mut error = Error::new(code, format!("{name} {what}. {advice}"));
-        error.details_mut().provider = Some(name.to_owned());
-        error
-    })
-}
-
-fn next_cursor(
-    api: &Api,
-    paging: &Paging,
-    reply: &Reply,
-    body: &Value,
-    list: &str,
-) -> Option<String> {
-    match paging {
-        Paging::Link { cursors, .. } => linked(api, reply, cursors),
-        Paging::Cursor { next, .. } => {
-            body.pointer(next).and_then(plain).filter(|next| !next.is_empty())
-        }
-        Paging::LastId { more, .. } => {
-            let more = body.pointer(more).and_then(Value::as_bool).unwrap_or_default();
-            let last = body.pointer(list).and_then(Value::as_array).and_then(|items| items.last());
-            last.and_then(|item| item.get("id")?.as_str()).filter(|_| more).map(str::to_owned)
-        }
-    }
-}
-
-fn linked(api: &Api, reply: &Reply, cursors: &[&str]) -> Option<String> {
-    let header = reply.headers.get(reqwest::header::LINK)?.to_str().ok()?;
-    let next = header.split(',').find(|link| link.contains("rel=\"next\""))?;
-    let url = next.split_once('<')?.1.split_once('>')?.0;
-    let url = api.endpoints.base_url.join(url).ok()?;
-    cursors.iter().find_map(|wanted| {
-        url.query_pairs()
-            .find(|(name, _)| name == wanted)
-            .map(|(name, value)| format!("{name}={value}"))
-    })
-}
-
-/// The fields of a form, nested ones by their path.
-fn flatten(path: String, value: &Value, fields: &mut Vec<(String, String)>) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}[{key}]") };
-    match value {
-        Value::Null => {}
-        Value::Object(members) => {
-            for (key, member) in members {
-                flatten(below(key), member, fields);
-            }
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                flatten(below(&index.to_string()), item, fields);
-            }
-        }
-        Value::String(text) => fields.push((path, text.clone())),
-        other => fields.push((path, other.to_string())),
-    }
-}
-
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        Value::Array(items) => Some(items.iter().filter_map(plain).collect::<Vec<_>>().join(",")),
-        other => Some(other.to_string()),
+        Ok(Page { items: parse(api.provider, false, list)?, next_cursor: next })
     }
 }

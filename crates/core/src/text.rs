@@ -45,6 +45,20 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
 }
 
+/// The most that is kept of somebody else's words where we speak, in characters.
+const MAX_QUOTE: usize = 300;
+
+/// Somebody else's words as part of a sentence of ours: cleaned, on one line, cut.
+pub(crate) fn quote(words: &str) -> String {
+    clean(words)
+        .replace(['\n', '\t'], " ")
+        .trim()
+        .trim_end_matches('.')
+        .chars()
+        .take(MAX_QUOTE)
+        .collect()
+}
+
 /// [`clean`] on every string of a JSON value, names of fields included.
 pub fn clean_json(value: &mut Value) {
     match value {

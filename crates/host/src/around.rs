@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::host::told;
 use crate::policy::Calls;
+use crate::redact::{redact, redact_error};
 
 /// What connects a call with whoever waits for it.
 pub struct Line {
@@ -70,6 +71,23 @@ pub(crate) struct Opening {
 impl Opening {
     pub fn new(sealed: Sealed, endpoints: &Endpoints, integration: &Integration) -> Self {
         Self { sealed, host: endpoints.host(), integration: integration.name }
+    }
+
+    /// Takes the credential out of a result.
+    pub fn redact(&self, result: Result<Value>) -> Result<Value> {
+        match self.sealed.open() {
+            Ok(credential) => redact(&credential.secrets, result),
+            // What does not open was not sent either.
+            Err(_) => result,
+        }
+    }
+
+    /// Takes the credential out of an error.
+    pub fn redact_error(&self, error: Error) -> Error {
+        match self.sealed.open() {
+            Ok(credential) => redact_error(&credential.secrets, error),
+            Err(_) => error,
+        }
     }
 }
 

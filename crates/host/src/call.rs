@@ -156,7 +156,7 @@ impl Host {
         let (provider, auth) =
             provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
         let endpoints = self.endpoints(integration, provider)?;
-        let credentials = Opening::new(sealed, &endpoints, integration);
+        let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
         let action = session.entry.action;
         let around = Around {
             line,
@@ -171,13 +171,13 @@ impl Host {
             provider,
             auth.scheme(),
             endpoints,
-            Arc::new(credentials),
+            credentials.clone(),
             Arc::new(around),
             action.risk,
         );
         // A fault in one action harms only this call.
         let ran = AssertUnwindSafe(action.run(arguments, &api)).catch_unwind().await;
-        let mut output = ran.unwrap_or_else(|_| Err(fault()))?;
+        let mut output = credentials.redact(ran.unwrap_or_else(|_| Err(fault())))?;
         clean_json(&mut output);
         Ok(output)
     }

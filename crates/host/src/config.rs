@@ -2,6 +2,7 @@
 //! it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -149,12 +150,15 @@ fn config_dir() -> Result<PathBuf> {
 
 /// A folder that cannot be used.
 pub(crate) fn unusable(dir: &Path, error: &std::io::Error) -> Error {
+    let what = match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            "cannot be a folder: a file is in its place. Move that file".to_owned()
+        }
+        _ => format!("cannot be used: {error}. Make it writable"),
+    };
     Error::new(
         Code::InvalidInput,
-        format!(
-            "The folder {} cannot be used: {error}. Make it writable, or name another.",
-            dir.display()
-        ),
+        format!("{} {what}, or name another folder: --data-dir DIR", dir.display()),
     )
 }
 

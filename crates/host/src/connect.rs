@@ -19,6 +19,7 @@ use crate::around::{Around, Opening};
 use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
+use crate::redact::redact_error;
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]
@@ -115,7 +116,10 @@ impl Host {
     ) -> Result<Report> {
         let intent = lifecycle(caller, integration, "connect", &Value::Null);
         let ticket = caller.scope.begin(intent).await.map_err(told)?.ticket;
-        let connected = self.try_connect(caller, integration, provider, secrets).await;
+        let connected = self
+            .try_connect(caller, integration, provider, secrets.clone())
+            .await
+            .map_err(|error| redact_error(&secrets, error));
         self.finish(caller, ticket, &recorded(&connected), Learnt::default()).await;
         connected
     }
@@ -218,18 +222,22 @@ impl Host {
         let (provider, auth) =
             provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
         let endpoints = self.endpoints(integration, provider)?;
+        let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
         let api = Api::new(
             self.http.clone(),
             provider,
             auth.scheme(),
-            endpoints.clone(),
-            Arc::new(Opening::new(sealed, &endpoints, integration)),
+            endpoints,
+            credentials.clone(),
             Arc::new(Around::quiet(scope, "disconnect")),
             Risk::Write,
         );
         let adapter = self.adapter(integration)?;
-        adapter.clean_up(&api).await?;
-        let proof = adapter.revoke(&api).await?;
+        let undone = async {
+            adapter.clean_up(&api).await?;
+            adapter.revoke(&api).await
+        };
+        let proof = undone.await.map_err(|error| credentials.redact_error(error))?;
         scope.disconnect(integration.id).await.map_err(told)?;
         let left_to_do = match &proof {
             Proof::Revoked => None,

@@ -37,7 +37,7 @@ pub struct Caller {
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 fn adapters() -> Vec<resto_core::Adapter> {
-    vec![resto_github::adapter(), resto_registrar::adapter()]
+    vec![resto_github::adapter(), resto_registrar::adapter(), resto_vercel::adapter()]
 }
 
 impl Host {
@@ -151,26 +151,41 @@ fn keyring(config: &Config) -> Result<Keyring> {
         private_dir(&data_dir)?;
     }
     let data_dir = sqlite.then_some(data_dir.as_path());
-    // A database without its key cannot be read: a fresh key would only hide that the old is lost.
-    let fresh = !key_file.exists() && !data_dir.is_some_and(|dir| dir.join("resto.db").exists());
-    if fresh {
-        if data_dir.is_some_and(|dir| key_file.starts_with(dir)) {
-            return Err(Error::new(
-                Code::InvalidInput,
-                format!(
-                    "The key file {} would lie in the data folder, where a thief of the data finds it. Name another: --key-file FILE",
-                    key_file.display()
-                ),
-            ));
-        }
-        // Two processes may start at once: whoever comes second reads the first one's key.
-        match Keyring::create_file(&key_file) {
-            Ok(keyring) => return Ok(keyring),
-            Err(_) if key_file.exists() => {}
-            Err(error) => return Err(told(error)),
-        }
+    if key_file.exists() {
+        return Keyring::from_file(&key_file, data_dir).map_err(told);
     }
-    Keyring::from_file(&key_file, data_dir).map_err(told)
+    if let Some(lost) = lost_key(config)? {
+        return Err(lost);
+    }
+    // Two processes may start at once: whoever comes second reads the first one's key.
+    let created = match Keyring::create_file(&key_file) {
+        Ok(_) => true,
+        Err(_) if key_file.exists() => false,
+        Err(error) => return Err(told(error)),
+    };
+    // Where a file lies is known for sure only when it is there.
+    Keyring::from_file(&key_file, data_dir).map_err(|error| {
+        if created {
+            let _ = std::fs::remove_file(&key_file);
+        }
+        told(error)
+    })
+}
+
+/// Why a missing key file must not be created anew: there is a database that was sealed with it.
+pub(crate) fn lost_key(config: &Config) -> Result<Option<Error>> {
+    let url = config.database()?;
+    if !url.strip_prefix("sqlite://").is_some_and(|file| Path::new(file).exists()) {
+        return Ok(None);
+    }
+    let key_file = config.key_file()?;
+    Ok(Some(Error::new(
+        Code::NotFound,
+        format!(
+            "The key file {} is missing, and without it the stored credentials cannot be opened. Bring it back, or name it: --key-file FILE",
+            key_file.display()
+        ),
+    )))
 }
 
 fn private_dir(dir: &Path) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The HTTP door: `/mcp` for agents with an access token, and the people's page.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const MAX_BODY: usize = 1 << 20;
 
 /// How long calls under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long the answers of ended calls may take to leave, and streams to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// An intent without a result is called unknown after this.
 const UNFINISHED: Duration = Duration::from_mins(1);
@@ -73,32 +76,56 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let ending = CancellationToken::new();
-    let sweeper = host.tasks.spawn(sweep(host.clone(), ending.clone()));
-    let app = router(host.clone(), config, &ending);
+    // Cancelled only when the calls have ended: it would take their answers from them.
+    let closed = CancellationToken::new();
+    host.tasks.spawn(sweep(host.clone(), ending.clone()));
+    let app = router(host.clone(), config, &closed);
     let listener = server.listener.tap_io(|stream| {
         // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
         let _ = stream.set_nodelay(true);
     });
     let stopping = ending.clone();
-    let served = axum::serve(listener, app).with_graceful_shutdown(async move {
-        stop.await;
-        stopping.cancel();
-    });
+    let mut served = std::pin::pin!(
+        axum::serve(listener, app)
+            .with_graceful_shutdown(async move {
+                stop.await;
+                stopping.cancel();
+            })
+            .into_future()
+    );
     let served = tokio::select! {
-        served = served => served,
-        // Streams that clients keep open would hold the server for ever.
-        () = async { ending.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+        served = &mut served => {
+            // Calls whose clients went away are under way still.
+            ending.cancel();
+            calls_ended(&host).await;
+            served
+        }
+        () = drained(&host, &ending) => {
+            // What is open still is a stream that its client keeps, and would hold the server for ever.
+            closed.cancel();
+            tokio::time::timeout(LAST_ANSWERS, served).await.unwrap_or(Ok(()))
+        }
     };
-    ending.cancel();
-    host.tasks.close();
-    let _ = sweeper.await;
-    if tokio::time::timeout(DRAIN, host.tasks.wait()).await.is_err() {
-        tracing::warn!("calls were still under way after 30 s; their outcome is marked unknown");
-    }
     served.map_err(|error| Error::new(Code::Internal, format!("The server stopped: {error}")))
 }
 
-fn router(host: Arc<Host>, config: &Config, ending: &CancellationToken) -> Router {
+/// Ends when the server was told to stop, the calls under way have ended, and their answers had the
+/// time to leave.
+async fn drained(host: &Host, ending: &CancellationToken) {
+    ending.cancelled().await;
+    calls_ended(host).await;
+    tokio::time::sleep(LAST_ANSWERS).await;
+}
+
+/// Ends when the calls under way have, or had the time to.
+async fn calls_ended(host: &Host) {
+    host.tasks.close();
+    if tokio::time::timeout(DRAIN, host.tasks.wait()).await.is_err() {
+        tracing::warn!("calls were still under way after 30 s; their outcome is marked unknown");
+    }
+}
+
+fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Router {
     let mcp = Mcp::http(host.clone());
     let mut allowed: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     allowed.extend(config.allowed_hosts.iter().cloned());
@@ -107,10 +134,10 @@ fn router(host: Arc<Host>, config: &Config, ending: &CancellationToken) -> Route
         // Every request brings its own token; a session would be one more thing to steal.
         .with_legacy_session_mode(false)
         .with_allowed_hosts(allowed)
-        .with_allowed_origins(config.allowed_origins.clone())
+        .with_allowed_origins(config.allowed_origins.iter().map(|origin| exact(origin)))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MAX_BODY)
-        .with_cancellation_token(ending.child_token());
+        .with_cancellation_token(closed.child_token());
     let service = StreamableHttpService::new(
         move || Ok(mcp.clone()),
         Arc::new(LocalSessionManager::default()),
@@ -120,6 +147,17 @@ fn router(host: Arc<Host>, config: &Config, ending: &CancellationToken) -> Route
         .route_service("/mcp", service)
         .layer(from_fn_with_state(host.clone(), authenticate))
         .merge(console::router(host))
+}
+
+/// An origin with its port: without one, rmcp would let the pages of every port in.
+fn exact(origin: &str) -> String {
+    let parsed = url::Url::parse(origin).ok();
+    parsed
+        .and_then(|url| {
+            let port = url.port_or_known_default()?;
+            Some(format!("{}://{}:{port}", url.scheme(), url.host_str()?))
+        })
+        .unwrap_or_else(|| origin.to_owned())
 }
 
 /// Finds whose access token a request carries; without one it goes no further.

@@ -13,6 +13,7 @@ mod host;
 mod http;
 mod mcp;
 mod policy;
+mod redact;
 
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::Failed;

@@ -116,6 +116,13 @@ impl FakeApi {
         self
     }
 
+    /// The account that is operated, instead of `acct_1`.
+    #[must_use]
+    pub fn connected(self, id: &str) -> Self {
+        let _ = self.call.account.set(Connected { id: id.to_owned(), mode: None });
+        self
+    }
+
     /// The provider's address.
     #[must_use]
     pub fn uri(&self) -> String {

@@ -1,6 +1,7 @@
 //! The providers' official API descriptions, against which each recorded request is held. They are
 //! not part of the project: `RESTO_SPECS` names their folder.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
@@ -96,19 +97,18 @@ fn modernise(value: &mut Value) {
 fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
     let paths = description["paths"].as_object().ok_or("it has no paths")?;
     let method = request.method.to_lowercase();
-    let (item, operation) = paths
+    let (operation, parameters) = paths
         .iter()
-        .filter(|(template, item)| item.get(&method).is_some() && matches(template, &request.path))
-        // `/domains/{name}:renew` says more than `/domains/{name}`.
-        .min_by_key(|(template, _)| (template.matches('{').count(), !template.contains("}:")))
-        .map(|(_, item)| (item, &item[&method]))
+        .filter_map(|(template, item)| {
+            let operation = item.get(&method)?;
+            let parameters = parameters(description, item, operation);
+            matches(template, &request.path, &wide(&parameters, &method))
+                .then_some((template, operation, parameters))
+        })
+        // The most literal one: `/commits/{ref}/status` before `/commits/{ref}`.
+        .min_by_key(|(template, ..)| (template.matches('{').count(), Reverse(template.len())))
+        .map(|(_, operation, parameters)| (operation, parameters))
         .ok_or(UNLISTED)?;
-    let parameters: Vec<&Value> = [item, operation]
-        .iter()
-        .filter_map(|place| place.get("parameters")?.as_array())
-        .flatten()
-        .map(|parameter| resolve(description, parameter))
-        .collect();
     for (name, value) in &request.query {
         let parameter = parameters
             .iter()
@@ -145,34 +145,42 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
     }
 }
 
-fn matches(template: &str, path: &str) -> bool {
-    let (mut template, mut path) = (template.split('/'), path.split('/'));
-    loop {
-        match (template.next(), path.next()) {
-            (None, None) => return true,
-            // The last parameter of a few operations is a path of its own.
-            (Some("{path}" | "{ref}"), Some(_)) if template.clone().next().is_none() => {
-                return true;
-            }
-            (Some(part), Some(value))
-                if part == value || fills(part, value) || wildcard(part, value) => {}
-            _ => return false,
-        }
+fn parameters<'a>(description: &'a Value, item: &'a Value, operation: &'a Value) -> Vec<&'a Value> {
+    [item, operation]
+        .iter()
+        .filter_map(|place| place.get("parameters")?.as_array())
+        .flatten()
+        .map(|parameter| resolve(description, parameter))
+        .collect()
+}
+
+/// The path parameter that may hold slashes, as GitHub marks it, and whether it may be left out.
+#[derive(Default)]
+struct Wide<'a> {
+    part: Option<&'a str>,
+    optional: bool,
+}
+
+fn wide<'a>(parameters: &[&'a Value], method: &str) -> Wide<'a> {
+    let name = parameters
+        .iter()
+        .find(|parameter| parameter["in"] == "path" && parameter["x-multi-segment"] == true)
+        .and_then(|parameter| parameter["name"].as_str());
+    // Whoever reads the top folder of a repository leaves `{path}` out.
+    Wide { part: name, optional: name == Some("path") && method == "get" }
+}
+
+fn matches(template: &str, path: &str, wide: &Wide<'_>) -> bool {
+    let Some((literal, rest)) = template.split_once('{') else { return template == path };
+    let Some((name, rest)) = rest.split_once('}') else { return false };
+    let is_wide = wide.part == Some(name);
+    if is_wide && wide.optional && rest.is_empty() && path == literal.trim_end_matches('/') {
+        return true;
     }
-}
-
-/// `{name}`, or `{name}:verb` where the value ends so too.
-fn fills(part: &str, value: &str) -> bool {
-    part.strip_prefix('{')
-        .and_then(|rest| rest.split_once('}'))
-        .filter(|(_, verb)| !verb.contains('{'))
-        .and_then(|(_, verb)| value.strip_suffix(verb))
-        .is_some_and(|value| !value.is_empty())
-}
-
-/// `{base}...{head}` and the like.
-fn wildcard(part: &str, value: &str) -> bool {
-    part.split_once("}...{").is_some() && value.contains("...")
+    let Some(path) = path.strip_prefix(literal) else { return false };
+    let end = if is_wide { path.len() } else { path.find('/').unwrap_or(path.len()) };
+    let least = usize::from(!(is_wide && wide.optional));
+    (least..=end).any(|taken| matches(rest, &path[taken..], wide))
 }
 
 fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
@@ -221,4 +229,113 @@ fn fits(description: &Value, schema: &Value, value: &Value) -> Result<(), String
         .map(|error| format!("{} at `{}`", error, error.instance_path()))
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library() -> Value {
+        let path = |name: &str| json!({"in": "path", "name": name, "required": true});
+        let wide = |name: &str| json!({"in": "path", "name": name, "x-multi-segment": true});
+        let size =
+            json!({"in": "query", "name": "size", "schema": {"$ref": "#/components/schemas/size"}});
+        let name = json!({"type": "object", "required": ["name"], "properties": {
+            "name": {"type": "string"}, "note": {"type": "string", "nullable": true}}});
+        let mut description = json!({
+            "components": {
+                "parameters": {"ref": wide("ref")},
+                "schemas": {"size": {"type": "integer", "maximum": 100}},
+            },
+            "paths": {
+                "/shelves": {
+                    "parameters": [size],
+                    "get": {"parameters": [{"in": "query", "name": "kind", "required": true, "schema": {"type": "string"}}]},
+                    "post": {"requestBody": {"required": true, "content": {"application/json": {"schema": name}}}},
+                },
+                "/shelves/{shelf}": {"delete": {"parameters": [path("shelf")]}},
+                "/shelves/{shelf}:sort": {"post": {"parameters": [path("shelf")]}},
+                "/files/{path}": {
+                    "get": {"parameters": [wide("path")]},
+                    "put": {"parameters": [wide("path")]},
+                },
+                "/commits/{ref}": {"get": {"parameters": [{"$ref": "#/components/parameters/ref"}]}},
+                "/commits/{ref}/status": {"get": {"parameters": [{"$ref": "#/components/parameters/ref"}, size]}},
+            },
+        });
+        modernise(&mut description);
+        description
+    }
+
+    /// What the description says of `method path?query` with this body.
+    fn verdict(method: &str, target: &str, body: Value) -> Result<(), String> {
+        let url = url::Url::parse(&format!("https://library.example{target}")).unwrap();
+        let request = Recorded {
+            method: method.to_owned(),
+            path: url.path().to_owned(),
+            query: url.query_pairs().into_owned().collect(),
+            headers: [].into(),
+            body,
+        };
+        judge(&library(), &request)
+    }
+
+    fn refused(method: &str, target: &str, body: Value, why: &str) {
+        let said = verdict(method, target, body).unwrap_err();
+        assert!(said.contains(why), "{method} {target}: {said}");
+    }
+
+    #[test]
+    fn allows_what_the_description_lists() {
+        for (method, target, body) in [
+            ("GET", "/shelves?kind=new&size=100", Value::Null),
+            ("POST", "/shelves", json!({"name": "n", "note": null})),
+            ("DELETE", "/shelves/7", Value::Null),
+            ("POST", "/shelves/7:sort", Value::Null),
+        ] {
+            assert_eq!(verdict(method, target, body), Ok(()), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn refuses_an_operation_that_is_not_listed() {
+        for (method, target) in [
+            ("PATCH", "/shelves"),
+            ("GET", "/shelf"),
+            ("GET", "/shelves/"),
+            ("DELETE", "/shelves/"),
+            ("DELETE", "/shelves/7/8"),
+            ("POST", "/shelves/7:burn"),
+        ] {
+            refused(method, target, Value::Null, "no such operation");
+        }
+    }
+
+    #[test]
+    fn refuses_a_wrong_query() {
+        refused("GET", "/shelves?kind=new&sized=7", Value::Null, "no query parameter `sized`");
+        refused("GET", "/shelves?kind=new&size=many", Value::Null, "query `size`");
+        refused("GET", "/shelves?kind=new&size=101", Value::Null, "query `size`");
+        refused("GET", "/shelves", Value::Null, "`kind` is missing");
+    }
+
+    #[test]
+    fn refuses_a_wrong_body() {
+        refused("POST", "/shelves", json!({"name": "n", "nam": 1}), "no field `nam`");
+        refused("POST", "/shelves", json!({"name": 7}), "at `/name`");
+        refused("POST", "/shelves", json!({"note": "n"}), "name");
+        refused("POST", "/shelves", Value::Null, "null");
+        refused("DELETE", "/shelves/7", json!({"force": true}), "no JSON body");
+    }
+
+    #[test]
+    fn lets_slashes_stand_where_the_description_marks_it() {
+        for target in ["/files/src/main.rs", "/files", "/files/", "/commits/feat/x"] {
+            assert_eq!(verdict("GET", target, Value::Null), Ok(()), "{target}");
+        }
+        assert_eq!(verdict("GET", "/commits/feat/x/status?size=1", Value::Null), Ok(()));
+        refused("GET", "/commits", Value::Null, "no such operation");
+        refused("GET", "/commits/", Value::Null, "no such operation");
+        refused("PUT", "/files/", Value::Null, "no such operation");
+    }
 }

@@ -20,7 +20,11 @@ async fn finds_the_next_page() {
         (r#"<https://api.acme.example/things?per_page=30&page=2>; rel="next""#, Some("page=2")),
         (r#"</things?after=a%2Fb%3D>; rel="next""#, Some("after=a/b=")),
         (r#"</t?page=1>; rel="prev", </t?page=3>; rel="next""#, Some("page=3")),
+        (r#"</t?labels=a,b&page=4>; rel="next", </t?page=9>; rel="last""#, Some("page=4")),
+        (r#"</t?page=9>; rel=last, </t?page=5>; title="a"; REL=next"#, Some("page=5")),
+        (r#"</t?page=6>; rel="last next""#, Some("page=6")),
         (r#"</t?page=1>; rel="prev""#, None),
+        (r#"</t?page=1>; rel="nextish"; title="rel=next""#, None),
         (r#"</t?sort=name>; rel="next""#, None),
         (r#"</t?token=7>; rel="next""#, None),
         ("nonsense", None),
@@ -29,6 +33,8 @@ async fn finds_the_next_page() {
         assert_eq!((page.items, page.next_cursor.as_deref()), (vec![1], cursor), "{link}");
     }
     assert_eq!(page("").await.next_cursor, None);
+    let two = "link: </t?page=1>; rel=\"prev\"\nlink: </t?page=3>; rel=\"next\"";
+    assert_eq!(page(two).await.next_cursor.as_deref(), Some("page=3"));
 }
 
 #[tokio::test]
@@ -96,6 +102,46 @@ async fn quotes_the_provider_cleaned_and_cut() {
     assert!(error.message().contains("refused the request: red long long"), "{error}");
     assert!(error.message().ends_with("Correct the input."), "{error}");
     assert!(error.message().chars().count() < 400, "{error}");
+}
+
+#[tokio::test]
+async fn does_not_repeat_an_answer_that_it_does_not_understand() {
+    for (body, explanation) in [
+        (r#"["private, expected words"]"#, "(expected u8)"),
+        (r#"["private"]"#, "(expected u8)"),
+        (r#"{"private": 1}"#, "(expected a sequence)"),
+    ] {
+        let server = Server::saying([ok(body)]).await;
+        let (api, _) = server.api(impatient(), Risk::Read);
+        let error = api.get("/x", &[]).send::<Vec<u8>>().await.unwrap_err();
+        assert!(error.message().contains(explanation), "{error}");
+        assert!(!shown(&error).contains("private"), "{error}");
+    }
+    let server = Server::saying([ok("{}")]).await;
+    let (api, _) = server.api(impatient(), Risk::Read);
+    let error = api.get("/x", &[]).send::<PageOf>().await.unwrap_err();
+    assert!(error.message().contains("(missing field `total`)"), "{error}");
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct PageOf {
+    #[expect(dead_code, reason = "only its absence matters")]
+    total: u8,
+}
+
+#[tokio::test]
+async fn keeps_headers_of_any_length_short() {
+    let long = "y".repeat(10_000);
+    let headers = format!(
+        "x-request-id: {long}\nx-ratelimit-remaining: 1\nx-ratelimit-resource: {long}\nx-scopes: {long}"
+    );
+    let server = Server::saying([reply("404 Not Found", &headers, "{}")]).await;
+    let (api, caller) = server.api(impatient(), Risk::Read);
+    let error = api.get("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!(error.details().request_id.as_ref().unwrap().len(), 300);
+    let observed = caller.observed().remove(0);
+    assert_eq!(observed.rate_limit.unwrap().resource.len(), 300);
+    assert_eq!(observed.granted.unwrap()[0].len(), 300);
 }
 
 /// All that may be shown of an error.

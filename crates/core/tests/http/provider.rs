@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// The credential of every test: it must show nowhere but in the header that carries it.
 pub const CREDENTIAL: &str = "plainly-fake-credential";
 
-static ACME: Provider = Provider {
+const FACTS: Provider = Provider {
     id: "acme",
     name: "Acme",
     base_url: "https://api.acme.example",
@@ -47,6 +47,9 @@ static ACME: Provider = Provider {
     paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
     classify: |_| None,
 };
+static ACME: Provider = FACTS;
+/// As Acme, but it makes a change once however often it is sent under one key.
+static KEYED: Provider = Provider { idempotency_header: Some("idempotency-key"), ..FACTS };
 
 /// The product's bounds, but for the pause between tries: no test waits.
 pub fn impatient() -> Bounds {
@@ -55,12 +58,21 @@ pub fn impatient() -> Bounds {
 
 /// A client of the provider at `url` for an action of this risk.
 pub fn api(url: &str, bounds: Bounds, risk: Risk) -> (Api, Arc<Caller>) {
+    client(&ACME, url, bounds, risk)
+}
+
+fn client(
+    provider: &'static Provider,
+    url: &str,
+    bounds: Bounds,
+    risk: Risk,
+) -> (Api, Arc<Caller>) {
     let caller = Arc::new(Caller::default());
     let api = Api::new(
         Http::new(bounds).unwrap(),
-        &ACME,
-        ACME.auth[0].scheme(),
-        Endpoints::new(&ACME, Some(url)).unwrap(),
+        provider,
+        provider.auth[0].scheme(),
+        Endpoints::new(provider, Some(url)).unwrap(),
         caller.clone(),
         caller.clone(),
         risk,
@@ -192,6 +204,11 @@ impl Server {
 
     pub fn api(&self, bounds: Bounds, risk: Risk) -> (Api, Arc<Caller>) {
         api(&self.url, bounds, risk)
+    }
+
+    /// A client that repeats changes, because the provider knows them by their key.
+    pub fn keyed_api(&self) -> Api {
+        client(&KEYED, &self.url, impatient(), Risk::Write).0
     }
 
     /// The requests so far.

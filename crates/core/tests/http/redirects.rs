@@ -1,8 +1,10 @@
 //! A redirect takes the credential nowhere, and no change anywhere.
 
+use std::sync::{Arc, OnceLock};
+
 use resto_core::{Code, Risk};
 
-use crate::provider::{CREDENTIAL, Server, impatient, ok, reply};
+use crate::provider::{CREDENTIAL, Server, answer, impatient, ok, reply, write};
 
 fn found(location: &str) -> String {
     reply("302 Found", &format!("location: {location}"), "")
@@ -60,6 +62,26 @@ async fn fetches_a_download_without_the_credential() {
     assert!(is_signed(&server.requests()[0]));
 }
 
+/// Anyone can keep files at a declared host, and redirect from there back to the provider's API.
+#[tokio::test]
+async fn signs_nothing_after_it_has_left_the_provider() {
+    let files_url = Arc::new(OnceLock::<String>::new());
+    let leads_away = files_url.clone();
+    let server = Server::start(answer(move |stream, number| {
+        let to_files = number == 0;
+        let text = if to_files { found(leads_away.get().unwrap()) } else { ok("private") };
+        Box::pin(async move { write(stream, text.as_bytes()).await })
+    }))
+    .await;
+    let files = Server::saying([found(&format!("{}/user/emails", server.url))]).await;
+    files_url.set(files.url.clone()).unwrap();
+    let (api, caller) = server.api(impatient(), Risk::Read);
+    api.get("/log", &[]).send_text().await.unwrap();
+    let requests = server.requests();
+    assert!(is_signed(&requests[0]) && !is_signed(&requests[1]), "{requests:?}");
+    assert_eq!(caller.signed().len(), 1);
+}
+
 #[tokio::test]
 async fn sends_no_change_after_a_redirect() {
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
@@ -68,6 +90,17 @@ async fn sends_no_change_after_a_redirect() {
         let error = api.post("/old", &[]).send_empty().await.unwrap_err();
         assert_eq!((error.code(), server.requests().len()), (Code::Conflict, 1), "{status}");
         assert!(error.message().contains("Nothing was changed"), "{error}");
+    }
+}
+
+/// "See other" answers a change that was made, and says where its result is.
+#[tokio::test]
+async fn does_not_claim_that_a_change_with_its_result_elsewhere_was_not_made() {
+    for headers in ["", "location: /result"] {
+        let server = Server::saying([reply("303 See Other", headers, ""), ok("{}")]).await;
+        let (api, _) = server.api(impatient(), Risk::Write);
+        let error = api.post("/x", &[]).send_empty().await.unwrap_err();
+        assert_eq!((error.code(), server.requests().len()), (Code::UnknownOutcome, 1));
     }
 }
 

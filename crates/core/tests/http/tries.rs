@@ -21,6 +21,15 @@ async fn reads_again_until_the_provider_is_back() {
 }
 
 #[tokio::test]
+async fn reads_again_when_the_provider_was_too_slow_or_not_ready() {
+    for status in ["408 Request Timeout", "425 Too Early"] {
+        let server = Server::saying([reply(status, "", "{}"), ok("[1]")]).await;
+        let (api, _) = server.api(impatient(), Risk::Read);
+        assert_eq!(api.get("/x", &[]).send::<Vec<u8>>().await.unwrap(), [1], "{status}");
+    }
+}
+
+#[tokio::test]
 async fn reads_three_times_at_most() {
     let server = Server::saying([unavailable("")]).await;
     let (api, _) = server.api(impatient(), Risk::Read);
@@ -92,6 +101,8 @@ async fn never_sends_a_change_twice() {
         unavailable("retry-after: 0"),
         reply("500 Internal Server Error", "", "{}"),
         reply("504 Gateway Timeout", "", "{}"),
+        reply("408 Request Timeout", "", "{}"),
+        "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned(),
         reply("200 OK", "", "not JSON"),
         reply("200 OK", "", "[]"),
     ] {
@@ -106,10 +117,59 @@ async fn never_sends_a_change_twice() {
     }
 }
 
+fn keys(server: &Server) -> Vec<String> {
+    let key = |request: String| {
+        let line = request.lines().find(|line| line.starts_with("idempotency-key: "));
+        line.unwrap().to_owned()
+    };
+    server.requests().into_iter().map(key).collect()
+}
+
+#[tokio::test]
+async fn repeats_a_change_that_the_provider_knows_by_its_key() {
+    let server = Server::saying([String::new(), unavailable(""), ok("[1]"), ok("[2]")]).await;
+    let api = server.keyed_api();
+    assert_eq!(api.post("/x", &[]).send::<Vec<u8>>().await.unwrap(), [1]);
+    assert_eq!(api.post("/x", &[]).send::<Vec<u8>>().await.unwrap(), [2]);
+    let keys = keys(&server);
+    assert_eq!((&keys[0], &keys[0]), (&keys[1], &keys[2]));
+    assert_ne!(keys[0], keys[3]);
+}
+
+/// The first try may have made the change, whatever the later ones say.
+#[tokio::test]
+async fn stays_in_doubt_once_a_try_was_lost() {
+    for later in [
+        reply("429 Too Many Requests", "", "{}"),
+        reply("307 Temporary Redirect", "location: /new", ""),
+        reply("401 Unauthorized", "", "{}"),
+        unavailable(""),
+    ] {
+        let server = Server::saying([String::new(), later.clone()]).await;
+        let error = server.keyed_api().post("/x", &[]).send_empty().await.unwrap_err();
+        assert_eq!(error.code(), Code::UnknownOutcome, "{later}: {error}");
+    }
+    // This is the answer to the change itself.
+    let refused = reply("402 Payment Required", "", "{}");
+    let server = Server::saying([String::new(), refused]).await;
+    let error = server.keyed_api().post("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!(error.code(), Code::PaymentRequired);
+}
+
 #[derive(Debug, serde::Deserialize)]
 struct Named {
     #[expect(dead_code, reason = "only its absence matters")]
     name: String,
+}
+
+#[tokio::test]
+async fn keeps_what_a_support_team_asks_about_a_lost_change() {
+    let fault = reply("500 Internal Server Error", "x-request-id: r-7", "{}");
+    let server = Server::saying([fault]).await;
+    let (api, _) = server.api(impatient(), Risk::Write);
+    let error = api.post("/x", &[]).send_empty().await.unwrap_err();
+    let details = error.details();
+    assert_eq!((details.http_status, details.request_id.as_deref()), (Some(500), Some("r-7")));
 }
 
 #[tokio::test]

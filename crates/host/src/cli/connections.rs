@@ -1,6 +1,6 @@
 //! `resto connect`, `disconnect` and `connections`.
 
-use resto_core::{Integration, Result, Secrets};
+use resto_core::{Code, Error, Integration, Result, Secrets};
 
 use super::Session;
 use super::print::{Tone, read_secret};
@@ -31,6 +31,17 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
         let prompt =
             format!("{} of {} (not shown, like {}): ", field.label, provider.name, field.hint);
         secrets.insert(field.name.to_owned(), read_secret(&prompt, lines.as_mut())?);
+    }
+    // A second line is no part of the key: two keys, or one broken by a paste.
+    if lines.is_some_and(|mut rest| rest.any(|line| line.is_ok_and(|line| !line.trim().is_empty())))
+    {
+        return Err(Error::new(
+            Code::InvalidInput,
+            format!(
+                "Standard input holds more lines than the key's {}. Nothing was stored.",
+                key.fields.len()
+            ),
+        ));
     }
     let report = host.connect_key(&caller, integration, args.provider.as_deref(), secrets).await?;
     if session.out.json {

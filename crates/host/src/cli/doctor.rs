@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::print::Tone;
-use crate::host::{Host, told};
+use crate::host::{Host, lost_key, told};
 
 #[derive(Serialize)]
 struct Finding {
@@ -77,14 +77,8 @@ fn key_file(session: &Session) -> Result<String> {
     let file = session.config.key_file()?;
     let data_dir = session.config.data_dir()?;
     if !file.exists() {
-        if data_dir.join("resto.db").exists() {
-            return Err(Error::new(
-                Code::NotFound,
-                format!(
-                    "{} is missing, and without it the stored credentials cannot be opened. Bring it back, or name it: --key-file FILE",
-                    file.display()
-                ),
-            ));
+        if let Some(lost) = lost_key(&session.config)? {
+            return Err(lost);
         }
         return Ok(format!("{} is not there yet; the first start creates it", file.display()));
     }

@@ -1,0 +1,117 @@
+//! Takes a credential out of what its provider repeats of it, so that neither an agent nor the audit
+//! trail gets it.
+
+use std::borrow::Cow;
+
+use resto_core::{Error, Result, Secrets};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// What stands in its place.
+const MARK: &str = "[credential]";
+
+/// Less of it than this many bytes is chance: a prefix that all keys have, or a short user name.
+const MIN_RUN: usize = 16;
+
+/// A result without the credential.
+pub(crate) fn redact(secrets: &Secrets, result: Result<Value>) -> Result<Value> {
+    result.map_err(|error| redact_error(secrets, error)).map(|mut value| {
+        redact_value(secrets, &mut value);
+        value
+    })
+}
+
+/// An error without the credential.
+pub(crate) fn redact_error(secrets: &Secrets, mut error: Error) -> Error {
+    let details = error.details_mut();
+    let optional = [
+        &mut details.field,
+        &mut details.missing_permission,
+        &mut details.request_id,
+        &mut details.url,
+    ];
+    for text in optional.into_iter().flatten().chain([&mut details.message]) {
+        redact_text(secrets, text);
+    }
+    error
+}
+
+fn redact_value(secrets: &Secrets, value: &mut Value) {
+    match value {
+        Value::String(text) => redact_text(secrets, text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_value(secrets, item)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact_value(secrets, field)),
+        _ => {}
+    }
+}
+
+fn redact_text(secrets: &Secrets, text: &mut String) {
+    for secret in secrets.values().filter(|secret| length(secret) >= MIN_RUN) {
+        // EXPOSE: it is looked for, to be taken out.
+        if let Cow::Owned(without) = without(text, secret.expose_secret()) {
+            *text = without;
+        }
+    }
+}
+
+fn length(secret: &SecretString) -> usize {
+    // EXPOSE: only its length is used.
+    secret.expose_secret().len()
+}
+
+/// The text without the secret, also where a quote was cut in the middle of it.
+fn without<'a>(text: &'a str, secret: &str) -> Cow<'a, str> {
+    let Some(start) = secret.get(..MIN_RUN) else { return Cow::Borrowed(text) };
+    if !text.contains(start) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, found)) = rest.split_once(start) {
+        out.push_str(before);
+        out.push_str(MARK);
+        let tail = secret.get(MIN_RUN..).unwrap_or_default();
+        let run: usize = found
+            .chars()
+            .zip(tail.chars())
+            .take_while(|(one, other)| one == other)
+            .map(|(one, _)| one.len_utf8())
+            .sum();
+        rest = found.get(run..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_core::Code;
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = "github_pat_that_was_given_to_us";
+
+    fn secrets() -> Secrets {
+        [("token".to_owned(), KEY.into()), ("user".to_owned(), "octocat".into())].into()
+    }
+
+    #[test]
+    fn takes_a_credential_out_wherever_it_stands() {
+        let output = json!({"files": [{"text": format!("a {KEY}, b {KEY}")}], "owner": "octocat", "size": 7});
+        assert_eq!(
+            redact(&secrets(), Ok(output)).unwrap(),
+            json!({"files": [{"text": "a [credential], b [credential]"}], "owner": "octocat", "size": 7})
+        );
+        let cut = Error::new(Code::NotFound, format!("No access with {}", &KEY[..20])).url(KEY);
+        let told = redact(&secrets(), Err(cut)).unwrap_err();
+        assert_eq!(told.message(), "No access with [credential]");
+        assert_eq!(told.details().url.as_deref(), Some("[credential]"));
+    }
+
+    #[test]
+    fn leaves_other_keys_as_they_are() {
+        let other = json!("github_pat_of_another, github_pat_tha");
+        assert_eq!(redact(&secrets(), Ok(other.clone())).unwrap(), other);
+    }
+}

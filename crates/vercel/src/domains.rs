@@ -1,0 +1,224 @@
+//! Domains under which the public reaches a project.
+
+use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::permissions::{PROJECT_READ, PROJECT_WRITE};
+use crate::projects::ProjectIn;
+use crate::times::At;
+
+/// A domain of a project.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ProjectDomain {
+    /// Its name.
+    pub name: String,
+    /// The registered domain that it belongs to.
+    #[serde(rename(deserialize = "apexName"))]
+    pub apex: String,
+    /// Whether it is shown to be yours; until then the project is not reached under it.
+    pub verified: bool,
+    /// Records that show that it is yours; one of them is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verification: Vec<Challenge>,
+    /// The domain that it leads to, instead of showing the project.
+    #[serde(default, rename(deserialize = "redirect"))]
+    pub redirect_to: Option<String>,
+    /// The branch whose previews it shows; absent: production.
+    #[serde(default, rename(deserialize = "gitBranch"))]
+    pub git_branch: Option<String>,
+    /// When it was added.
+    #[serde(default, rename(deserialize = "createdAt"))]
+    pub created_at: Option<At>,
+}
+
+/// A DNS record that shows that a domain is yours.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Challenge {
+    /// Type of the record, such as `TXT`.
+    #[serde(rename(deserialize = "type"))]
+    pub record_type: String,
+    /// Full name of the record.
+    #[serde(rename(deserialize = "domain"))]
+    pub record_name: String,
+    /// What it holds.
+    pub value: String,
+}
+
+/// Which domain of which project. Actions flatten it into their input.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DomainIn {
+    #[serde(flatten)]
+    pub at: ProjectIn,
+    /// Name of the domain, such as `www.example.com`.
+    pub domain: String,
+}
+
+impl DomainIn {
+    /// The domain as it is now.
+    pub(crate) async fn find(&self, api: &Api) -> Result<ProjectDomain> {
+        // https://vercel.com/docs/rest-api/projects/get-a-project-domain
+        let path = "/v9/projects/{}/domains/{}";
+        self.at.scope.on(api, api.get(path, &[&self.at.project, &self.domain])).send().await
+    }
+}
+
+/// Lists the domains of a project, newest first.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ListProjectDomains {
+    #[serde(flatten)]
+    at: ProjectIn,
+    #[serde(flatten)]
+    page: PageRequest,
+}
+
+impl Action for ListProjectDomains {
+    const NAME: &'static str = "list_project_domains";
+    const RISK: Risk = Risk::Read;
+    const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_READ;
+    type Output = Page<ProjectDomain>;
+
+    async fn run(self, api: &Api) -> Result<Page<ProjectDomain>> {
+        // https://vercel.com/docs/rest-api/projects/retrieve-project-domains-by-project-by-id-or-name
+        self.at
+            .scope
+            .on(api, api.get("/v9/projects/{}/domains", &[&self.at.project]))
+            .page(&self.page)
+            .list_in("domains")
+            .await
+    }
+}
+
+/// How visitors are told to go to another domain.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Redirect {
+    Permanent,
+    Temporary,
+}
+
+/// Adds a domain to a project. Until it is verified and set up at the registrar, it leads nowhere.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct AddProjectDomain {
+    #[serde(flatten)]
+    of: DomainIn,
+    /// Branch whose previews it shows; production if left out.
+    git_branch: Option<String>,
+    /// Domain of the project that it leads to, such as from `www.example.com` to `example.com`.
+    redirect_to: Option<String>,
+    /// How it leads there; permanently if left out.
+    redirect: Option<Redirect>,
+}
+
+impl Action for AddProjectDomain {
+    const NAME: &'static str = "add_project_domain";
+    const RISK: Risk = Risk::Outward;
+    const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
+    type Output = ProjectDomain;
+
+    async fn run(self, api: &Api) -> Result<ProjectDomain> {
+        let status = self.redirect_to.as_ref().map(|_| match self.redirect {
+            Some(Redirect::Temporary) => 307,
+            Some(Redirect::Permanent) | None => 308,
+        });
+        // https://vercel.com/docs/rest-api/projects/add-a-domain-to-a-project
+        self.of
+            .at
+            .scope
+            .on(api, api.post("/v10/projects/{}/domains", &[&self.of.at.project]))
+            .fields(json!({
+                "name": self.of.domain,
+                "gitBranch": self.git_branch,
+                "redirect": self.redirect_to,
+                "redirectStatusCode": status,
+            }))
+            .send()
+            .await
+    }
+}
+
+/// Asks Vercel to look for the record that shows that a project's domain is yours.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct VerifyProjectDomain {
+    #[serde(flatten)]
+    of: DomainIn,
+}
+
+impl Action for VerifyProjectDomain {
+    const NAME: &'static str = "verify_project_domain";
+    const RISK: Risk = Risk::Write;
+    const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
+    type Output = ProjectDomain;
+
+    async fn run(self, api: &Api) -> Result<ProjectDomain> {
+        let path = "/v9/projects/{}/domains/{}/verify";
+        let DomainIn { at, domain } = &self.of;
+        // https://vercel.com/docs/rest-api/projects/verify-project-domain
+        let verified: Result<ProjectDomain> =
+            at.scope.on(api, api.post(path, &[&at.project, domain])).send().await;
+        match verified {
+            Err(error) if error.code() == Code::InvalidInput => {
+                Err(self.missing(api).await.unwrap_or(error))
+            }
+            other => other,
+        }
+    }
+}
+
+impl VerifyProjectDomain {
+    /// What Vercel looks for; `None` where it does not say.
+    async fn missing(&self, api: &Api) -> Option<Error> {
+        let found = self.of.find(api).await.ok()?;
+        let wanted = found.verification.first().filter(|_| !found.verified)?;
+        Some(Error::new(
+            Code::ActionRequired,
+            format!(
+                "Vercel does not see the record that shows that {} is yours: {} {} with the value {}. Set it at the registrar; it may take some time until Vercel sees it.",
+                found.name, wanted.record_type, wanted.record_name, wanted.value
+            ),
+        ))
+    }
+}
+
+/// Removes a domain from a project: the public no longer reaches the project under it.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct RemoveProjectDomain {
+    #[serde(flatten)]
+    of: DomainIn,
+    /// Also removes the domains that lead to it.
+    #[serde(default)]
+    remove_redirects: bool,
+}
+
+/// A domain that was removed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RemovedDomain {
+    /// The project, as it was given.
+    project: String,
+    /// Name of the domain.
+    domain: String,
+}
+
+impl Action for RemoveProjectDomain {
+    const NAME: &'static str = "remove_project_domain";
+    const RISK: Risk = Risk::Outward;
+    const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
+    type Output = RemovedDomain;
+
+    async fn run(self, api: &Api) -> Result<RemovedDomain> {
+        let DomainIn { at, domain } = self.of;
+        let path = "/v9/projects/{}/domains/{}";
+        // https://vercel.com/docs/rest-api/projects/remove-a-domain-from-a-project
+        at.scope
+            .on(api, api.delete(path, &[&at.project, &domain]))
+            .json(&json!({"removeRedirects": self.remove_redirects}))
+            .send_empty()
+            .await?;
+        Ok(RemovedDomain { project: at.project, domain })
+    }
+}
+
+#[cfg(test)]
+#[path = "domains/tests.rs"]
+pub(crate) mod tests;

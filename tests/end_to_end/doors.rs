@@ -1,0 +1,280 @@
+//! Who may come in, and that nobody gets what is another's.
+
+use std::sync::{Mutex, mpsc};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::clients::{Answer, Era, Python, Way};
+use crate::product::Product;
+use crate::provider::{Provider, Reply, repository};
+use crate::wire::{Message, answer, send};
+
+const KEY: &str = "github_pat_of_the_local_tenant";
+const READ: &str = "github_get_repository";
+
+fn named(repo: &str) -> Value {
+    json!({"owner": "octocat", "repo": repo})
+}
+
+/// The result of a call that came through the door.
+fn result(answer: &Message) -> Answer {
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    Answer::from(answer.json()["result"].clone())
+}
+
+fn event(phase: &str, action: &str, status: &str) -> (String, String, String) {
+    (phase.to_owned(), action.to_owned(), status.to_owned())
+}
+
+#[test]
+fn only_a_valid_access_token_opens_the_door() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    let revoked = product.token("local", "revoked");
+    let expired = product.token("local", "expired");
+    let server = product.serve();
+    let with = |authorization: &str| {
+        let headers = [("authorization", authorization)];
+        let headers = if authorization.is_empty() { &headers[1..] } else { &headers[..] };
+        answer(server.open(headers, READ, &named("hello-world")))
+    };
+    for token in [&revoked, &expired] {
+        result(&with(&format!("Bearer {token}"))).output();
+    }
+    product.must(&["token", "revoke", "revoked"], "");
+    product.sql("UPDATE access_tokens SET expires_at = 1 WHERE name = 'expired'");
+    let before = provider.count();
+    for wrong in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer resto_that_nobody_gave",
+        &format!("Basic {}", server.token),
+        &format!("Bearer {}x", server.token),
+        &format!("Bearer {revoked}"),
+        &format!("Bearer {expired}"),
+    ] {
+        let answered = with(wrong);
+        assert_eq!(answered.status(), 401, "{wrong}: {answered:?}");
+        assert_eq!(answered.header("www-authenticate"), Some("Bearer"), "{wrong}");
+        assert!(answered.body.contains("resto token create"), "{answered:?}");
+    }
+    assert_eq!(provider.count(), before);
+    result(&with(&format!("bearer {}", server.token))).output();
+}
+
+#[test]
+fn a_tenant_reaches_its_own_connection_only() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    product.must(&["tenant", "create", "acme"], "");
+    let of_acme = product.token("acme", "acme");
+    let server = product.serve();
+    let as_acme = || {
+        let authorization = format!("Bearer {of_acme}");
+        // What an attacker would try: the tenant is told by the token alone.
+        let headers =
+            [("authorization", authorization.as_str()), ("x-tenant", "local"), ("tenant", "local")];
+        answer(server.open(&headers, READ, &named("hello-world")))
+    };
+    let before = provider.count();
+    let refused = as_acme();
+    assert!(result(&refused).error().contains("not_connected"), "{refused:?}");
+    assert_eq!(provider.count(), before);
+    assert_eq!(
+        product.trail("acme"),
+        [event("intent", READ, "-"), event("result", READ, "denied")]
+    );
+    assert!(product.trail("local").iter().all(|(_, action, _)| action == "connect"));
+    let smuggled = server.call(&[], READ, &json!({"owner": "o", "repo": "r", "tenant": "acme"}));
+    assert!(result(&smuggled).error().contains("unknown field `tenant`"), "{smuggled:?}");
+
+    let key = "github_pat_of_the_acme_tenant";
+    product.must(&["--tenant", "acme", "connect", "github", "--key-stdin"], key);
+    result(&as_acme()).output();
+    let sent = provider.requests().pop().unwrap();
+    assert_eq!(sent.header("authorization"), Some(format!("Bearer {key}").as_str()));
+    result(&server.call(&[], READ, &named("hello-world"))).output();
+    let sent = provider.requests().pop().unwrap();
+    assert_eq!(sent.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+}
+
+#[test]
+fn a_web_page_of_a_stranger_is_turned_away() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    product.configure(&format!(
+        "allowed_origins = [\"https://app.example.com\"]\n[integrations.github]\nbase_url = \"{}\"\n",
+        provider.url
+    ));
+    let server = product.serve();
+    let before = provider.count();
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("origin", "https://app.example.com.evil.example"),
+        ("origin", "https://evil.app.example.com"),
+        ("origin", "https://app.example.com:444"),
+        ("origin", "http://app.example.com"),
+        ("host", "evil.example"),
+        ("host", "127.0.0.1.evil.example"),
+    ] {
+        let answered = server.call(&[(name, value)], READ, &named("hello-world"));
+        assert_eq!(answered.status(), 403, "{name}: {value}: {answered:?}");
+    }
+    assert_eq!(provider.count(), before);
+    let ours = [("origin", "https://app.example.com")];
+    result(&server.call(&ours, READ, &named("hello-world"))).output();
+}
+
+#[test]
+fn fifty_clients_with_the_same_request_id_get_their_own_answers() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    let server = product.serve();
+    thread::scope(|scope| {
+        for client in 0..50 {
+            let server = &server;
+            scope.spawn(move || {
+                let canary = format!("canary-{client}");
+                let answered = server.call(&[], READ, &named(&canary));
+                assert_eq!(answered.json()["id"], 1);
+                let expected = format!("octocat/{canary}");
+                assert_eq!(result(&answered).output()["full_name"], expected);
+            });
+        }
+    });
+    let calls = product.trail("local").into_iter().filter(|(_, action, _)| action == READ);
+    assert_eq!(calls.filter(|(_, _, status)| status == "success").count(), 50);
+}
+
+#[test]
+fn an_access_token_never_reaches_the_provider() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    let server = product.serve();
+    let headers = [("x-api-key", server.token.as_str()), ("cookie", server.token.as_str())];
+    result(&server.call(&headers, READ, &named("hello-world"))).output();
+    Python::connect(Era::Modern, Way::Http(&server)).call(READ, &named("hello-world")).output();
+    let sent = provider.requests();
+    assert_eq!(sent.len(), 3, "{sent:?}");
+    for request in sent {
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+        assert!(!format!("{request:?}").contains(&server.token), "{request:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_undone_is_no_agents_to_do() {
+    const DELETE: &str = "github_delete_repository";
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    let server = product.serve();
+    let mut agent = Python::connect(Era::Modern, Way::Http(&server));
+    let tools = agent.tools();
+    let hints = |name: &str| {
+        let tool = tools.iter().find(|tool| tool["name"] == name).expect("a tool");
+        (
+            tool["annotations"]["destructiveHint"].clone(),
+            tool["annotations"]["readOnlyHint"].clone(),
+        )
+    };
+    assert_eq!(hints(DELETE), (json!(true), json!(false)));
+    assert_eq!(hints(READ), (json!(false), json!(true)));
+    let refused = agent.call(DELETE, &named("hello-world"));
+    assert!(
+        refused.error().contains("denied") && refused.error().contains("A person"),
+        "{refused:?}"
+    );
+    assert!(provider.requests().iter().all(|request| !request.first.starts_with("DELETE")));
+    let trail = product.trail("local");
+    assert_eq!(trail[2..], [event("intent", DELETE, "-"), event("result", DELETE, "denied")]);
+    // At a terminal a person would type the name; here is neither.
+    let arguments = named("hello-world").to_string();
+    let unattended = product.run(&["call", DELETE, &arguments], "hello-world\n");
+    assert!(
+        !unattended.status.success() && unattended.stderr.contains("terminal"),
+        "{unattended:?}"
+    );
+    assert!(provider.requests().iter().all(|request| !request.first.starts_with("DELETE")));
+}
+
+/// A GitHub that holds the creation of an issue until it is told to answer, and tells when it was asked.
+fn slow_github() -> (Provider, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (asked, was_asked) = mpsc::channel();
+    let (answer_now, may_answer) = mpsc::channel::<()>();
+    let may_answer = Mutex::new(may_answer);
+    let provider = Provider::github(move |request| {
+        if !request.first.starts_with("POST") {
+            return repository(request);
+        }
+        asked.send(()).unwrap();
+        may_answer.lock().unwrap().recv().unwrap();
+        let issue = json!({
+            "number": 7, "title": "Slow", "state": "open", "user": {"login": "octocat"},
+            "labels": [], "assignees": [], "comments": 0, "locked": false,
+            "html_url": "https://github.com/octocat/hello-world/issues/7",
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        });
+        Reply::json(201, &issue)
+    });
+    (provider, was_asked, answer_now)
+}
+
+const CHANGE: &str = "github_create_issue";
+
+fn issue() -> Value {
+    json!({"owner": "octocat", "repo": "hello-world", "title": "Slow"})
+}
+
+#[test]
+fn a_change_goes_on_when_its_client_goes_away() {
+    let (provider, was_asked, answer_now) = slow_github();
+    let product = Product::connected(&provider.url, KEY);
+    let mut server = product.serve();
+    let authorization = format!("Bearer {}", server.token);
+    let client = server.open(&[("authorization", &authorization)], CHANGE, &issue());
+    was_asked.recv().unwrap();
+    drop(client);
+    // While others are served, the server sees that this one is gone.
+    for _ in 0..10 {
+        result(&server.call(&[], READ, &named("hello-world"))).output();
+    }
+    answer_now.send(()).unwrap();
+    assert!(server.process.terminate().success());
+    let trail = product.trail("local");
+    assert!(trail.contains(&event("intent", CHANGE, "-")), "{trail:?}");
+    assert!(trail.contains(&event("result", CHANGE, "success")), "{trail:?}");
+}
+
+#[test]
+fn a_server_that_is_told_to_end_lets_calls_end_first() {
+    let (provider, was_asked, answer_now) = slow_github();
+    let product = Product::connected(&provider.url, KEY);
+    let mut server = product.serve();
+    let authorization = format!("Bearer {}", server.token);
+    let client = server.open(&[("authorization", &authorization)], CHANGE, &issue());
+    was_asked.recv().unwrap();
+    server.process.signal();
+    // It has begun to end when nobody new is let in.
+    let page = server.url.replace("http://", "").replace("/mcp", "");
+    while std::net::TcpStream::connect(&page).is_ok() {
+        thread::yield_now();
+    }
+    answer_now.send(()).unwrap();
+    let answered = answer(client);
+    assert_eq!(result(&answered).output()["number"], 7);
+    assert!(server.process.terminate().success());
+    assert!(product.trail("local").contains(&event("result", CHANGE, "success")));
+}
+
+#[test]
+fn the_page_for_people_shows_nothing_of_a_tenant() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, KEY);
+    let server = product.serve();
+    let page = send("GET", &server.url.replace("/mcp", "/"), &[], "");
+    assert_eq!(page.status(), 200);
+    assert!(page.body.contains("GitHub") && !page.body.contains("octocat"), "{page:?}");
+}
