@@ -22,7 +22,13 @@ static HELLO: Integration = Integration {
         base_url: "https://api.hello.example",
         auth: &[Auth::Key(KeyAuth {
             name: "API key",
-            fields: &[KeyField { name: "key", label: "API key", hint: "hello_...", prefixes: &[] }],
+            fields: &[KeyField {
+                name: "key",
+                label: "API key",
+                hint: "hello_...",
+                prefixes: &[],
+                refused: &[],
+            }],
             create_url: "https://hello.example/keys",
             scheme: Scheme::Bearer("key"),
         })],

@@ -115,6 +115,18 @@ fn wrong_arguments_are_named() {
 }
 
 #[test]
+fn a_name_that_cannot_be_read_is_not_confirmed() {
+    let (provider, product) = connected(repository);
+    let before = provider.count();
+    for repo in [r"x\u202ey", r"x\u001b[2Ky", r"x\ny"] {
+        let arguments = format!(r#"{{"owner": "octocat", "repo": "{repo}"}}"#);
+        let finished = product.run(&["call", "github_delete_repository", &arguments], "");
+        refused(&finished, &["cannot be seen", "Nothing was done"]);
+    }
+    assert_eq!(provider.count(), before);
+}
+
+#[test]
 fn a_wrong_command_line_is_answered_with_the_usage() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
@@ -293,6 +305,22 @@ fn a_new_key_file_is_not_made_in_the_data_folder() {
         assert!(!product.path("data/root.key").exists(), "{key}");
     }
     product.must(&["connections"], "");
+}
+
+#[test]
+fn a_key_file_beside_its_database_is_refused_wherever_the_database_is() {
+    let (_provider, product) = connected(repository);
+    let beside = product.path("elsewhere/root.key");
+    let mut command = product.command(&["connections"]);
+    command.env("RESTO_KEY_FILE", &beside).env(
+        "RESTO_DATABASE_URL",
+        format!("sqlite://{}", product.path("elsewhere/resto.db").display()),
+    );
+    let finished = crate::process::run(&mut command, "");
+    refused(&finished, &["is inside the data folder", "Keep it elsewhere"]);
+    assert!(!beside.exists());
+    let finished = crate::process::run(command.env("RESTO_KEY_FILE", product.path("own.key")), "");
+    assert!(finished.status.success(), "{finished:?}");
 }
 
 #[test]

@@ -74,7 +74,8 @@ fn parrot(request: &Message) -> Reply {
     let (_, name) = request.what().rsplit_once('/').unwrap();
     let (status, mut body) = match (request.what(), name) {
         ("GET /user", _) => {
-            (200, json!({"id": 1, "login": "octocat", "type": "User", "html_url": "u"}))
+            let login = format!("octocat with {key}");
+            (200, json!({"id": 1, "login": login, "type": "User", "html_url": "u"}))
         }
         (_, "public-key") => (
             200,
@@ -82,7 +83,8 @@ fn parrot(request: &Message) -> Reply {
         ),
         (_, "hello-world") => (
             200,
-            json!({"full_name": "octocat/hello-world", "private": false, "default_branch": "main", "html_url": "u"}),
+            json!({"full_name": "octocat/hello-world", "private": false, "default_branch": "main", "html_url": "u",
+                "description": key.replace("canary", "can\u{200b}ary")}),
         ),
         (put, _) if put.starts_with("PUT") => (201, json!({})),
         (_, "told") => (404, json!({"message": format!("No access with {key}")})),

@@ -170,6 +170,15 @@ impl Api {
         self.call.secret(reference).await
     }
 
+    /// Stores a secret that was born at the provider among the tenant's, under this name and in
+    /// place of the one that is there. The result of the action tells the name, never the value.
+    ///
+    /// # Errors
+    /// The name is empty or too long, or the secret cannot be stored.
+    pub async fn store_secret(&self, name: &SecretRef, value: &SecretString) -> Result<()> {
+        self.call.store_secret(name, value).await
+    }
+
     /// The rights that the last answer told, where the provider tells them with each.
     #[must_use]
     pub fn granted(&self) -> Option<BTreeSet<String>> {

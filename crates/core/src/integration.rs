@@ -235,6 +235,8 @@ pub struct KeyField {
     pub hint: &'static str,
     /// What one begins with; any of these. Empty: anything.
     pub prefixes: &'static [&'static str],
+    /// What another kind of key begins with, and why that kind is not taken.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 /// Facts about a provider's OAuth.
@@ -325,12 +327,13 @@ fn unusable(name: &str) -> Error {
 }
 
 /// Whether the granted right covers the needed one: the same, or the same at a higher level
-/// (`x:write` covers `x:read`).
+/// (`x:write` covers `x:read`, `x_write` covers `x_read`).
 #[must_use]
 pub fn covers(granted: &str, needed: &str) -> bool {
     granted == needed
-        || needed.strip_suffix(":read").is_some_and(|name| {
-            granted.strip_suffix(":write").is_some_and(|granted| granted == name)
+        || needed.strip_suffix("read").is_some_and(|name| {
+            name.ends_with([':', '_'])
+                && granted.strip_suffix("write").is_some_and(|granted| granted == name)
         })
 }
 
@@ -354,6 +357,8 @@ mod tests {
         assert!(covers("issues:write", "issues:read"));
         assert!(!covers("issues:read", "issues:write"));
         assert!(!covers("issues:write", "contents:read"));
+        assert!(covers("charge_write", "charge_read"));
+        assert!(!covers("charge_write", "charge:read"));
         assert_eq!(
             least(["issues:read", "issues:write", "metadata:read"]),
             ["issues:write", "metadata:read"]

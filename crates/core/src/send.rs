@@ -67,6 +67,7 @@ impl Request<'_> {
             .with_max_delay(Duration::from_secs(8))
             .with_max_times(if request.is_repeatable() { 2 } else { 0 })
             .with_jitter();
+        let started = Instant::now();
         // The first try of a change whose outcome is not known, if there was one.
         let mut doubt = None;
         let tries = (|| request.attempt(&url, cut))
@@ -84,7 +85,9 @@ impl Request<'_> {
             })
             .adjust(|error, delay| match (error.details().retry_after_s, delay) {
                 (Some(seconds), Some(delay)) => Some(delay.max(Duration::from_secs(seconds)))
-                    .filter(|wait| *wait <= bounds.patience),
+                    // A wait that outlasts the whole would end without saying why.
+                    .filter(|wait| *wait <= bounds.patience)
+                    .filter(|wait| started.elapsed() + *wait < bounds.total),
                 (None, delay) => delay,
                 (Some(_), None) => None,
             });

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Removes escape sequences, control characters except newline and tab, characters that change the
+/// Removes escape sequences, control characters except tab and the ends of lines, characters that change the
 /// direction of text or cannot be seen, and the same written as HTML entities. Idempotent.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
@@ -28,7 +28,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
         // One variation selector shapes an emoji; several in a row smuggle bytes.
         let smuggles = is_selector(c) && out.chars().next_back().is_none_or(is_selector);
-        if is_denied(c) || smuggles {
+        let ends_line = c == '\r' && rest.starts_with('\n');
+        if (is_denied(c) && !ends_line) || smuggles {
             continue;
         }
         if c == '&' {
@@ -51,6 +52,7 @@ const MAX_QUOTE: usize = 300;
 /// Somebody else's words as part of a sentence of ours: cleaned, on one line, cut.
 pub(crate) fn quote(words: &str) -> String {
     clean(words)
+        .replace("\r\n", " ")
         .replace(['\n', '\t'], " ")
         .trim()
         .trim_end_matches('.')
@@ -176,6 +178,7 @@ mod tests {
         for text in [
             "plain",
             "a\n\tb",
+            "a\r\nb\r\n",
             "grüße 日本語 🙂",
             "✈\u{fe0f}",
             "fish &amp; chips &lt;b&gt;",
@@ -197,6 +200,7 @@ mod tests {
             ("\u{e0041}\u{e0042}tag", "tag"),
             ("x\u{fe01}\u{fe02}\u{e0101}", "x\u{fe01}"),
             ("a\r\u{0}b\u{85}", "ab"),
+            ("a\rb\r\r\nc\r\u{200b}\nd", "ab\r\nc\nd"),
             ("a&#x200B;b&zwj;c&#8238;d", "abcd"),
             ("&#x2\u{200b}00B;x", "x"),
             ("a&#x000000000000000000200B;b&NegativeVeryThinSpace;c&it;d", "abcd"),
@@ -227,7 +231,7 @@ mod tests {
             text in "(\\PC|[\u{0}-\u{9f}]|\u{1b}[\\[\\]]|[&#x0-9;]|&#|200B;|zwj;|[\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}]|[\u{fe00}-\u{fe0f}]|[\u{e0000}-\u{e01ef}]){0,40}"
         ) {
             let cleaned = clean(&text);
-            prop_assert!(!cleaned.chars().any(is_denied), "{:?}", cleaned);
+            prop_assert!(!cleaned.replace("\r\n", "").contains(is_denied), "{:?}", cleaned);
             let chars: Vec<char> = cleaned.chars().collect();
             prop_assert!(!chars.windows(2).any(|pair| pair.iter().all(|c| is_selector(*c))));
             prop_assert_eq!(clean(&cleaned), cleaned.as_ref());

@@ -87,6 +87,14 @@ mod tests {
         );
     }
 
+    /// Its refusal would pass for the provider's.
+    #[tokio::test]
+    #[should_panic(expected = "prepared no answer for [\"GET /user\"]")]
+    async fn a_request_that_a_test_did_not_expect_fails_it() {
+        let fake = FakeApi::new(&GITHUB).await;
+        drop(fake.run::<GetAccount>(json!({})).await);
+    }
+
     #[tokio::test]
     async fn a_classic_token_tells_its_scopes_and_a_fine_grained_one_does_not() {
         let classic = FakeApi::new(&GITHUB).await.on_with(

@@ -1,7 +1,7 @@
 //! GitHub's errors, told apart: a 403 may be a quota, single sign-on or a missing right, and a 404
 //! may be a missing right too. <https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api>
 
-use resto_core::{Code, Error, Failure};
+use resto_core::{Code, Error, Failure, clean};
 
 pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
     let words = failure.quote();
@@ -35,7 +35,7 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
         }
         422 => {
             let mut error = failure.error(Code::InvalidInput, "refused the values", &validation(failure));
-            error.details_mut().field = failure.text("/errors/0/field").map(str::to_owned);
+            error.details_mut().field = failure.text("/errors/0/field").map(short);
             Some(error)
         }
         410 => Some(failure.error(Code::NotFound, "has this switched off or deleted", "")),
@@ -111,13 +111,20 @@ fn validation(failure: &Failure<'_>) -> String {
             let text =
                 |name: &str| error.get(name).and_then(|value| value.as_str()).unwrap_or_default();
             match error.as_str() {
-                Some(words) => words.to_owned(),
-                None if text("message").is_empty() => format!("{} {}", text("field"), text("code")),
-                None => text("message").to_owned(),
+                Some(words) => short(words),
+                None if text("message").is_empty() => {
+                    short(&format!("{} {}", text("field"), text("code")))
+                }
+                None => short(text("message")),
             }
         })
         .collect();
     told.join("; ")
+}
+
+/// GitHub's words, cleaned and cut.
+fn short(words: &str) -> String {
+    clean(words).chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -190,6 +197,17 @@ mod tests {
         let strings =
             error(422, &[], json!({"message": "Unprocessable", "errors": ["base is wrong"]})).await;
         assert!(strings.message().contains("base is wrong"), "{strings}");
+    }
+
+    #[tokio::test]
+    async fn keeps_what_it_quotes_short_and_visible() {
+        let long = "x".repeat(9_000);
+        let body = json!({"message": long, "errors": [
+            {"field": format!("ti\u{200b}tle{long}"), "code": long}, {"message": long}, long]});
+        let error = error(422, &[], body).await;
+        assert!(error.message().len() < 1_200, "{}", error.message().len());
+        let field = error.details().field.clone().unwrap();
+        assert!(field.starts_with("titlexxx") && field.len() == 200, "{field}");
     }
 
     #[tokio::test]

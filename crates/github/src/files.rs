@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use resto_core::{Action, Api, Code, Error, GitRef, PathSegments, Result, Risk};
+use resto_core::{Action, Api, Code, Error, GitRef, PathSegments, Result, Risk, clean};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,9 @@ pub struct Passage {
     pub total_lines: Option<usize>,
     /// Whether some of what was asked for did not fit: go on at the line after `to_line`.
     pub truncated: bool,
+    /// True where characters that cannot be seen are left out: a file written from this text loses them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub altered: bool,
 }
 
 /// A file as the contents API tells it.
@@ -171,6 +174,8 @@ fn excerpt(text: &str, whole: bool, from: usize, to: usize) -> Passage {
     }
     let total = text.lines().count();
     Passage {
+        // The host cleans every result.
+        altered: clean(&taken) != taken,
         text: taken,
         from_line: from,
         to_line: last,
@@ -223,6 +228,19 @@ mod tests {
         assert_eq!((&lines["total_lines"], &lines["truncated"]), (&json!(4), &json!(false)));
         let (_, result) = read(file(b"1\n"), json!({"from_line": 9})).await;
         assert_eq!(result.unwrap()["lines"]["text"], "");
+    }
+
+    #[tokio::test]
+    async fn says_where_the_text_is_not_all_that_the_file_holds() {
+        for (text, altered) in [
+            ("a\r\nb\r\n", Value::Null),
+            ("soft&shy;hyphen", json!(true)),
+            ("\u{feff}begin", json!(true)),
+            ("old\rends", json!(true)),
+        ] {
+            let (_, result) = read(file(text.as_bytes()), json!({})).await;
+            assert_eq!(result.unwrap()["lines"]["altered"], altered, "{text:?}");
+        }
     }
 
     #[tokio::test]

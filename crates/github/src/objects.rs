@@ -115,6 +115,14 @@ pub(crate) async fn changes(
     let mut entries = Vec::with_capacity(stored.len() + deletions.len());
     for Stored { file, content } in stored {
         let path = file.path.0.as_str();
+        if modes.get(path) == Some(&"040000") {
+            return Err(Error::invalid(
+                "files",
+                format!(
+                    "invalid input: `{path}` is a directory, and a file in its place would delete all that is in it. Nothing was committed."
+                ),
+            ));
+        }
         let executable = match (file.executable, modes.get(path)) {
             (Some(executable), _) => executable,
             (None, Some(mode)) => *mode == "100755",
@@ -334,6 +342,13 @@ mod tests {
             let error = entries(false, json!([]), &[wrong]).await.unwrap_err();
             assert_eq!(error.details().field.as_deref(), Some("deletions"));
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_does_not_take_the_place_of_a_directory() {
+        let error = entries(false, json!([{"path": "dir", "text": ""}]), &[]).await.unwrap_err();
+        assert_eq!(error.details().field.as_deref(), Some("files"));
+        assert!(error.message().contains("Nothing was committed"), "{error}");
     }
 
     #[tokio::test]

@@ -175,6 +175,14 @@ impl Call for Around {
         })
     }
 
+    fn store_secret<'a>(
+        &'a self,
+        name: &'a SecretRef,
+        value: &'a SecretString,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.scope.put_secret(name.name(), value).await.map_err(told) })
+    }
+
     fn records(&self) -> &dyn Records {
         self
     }

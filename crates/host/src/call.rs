@@ -177,9 +177,12 @@ impl Host {
         );
         // A fault in one action harms only this call.
         let ran = AssertUnwindSafe(action.run(arguments, &api)).catch_unwind().await;
-        let mut output = credentials.redact(ran.unwrap_or_else(|_| Err(fault())))?;
-        clean_json(&mut output);
-        Ok(output)
+        // Cleaned first: what is taken out then could hide a credential from what looks for it.
+        let cleaned = ran.unwrap_or_else(|_| Err(fault())).map(|mut output| {
+            clean_json(&mut output);
+            output
+        });
+        credentials.redact(cleaned)
     }
 
     /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller

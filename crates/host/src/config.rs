@@ -128,6 +128,16 @@ impl Config {
         }
     }
 
+    /// The folder of a SQLite database; `None` where the database is a server.
+    ///
+    /// # Errors
+    /// As [`Config::data_dir`].
+    pub fn database_folder(&self) -> Result<Option<PathBuf>> {
+        let url = self.database()?;
+        let file = url.strip_prefix("sqlite://").map(Path::new).filter(|file| file.is_absolute());
+        Ok(file.and_then(Path::parent).map(Path::to_owned))
+    }
+
     /// Where `serve` listens.
     #[must_use]
     pub fn bind(&self) -> SocketAddr {

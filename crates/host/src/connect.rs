@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use resto_core::{
-    Account, Api, Auth, Code, Credentials, Error, HttpRequest, Integration, KeyAuth, Proof,
-    Provider, Result, Risk, Scheme, Secrets, least,
+    Account, Api, Auth, Code, Credentials, Error, HttpRequest, Integration, KeyAuth, Permissions,
+    Proof, Provider, Result, Risk, Scheme, Secrets, least,
 };
 use resto_vault::{
     AuthType, Begun, Connection, Credential, Intent, Needs, NewConnection, Sealed, Status,
@@ -19,7 +19,7 @@ use crate::around::{Around, Opening};
 use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
-use crate::redact::redact_error;
+use crate::redact::{redact_error, redact_name};
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]
@@ -147,16 +147,25 @@ impl Host {
             Arc::new(Around::quiet(&caller.scope, "connect")),
             Risk::Read,
         );
-        let account: Account = adapter.identify(&api).await?;
-        let grants = Grants::from(account.permissions);
+        let account = adapter.identify(&api).await?;
+        let name = |text: &str| redact_name(&secrets, text);
+        let Account { id, name: account_name, mode, permissions } = account;
+        let grants = Grants::from(match permissions {
+            Permissions::Known(rights) => {
+                Permissions::Known(rights.iter().map(|right| name(right)).collect())
+            }
+            Permissions::Unknown => Permissions::Unknown,
+        });
+        let (account_id, account_name) = (name(&id), name(&account_name));
+        let mode = mode.as_deref().map(name);
         let permissions = serde_json::to_value(&grants).unwrap_or_default();
         let credential = Credential {
             auth_type: AuthType::ApiKey,
             provider: provider.id.to_owned(),
             host,
-            account_id: account.id,
-            account_name: account.name,
-            mode: account.mode,
+            account_id,
+            account_name,
+            mode,
             permissions,
             secrets,
         };
@@ -325,6 +334,10 @@ fn check_key(
     if value.len() > 4096 || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return wrong("it has spaces or characters that no key has");
     }
+    if let Some((prefix, why)) = field.refused.iter().find(|(prefix, _)| value.starts_with(prefix))
+    {
+        return wrong(&format!("it begins with {prefix}. {why}"));
+    }
     if !field.prefixes.is_empty() && !field.prefixes.iter().any(|prefix| value.starts_with(prefix))
     {
         return wrong(&format!("it begins with none of {}", field.prefixes.join(", ")));
@@ -365,4 +378,24 @@ fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
         .as_ref()
         .map(|value| serde_json::to_value(value).unwrap_or_default())
         .map_err(Clone::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_key_of_stripe_is_refused_with_the_reason_and_the_page() {
+        let (provider, key) = key_auth(&resto_stripe::STRIPE, None).unwrap();
+        let check = |kind: &str| {
+            let value = SecretString::from(format!("{kind}_test_1234"));
+            check_key(provider, key, &key.fields[0], Some(&value))
+        };
+        assert!(check("rk").is_ok());
+        let error = check("sk").unwrap_err();
+        assert!(error.message().contains("can do everything in the account"), "{error}");
+        assert!(error.message().contains("dashboard.stripe.com/apikeys/create?"), "{error}");
+        assert!(!error.message().contains("1234"), "{error}");
+        assert!(check("xx").unwrap_err().message().contains("begins with none of rk_"));
+    }
 }

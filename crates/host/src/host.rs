@@ -37,7 +37,12 @@ pub struct Caller {
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 fn adapters() -> Vec<resto_core::Adapter> {
-    vec![resto_github::adapter(), resto_registrar::adapter(), resto_vercel::adapter()]
+    vec![
+        resto_github::adapter(),
+        resto_registrar::adapter(),
+        resto_stripe::adapter(),
+        resto_vercel::adapter(),
+    ]
 }
 
 impl Host {
@@ -145,14 +150,12 @@ pub(crate) fn provider_of(
 /// Creates the data folder and the key file where they are missing, and reads the key.
 fn keyring(config: &Config) -> Result<Keyring> {
     let key_file = config.key_file()?;
-    let sqlite = config.database()?.starts_with("sqlite:");
-    let data_dir = config.data_dir()?;
-    if sqlite {
-        private_dir(&data_dir)?;
+    let folder = config.database_folder()?;
+    if let Some(folder) = &folder {
+        private_dir(folder)?;
     }
-    let data_dir = sqlite.then_some(data_dir.as_path());
     if key_file.exists() {
-        return Keyring::from_file(&key_file, data_dir).map_err(told);
+        return Keyring::from_file(&key_file, folder.as_deref()).map_err(told);
     }
     if let Some(lost) = lost_key(config)? {
         return Err(lost);
@@ -164,7 +167,7 @@ fn keyring(config: &Config) -> Result<Keyring> {
         Err(error) => return Err(told(error)),
     };
     // Where a file lies is known for sure only when it is there.
-    Keyring::from_file(&key_file, data_dir).map_err(|error| {
+    Keyring::from_file(&key_file, folder.as_deref()).map_err(|error| {
         if created {
             let _ = std::fs::remove_file(&key_file);
         }

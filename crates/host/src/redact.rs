@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use resto_core::{Error, Result, Secrets};
+use resto_core::{Error, Result, Secrets, clean};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -19,6 +19,13 @@ pub(crate) fn redact(secrets: &Secrets, result: Result<Value>) -> Result<Value> 
         redact_value(secrets, &mut value);
         value
     })
+}
+
+/// A name that the provider gave, on one line, cleaned and without the credential.
+pub(crate) fn redact_name(secrets: &Secrets, name: &str) -> String {
+    let mut name = clean(name).replace(char::is_control, " ");
+    redact_text(secrets, &mut name);
+    name
 }
 
 /// An error without the credential.
@@ -40,7 +47,16 @@ fn redact_value(secrets: &Secrets, value: &mut Value) {
     match value {
         Value::String(text) => redact_text(secrets, text),
         Value::Array(items) => items.iter_mut().for_each(|item| redact_value(secrets, item)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| redact_value(secrets, field)),
+        Value::Object(fields) => {
+            *fields = std::mem::take(fields)
+                .into_iter()
+                .map(|(mut name, mut field)| {
+                    redact_text(secrets, &mut name);
+                    redact_value(secrets, &mut field);
+                    (name, field)
+                })
+                .collect();
+        }
         _ => {}
     }
 }
@@ -103,10 +119,18 @@ mod tests {
             redact(&secrets(), Ok(output)).unwrap(),
             json!({"files": [{"text": "a [credential], b [credential]"}], "owner": "octocat", "size": 7})
         );
+        let named = redact(&secrets(), Ok(json!({"by_key": {KEY: 1}}))).unwrap();
+        assert_eq!(named, json!({"by_key": {"[credential]": 1}}));
         let cut = Error::new(Code::NotFound, format!("No access with {}", &KEY[..20])).url(KEY);
         let told = redact(&secrets(), Err(cut)).unwrap_err();
         assert_eq!(told.message(), "No access with [credential]");
         assert_eq!(told.details().url.as_deref(), Some("[credential]"));
+    }
+
+    #[test]
+    fn a_name_is_one_plain_line_without_the_credential() {
+        let name = format!("\u{1b}[31mocto\u{202e}cat\n {}\u{200b}{}", &KEY[..9], &KEY[9..]);
+        assert_eq!(redact_name(&secrets(), &name), "octocat  [credential]");
     }
 
     #[test]

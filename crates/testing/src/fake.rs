@@ -1,21 +1,19 @@
 //! A provider on loopback that answers what a test prepared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use resto_core::{
-    Account, Action, Adapter, Api, Bounds, BoxFuture, Call, Code, Connected, Credentials,
-    Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Provider,
-    Records, Result, Risk, Scheme, SecretRef, Secrets,
+    Account, Action, Adapter, Api, Bounds, Connected, Endpoints, Http, Integration, Lifecycle,
+    Observed, Permissions, Proof, Provider, Result, Risk,
 };
-use secrecy::SecretString;
+use secrecy::ExposeSecret;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::official;
+use crate::call::{FakeCall, FakeCredentials};
+use crate::{form, official};
 
 /// A request as the provider saw it.
 #[derive(Clone, Debug)]
@@ -28,11 +26,25 @@ pub struct Recorded {
     pub query: BTreeMap<String, String>,
     /// The headers, names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The body, `null` where it is not JSON.
+    /// The body: JSON, or a form as nested JSON whose values are texts; else `null`.
     pub body: Value,
 }
 
+impl Recorded {
+    /// Whether the body was a form.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.headers
+            .get("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    }
+}
+
+/// The prepared answers by method and path.
 type Answers = Arc<Mutex<HashMap<(String, String), VecDeque<ResponseTemplate>>>>;
+
+/// Requests for which none was prepared.
+type Unprepared = Arc<Mutex<Vec<String>>>;
 
 /// A fake provider, and the [`Api`] that reaches it.
 pub struct FakeApi {
@@ -40,6 +52,7 @@ pub struct FakeApi {
     provider: &'static Provider,
     server: MockServer,
     answers: Answers,
+    unprepared: Unprepared,
     call: Arc<FakeCall>,
     strict: bool,
 }
@@ -54,12 +67,20 @@ impl FakeApi {
     pub async fn of(integration: &'static Integration, provider: &str) -> Self {
         let provider = integration.providers.iter().find(|one| one.id == provider).unwrap();
         let server = MockServer::start().await;
-        let answers = Answers::default();
+        let (answers, unprepared) = (Answers::default(), Unprepared::default());
         Mock::given(wiremock::matchers::any())
-            .respond_with(Prepared(answers.clone()))
+            .respond_with(Prepared(answers.clone(), unprepared.clone()))
             .mount(&server)
             .await;
-        Self { integration, provider, server, answers, call: Arc::default(), strict: true }
+        Self {
+            integration,
+            provider,
+            server,
+            answers,
+            unprepared,
+            call: Arc::default(),
+            strict: true,
+        }
     }
 
     /// Does not hold requests against the official description: for adapters that have none, and
@@ -123,6 +144,13 @@ impl FakeApi {
         self
     }
 
+    /// The value of a named secret, as an action stored it.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<String> {
+        let secrets = self.call.secrets.lock().unwrap();
+        secrets.get(name).map(|value| value.expose_secret().to_owned())
+    }
+
     /// The provider's address.
     #[must_use]
     pub fn uri(&self) -> String {
@@ -162,6 +190,9 @@ impl FakeApi {
         let arguments = arguments.into();
         fits(&spec.input_schema, &arguments, "arguments");
         let result = spec.run(arguments, &self.api(spec.risk)).await;
+        // Its refusal would look like one that the test expects.
+        let unprepared = self.unprepared.lock().unwrap().clone();
+        assert!(unprepared.is_empty(), "the test prepared no answer for {unprepared:?}");
         if let Ok(output) = &result {
             fits(&spec.output_schema, output, "result");
         }
@@ -208,7 +239,7 @@ fn fits(schema: &serde_json::Map<String, Value>, value: &Value, what: &str) {
 }
 
 fn recorded(request: &Request) -> Recorded {
-    Recorded {
+    let mut recorded = Recorded {
         method: request.method.to_string(),
         path: request.url.path().to_owned(),
         query: request.url.query_pairs().into_owned().collect(),
@@ -217,11 +248,17 @@ fn recorded(request: &Request) -> Recorded {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
             .collect(),
-        body: serde_json::from_slice(&request.body).unwrap_or_default(),
-    }
+        body: Value::Null,
+    };
+    recorded.body = if recorded.is_form() {
+        form::decode(url::form_urlencoded::parse(&request.body).into_owned())
+    } else {
+        serde_json::from_slice(&request.body).unwrap_or_default()
+    };
+    recorded
 }
 
-struct Prepared(Answers);
+struct Prepared(Answers, Unprepared);
 
 impl Respond for Prepared {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -230,128 +267,13 @@ impl Respond for Prepared {
         match answers.get_mut(&key) {
             Some(queue) if queue.len() > 1 => queue.pop_front().unwrap(),
             Some(queue) => queue[0].clone(),
-            None => ResponseTemplate::new(400).set_body_json(serde_json::json!({
-                "message": format!("the test prepared no answer for {} {}", key.0, key.1)
-            })),
+            None => {
+                let request = format!("{} {}", key.0, key.1);
+                let message = format!("the test prepared no answer for {request}");
+                self.1.lock().unwrap().push(request);
+                ResponseTemplate::new(400).set_body_json(serde_json::json!({"message": message}))
+            }
         }
-    }
-}
-
-struct FakeCredentials;
-
-impl Credentials for FakeCredentials {
-    fn sign(&self, scheme: &Scheme, request: &mut resto_core::HttpRequest) -> Result<()> {
-        let names: Vec<&str> = match scheme {
-            Scheme::Bearer(token) => vec![token],
-            Scheme::Basic { user, password } => vec![user, password],
-            Scheme::Headers(headers) => headers.iter().map(|(_, secret)| *secret).collect(),
-        };
-        let secrets: Secrets =
-            names.into_iter().map(|name| (name.to_owned(), SecretString::from("fake"))).collect();
-        scheme.sign(request, &secrets)
-    }
-}
-
-#[derive(Default)]
-struct FakeCall {
-    progress: Mutex<Vec<String>>,
-    observed: Mutex<Vec<Observed>>,
-    cancelled: CancellationToken,
-    secrets: Mutex<BTreeMap<String, SecretString>>,
-    records: FakeRecords,
-    account: OnceLock<Connected>,
-}
-
-impl Call for FakeCall {
-    fn progress(&self, _done: u64, _total: Option<u64>, message: &str) {
-        self.progress.lock().unwrap().push(message.to_owned());
-    }
-
-    fn cancelled(&self) -> CancellationToken {
-        self.cancelled.clone()
-    }
-
-    fn op_id(&self) -> Uuid {
-        Uuid::from_u128(7)
-    }
-
-    fn account(&self) -> Option<&Connected> {
-        Some(
-            self.account.get_or_init(|| Connected {
-                id: "acct_1".to_owned(),
-                mode: Some("test".to_owned()),
-            }),
-        )
-    }
-
-    fn observe(&self, observed: Observed) {
-        self.observed.lock().unwrap().push(observed);
-    }
-
-    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
-        Box::pin(async move {
-            self.secrets.lock().unwrap().get(reference.name()).cloned().ok_or_else(|| {
-                Error::new(
-                    Code::ActionRequired,
-                    format!("No secret is named `{}`.", reference.name()),
-                )
-            })
-        })
-    }
-
-    fn records(&self) -> &dyn Records {
-        &self.records
-    }
-}
-
-/// Documents in memory; expiry is the host's business.
-#[derive(Default)]
-struct FakeRecords(Mutex<BTreeMap<(String, String), Value>>);
-
-impl Records for FakeRecords {
-    fn put<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-        value: &'a Value,
-        _expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<()>> {
-        self.0.lock().unwrap().insert((collection.to_owned(), id.to_owned()), value.clone());
-        Box::pin(async { Ok(()) })
-    }
-
-    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
-        let found = self.0.lock().unwrap().get(&(collection.to_owned(), id.to_owned())).cloned();
-        Box::pin(async { Ok(found) })
-    }
-
-    fn take<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Value>>> {
-        let found = self.0.lock().unwrap().remove(&(collection.to_owned(), id.to_owned()));
-        Box::pin(async { Ok(found) })
-    }
-
-    fn list<'a>(
-        &'a self,
-        collection: &'a str,
-        after: Option<&'a str>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
-        let found = self
-            .0
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|((in_collection, id), _)| {
-                in_collection == collection && after.is_none_or(|after| id.as_str() > after)
-            })
-            .take(limit as usize)
-            .map(|((_, id), value)| (id.clone(), value.clone()))
-            .collect();
-        Box::pin(async { Ok(found) })
     }
 }
 

@@ -11,8 +11,10 @@
     reason = "a test helper fails by panicking"
 )]
 
+mod call;
 mod contract;
 mod fake;
+mod form;
 mod official;
 
 pub use contract::{checked_tools, untested_actions};

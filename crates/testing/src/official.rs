@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use resto_core::{Integration, Provider};
 use serde_json::{Map, Value, json};
 
-use crate::Recorded;
+use crate::{Recorded, form};
 
 /// What a request that no description lists is told.
 const UNLISTED: &str = "it lists no such operation";
@@ -109,13 +109,23 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
         .min_by_key(|(template, ..)| (template.matches('{').count(), Reverse(template.len())))
         .map(|(_, operation, parameters)| (operation, parameters))
         .ok_or(UNLISTED)?;
-    for (name, value) in &request.query {
-        let parameter = parameters
-            .iter()
-            .find(|parameter| parameter["in"] == "query" && parameter["name"] == name.as_str())
-            .ok_or_else(|| format!("no query parameter `{name}`"))?;
+    // `created[gte]=1` is the parameter `created`, except where the description writes it so itself.
+    let written = |name: &str| {
+        parameters.iter().find(|parameter| parameter["in"] == "query" && parameter["name"] == name)
+    };
+    let (whole, nested): (Vec<_>, Vec<_>) = request
+        .query
+        .clone()
+        .into_iter()
+        .partition(|(name, _)| written(name).is_some() || !name.contains('['));
+    let whole: Map<String, Value> =
+        whole.into_iter().map(|(name, text)| (name, text.into())).collect();
+    let nested = form::decode(nested);
+    for (name, value) in whole.iter().chain(nested.as_object().into_iter().flatten()) {
+        let parameter = written(name).ok_or_else(|| format!("no query parameter `{name}`"))?;
         let schema = resolve(description, &parameter["schema"]);
-        fits(description, schema, &typed(description, schema, value))
+        typed(description, schema, value)
+            .and_then(|value| fits(description, schema, &value))
             .map_err(|why| format!("query `{name}`: {why}"))?;
     }
     for parameter in &parameters {
@@ -128,6 +138,12 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
         }
     }
     let body = resolve(description, &operation["requestBody"]);
+    let form = body.pointer("/content/application~1x-www-form-urlencoded/schema");
+    if request.is_form() {
+        let schema = form.ok_or("it takes no form")?;
+        return typed(description, schema, &request.body)
+            .and_then(|value| fits(description, schema, &value));
+    }
     match body.pointer("/content/application~1json/schema") {
         None if request.body.is_null() => Ok(()),
         None => Err("it takes no JSON body".to_owned()),
@@ -206,15 +222,14 @@ fn property_names(description: &Value, schema: &Value, names: &mut BTreeSet<Stri
     }
 }
 
-/// A query value in the type that its schema wants.
-fn typed(description: &Value, schema: &Value, text: &str) -> Value {
-    let inherited = resolve(description, &schema["allOf"][0]);
-    match schema["type"].as_str().or(inherited["type"].as_str()) {
-        Some("integer" | "number") => text.parse::<i64>().map_or(Value::from(text), Value::from),
-        Some("boolean") => text.parse::<bool>().map_or(Value::from(text), Value::from),
-        Some("array") => text.split(',').collect(),
-        _ => Value::from(text),
-    }
+/// Texts in the types that their schema wants.
+fn typed(description: &Value, schema: &Value, value: &Value) -> Result<Value, String> {
+    form::typed(
+        schema,
+        &|schema| resolve(description, schema).clone(),
+        &|schema, value| fits(description, schema, value).is_ok(),
+        value,
+    )
 }
 
 fn fits(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {

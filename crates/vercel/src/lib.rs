@@ -61,6 +61,7 @@ pub static VERCEL: Integration = Integration {
                     hint: "vcp_...",
                     // Older ones begin with anything.
                     prefixes: &[],
+                    refused: &[],
                 }],
                 create_url: "https://vercel.com/account/tokens",
                 scheme: Scheme::Bearer("token"),

@@ -135,6 +135,14 @@ impl Call for Caller {
         unreachable!("no test asks for a secret")
     }
 
+    fn store_secret<'a>(
+        &'a self,
+        _: &'a SecretRef,
+        _: &'a SecretString,
+    ) -> BoxFuture<'a, Result<()>> {
+        unreachable!("no test stores a secret")
+    }
+
     fn records(&self) -> &dyn Records {
         unreachable!("no test keeps records")
     }

@@ -92,6 +92,17 @@ async fn tells_the_caller_when_the_wait_is_long() {
 }
 
 #[tokio::test]
+async fn tells_the_caller_when_the_wait_would_outlast_the_call() {
+    let busy = reply("429 Too Many Requests", "retry-after: 15", "{}");
+    let server = Server::saying([busy]).await;
+    let bounds = Bounds { total: Duration::from_secs(15), ..impatient() };
+    let (api, _) = server.api(bounds, Risk::Read);
+    let error = api.get("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!((error.code(), error.details().retry_after_s), (Code::RateLimited, Some(15)));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn never_sends_a_change_twice() {
     for lost in [
         String::new(),

@@ -19,7 +19,7 @@ pub(super) struct AuditArgs {
     /// Only actions of this service
     #[arg(long, value_name = "SERVICE")]
     integration: Option<String>,
-    /// Check that nothing was changed, removed, added or moved
+    /// Check that no entry was changed, added, moved, or removed from before another one
     #[arg(long)]
     verify: bool,
 }

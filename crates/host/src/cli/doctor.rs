@@ -52,10 +52,9 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
 }
 
 fn data_dir(session: &Session) -> Result<String> {
-    let dir = session.config.data_dir()?;
-    if !session.config.database()?.starts_with("sqlite:") {
+    let Some(dir) = session.config.database_folder()? else {
         return Ok("is not needed: the database is a server".to_owned());
-    }
+    };
     let Ok(metadata) = std::fs::metadata(&dir) else {
         return Ok(format!("{} is not there yet; the first start creates it", dir.display()));
     };
@@ -75,14 +74,14 @@ fn data_dir(session: &Session) -> Result<String> {
 
 fn key_file(session: &Session) -> Result<String> {
     let file = session.config.key_file()?;
-    let data_dir = session.config.data_dir()?;
+    let folder = session.config.database_folder()?;
     if !file.exists() {
         if let Some(lost) = lost_key(&session.config)? {
             return Err(lost);
         }
         return Ok(format!("{} is not there yet; the first start creates it", file.display()));
     }
-    let keyring = Keyring::from_file(&file, Some(&data_dir)).map_err(told)?;
+    let keyring = Keyring::from_file(&file, folder.as_deref()).map_err(told)?;
     Ok(format!("{} holds the root key {}", file.display(), keyring.id()))
 }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Lines, StdinLock, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use resto_core::{Code, Error, Result};
+use resto_core::{Code, Error, Result, clean};
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -129,6 +129,16 @@ pub(super) fn read_secret(
 
 /// Lets a person type the name of the thing before something that cannot be undone.
 pub(super) fn confirm(what: &str, name: &str) -> Result<()> {
+    // The arguments may be an agent's: what the person reads must be what is meant.
+    if name.contains(char::is_control) || clean(name) != name {
+        return Err(Error::new(
+            Code::Denied,
+            format!(
+                "The name `{}` holds characters that cannot be seen. Nothing was done.",
+                clean(name).replace(char::is_control, " ")
+            ),
+        ));
+    }
     if !std::io::stdin().is_terminal() {
         return Err(Error::new(
             Code::Denied,

@@ -1,0 +1,153 @@
+//! Stripe: products, customers, subscriptions, invoices, payments and what they bring in.
+
+mod account;
+mod balance;
+mod cancellations;
+mod changes;
+mod checkout;
+mod coupons;
+mod customer_search;
+mod customers;
+mod declines;
+mod disputes;
+mod errors;
+mod failures;
+mod ids;
+mod invoice_creation;
+mod invoice_steps;
+mod invoices;
+mod mode;
+mod mrr;
+mod offers;
+mod payment_links;
+mod payments;
+mod payouts;
+mod permissions;
+mod portal;
+mod prices;
+mod products;
+mod prorations;
+mod refunds;
+mod revenue;
+mod subscription_changes;
+mod subscription_metrics;
+mod subscription_start;
+mod subscriptions;
+mod times;
+mod webhooks;
+mod whole_lists;
+
+use resto_core::{
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
+    Paging, Provider, RateHeaders, Scheme,
+};
+
+/// The version of Stripe's API that all of this is written for.
+const VERSION: &str = "2026-10-28.endive";
+
+/// The facts about Stripe.
+pub static STRIPE: Integration = Integration {
+    id: "stripe",
+    name: "Stripe",
+    category: Category::Payments,
+    purpose: "Takes payments, bills subscriptions, sends invoices, and tells what comes in.",
+    providers: &[Provider {
+        id: "stripe",
+        name: "Stripe",
+        base_url: "https://api.stripe.com",
+        download_hosts: &[],
+        auth: &[
+            // A Stripe App: https://docs.stripe.com/stripe-apps/api-authentication/oauth
+            Auth::OAuth(OAuthConfig {
+                authorize_url: "https://marketplace.stripe.com/oauth/v2/authorize",
+                token_url: "https://api.stripe.com/v1/oauth/token",
+                // Uninstalling the app revokes; that needs the id of the installation.
+                revoke_url: "",
+                pkce: false,
+                client_auth: ClientAuth::Basic,
+                // The app's manifest decides.
+                scopes: &[],
+                rotates_refresh_token: true,
+                scheme: Scheme::Bearer("access_token"),
+            }),
+            Auth::Key(KeyAuth {
+                name: "restricted key",
+                fields: &[KeyField {
+                    name: "key",
+                    label: "Restricted key",
+                    hint: "rk_live_... or rk_test_...",
+                    prefixes: &["rk_"],
+                    refused: &[
+                        (
+                            "sk_",
+                            "A secret key can do everything in the account, so we do not keep one; a restricted key can do only what it is given",
+                        ),
+                        ("pk_", "A publishable key is for browsers and can do nothing here"),
+                    ],
+                }],
+                create_url: permissions::CREATE_KEY,
+                scheme: Scheme::Bearer("key"),
+            }),
+        ],
+        headers: &[("stripe-version", VERSION)],
+        // Stripe does not tell a quota in headers.
+        rate_headers: RateHeaders { limit: "", remaining: "", reset: "", resource: None },
+        // The lower one, of test mode: https://docs.stripe.com/rate-limits
+        limits: Limits { per_hour: 90_000, concurrent: 25 },
+        request_id_header: "request-id",
+        granted_header: None,
+        paging: Paging::LastId {
+            size: "limit",
+            max: 100,
+            cursor: "starting_after",
+            more: "/has_more",
+        },
+        idempotency_header: Some("idempotency-key"),
+        classify: errors::classify,
+    }],
+    permissions: permissions::ALL,
+};
+
+/// The adapter: Stripe and all its actions.
+#[must_use]
+pub fn adapter() -> Adapter {
+    Adapter::new::<account::Key>(&STRIPE)
+        .action::<account::GetAccount>()
+        .action::<balance::GetBalance>()
+        .action::<products::ListProducts>()
+        .action::<products::CreateProduct>()
+        .action::<products::UpdateProduct>()
+        .action::<prices::CreatePrice>()
+        .action::<prices::ListPrices>()
+        .action::<products::ArchiveProduct>()
+        .action::<offers::CreateOffer>()
+        .action::<customer_search::SearchCustomers>()
+        .action::<customers::GetCustomer>()
+        .action::<customers::CreateCustomer>()
+        .action::<customers::UpdateCustomer>()
+        .action::<customers::DeleteCustomer>()
+        .action::<subscriptions::ListSubscriptions>()
+        .action::<subscriptions::GetSubscription>()
+        .action::<subscription_start::CreateSubscription>()
+        .action::<prorations::PreviewSubscriptionChange>()
+        .action::<subscription_changes::ChangeSubscription>()
+        .action::<cancellations::CancelSubscription>()
+        .action::<checkout::CreateCheckoutSession>()
+        .action::<payment_links::CreatePaymentLink>()
+        .action::<portal::CreateBillingPortalSession>()
+        .action::<invoices::ListInvoices>()
+        .action::<invoice_creation::CreateInvoice>()
+        .action::<invoice_steps::SendInvoice>()
+        .action::<invoice_steps::VoidInvoice>()
+        .action::<payments::ListPayments>()
+        .action::<failures::ExplainFailedPayment>()
+        .action::<refunds::RefundPayment>()
+        .action::<coupons::CreateCoupon>()
+        .action::<coupons::ListCoupons>()
+        .action::<coupons::DeleteCoupon>()
+        .action::<disputes::ListDisputes>()
+        .action::<payouts::ListPayouts>()
+        .action::<revenue::GetRevenue>()
+        .action::<subscription_metrics::GetSubscriptionMetrics>()
+        .action::<webhooks::CreateWebhookEndpoint>()
+}
