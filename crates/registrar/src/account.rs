@@ -14,20 +14,28 @@ fn everything() -> Permissions {
     Permissions::Known([ACCOUNT.to_owned()].into())
 }
 
+/// An account as Cloudflare names it.
+#[derive(Deserialize, PartialEq, Eq)]
+struct Named {
+    id: String,
+    name: String,
+}
+
 async fn cloudflare(api: &Api) -> Result<Account> {
     #[derive(Deserialize)]
     struct Accounts {
-        result: Vec<One>,
-    }
-    #[derive(Deserialize)]
-    struct One {
-        id: String,
-        name: String,
+        result: Vec<Named>,
     }
     // https://developers.cloudflare.com/api/resources/accounts/methods/list/
-    let found: Accounts = api.get("/accounts", &[]).query("per_page", 5).send().await?;
-    let count = found.result.len();
-    let mut accounts = found.result.into_iter();
+    let accounts = api.get("/accounts", &[]).query("per_page", 5).send::<Accounts>().await;
+    let found = match accounts {
+        Ok(found) => found.result,
+        // A token that belongs to an account cannot list accounts; its zones say which one it is.
+        Err(error) if error.code() == Code::InvalidInput => owners_of_zones(api).await?,
+        Err(error) => return Err(error),
+    };
+    let count = found.len();
+    let mut accounts = found.into_iter();
     match (accounts.next(), count) {
         (Some(one), 1) => Ok(Account {
             id: one.id,
@@ -39,10 +47,30 @@ async fn cloudflare(api: &Api) -> Result<Account> {
         _ => Err(Error::new(
             Code::ActionRequired,
             format!(
-                "The token reaches {count} Cloudflare accounts; it has to reach exactly one. Limit it to the account whose domains are managed, at https://dash.cloudflare.com/profile/api-tokens."
+                "The token shows {count} Cloudflare accounts; it has to show exactly one. Create it at https://dash.cloudflare.com/profile/api-tokens, limited to the account whose domains are managed."
             ),
         )),
     }
+}
+
+/// The accounts whose DNS zones the token sees.
+async fn owners_of_zones(api: &Api) -> Result<Vec<Named>> {
+    #[derive(Deserialize)]
+    struct Zones {
+        result: Vec<Zone>,
+    }
+    #[derive(Deserialize)]
+    struct Zone {
+        account: Named,
+    }
+    let zones: Zones = api.get("/zones", &[]).query("per_page", 50).send().await?;
+    let mut owners = Vec::new();
+    for zone in zones.result {
+        if !owners.contains(&zone.account) {
+            owners.push(zone.account);
+        }
+    }
+    Ok(owners)
 }
 
 async fn porkbun(api: &Api) -> Result<Account> {

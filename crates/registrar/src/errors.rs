@@ -7,11 +7,13 @@ use crate::porkbun::meaning;
 /// Cloudflare: numbers in a list. <https://developers.cloudflare.com/fundamentals/api/reference/error-codes/>
 pub(crate) fn cloudflare(failure: &Failure<'_>) -> Option<Error> {
     let number = failure.body.pointer("/errors/0/code").and_then(serde_json::Value::as_u64);
+    // A dead token is told with 403 too, under the number of rights that lack.
+    let dead = number == Some(9109) && failure.quote().starts_with("Invalid access token");
+    let refused =
+        || failure.error(Code::AuthExpired, "refused the credential", "Reconnect the account.");
     Some(match (failure.status, number) {
-        // The same number is told with 401 and 403, for tokens that are wrong and for rights that lack.
-        (400 | 401, Some(6003 | 6111 | 9106 | 9109 | 1000 | 10_000)) | (401, _) => {
-            failure.error(Code::AuthExpired, "refused the credential", "Reconnect the account.")
-        }
+        (401, _) | (400, Some(6003 | 6111 | 9106)) => refused(),
+        (403, _) if dead => refused(),
         (403, _) => failure.error(
             Code::PermissionDenied,
             "refused permission",
@@ -28,10 +30,16 @@ pub(crate) fn cloudflare(failure: &Failure<'_>) -> Option<Error> {
 /// Porkbun: words, and a meaning for most of them.
 pub(crate) fn porkbun(failure: &Failure<'_>) -> Option<Error> {
     let (code, did, advice) = meaning(failure.text("/code")?)?;
-    match code {
-        Code::RateLimited => Some(failure.rate_limited()),
+    // Porkbun tells the wait in the body.
+    let wait = failure.body.get("ttlRemaining").and_then(serde_json::Value::as_u64);
+    match (code, wait) {
+        (Code::RateLimited, Some(wait)) => {
+            let advice = format!("Try again in {wait} seconds.");
+            Some(failure.error(code, did, &advice).retry_after(wait))
+        }
+        (Code::RateLimited, None) => Some(failure.rate_limited()),
         // A read that is repeated does no harm.
-        Code::UnknownOutcome if !failure.is_unsafe => {
+        (Code::UnknownOutcome, _) if !failure.is_unsafe => {
             Some(failure.error(Code::ProviderDown, did, "Try again later."))
         }
         _ => Some(failure.error(code, did, advice)),
@@ -95,7 +103,17 @@ mod tests {
         for (status, number, message, code) in [
             (401, 10000, "Authentication error", Code::AuthExpired),
             (400, 6003, "Invalid request headers", Code::AuthExpired),
+            (401, 1000, "Invalid API Token", Code::AuthExpired),
+            (403, 9109, "Invalid access token", Code::AuthExpired),
+            (403, 9109, "Unauthorized to access requested resource", Code::PermissionDenied),
             (403, 10000, "Authentication error", Code::PermissionDenied),
+            (429, 971, "Please wait and consider throttling your request speed", Code::RateLimited),
+            (
+                400,
+                81053,
+                "An A, AAAA, or CNAME record with that host already exists.",
+                Code::Conflict,
+            ),
             (400, 81057, "An identical record already exists.", Code::Conflict),
             (400, 1004, "DNS Validation Error", Code::InvalidInput),
             (404, 1001, "Zone not found", Code::NotFound),
@@ -118,12 +136,42 @@ mod tests {
             ("DOMAIN_NOT_ALLOWED", Code::PermissionDenied),
             ("RATE_LIMIT_EXCEEDED", Code::RateLimited),
             ("IDEMPOTENCY_KEY_IN_USE", Code::UnknownOutcome),
+            ("INVALID_API_KEYS_002", Code::AuthExpired),
+            ("MISSING_SECRETAPIKEY", Code::AuthExpired),
+            ("INVALID_USER", Code::AuthExpired),
+            ("IP_NOT_ALLOWED", Code::PermissionDenied),
+            ("INVALID_DOMAIN", Code::NotFound),
+            ("DOMAIN_NOT_FOUND", Code::NotFound),
+            ("INVALID_RECORD_ID", Code::NotFound),
+            ("DOMAIN_NOT_AVAILABLE", Code::Conflict),
+            ("RENEWAL_TOO_SOON", Code::Conflict),
+            ("DUPLICATE_RECORD", Code::Conflict),
             ("SOMETHING_NEW", Code::InvalidInput),
         ] {
             let body = json!({"status": "ERROR", "code": word, "message": "As it says."});
             let error = error("porkbun", 400, body).await;
             assert_eq!(error.code(), code, "{word}");
             assert!(error.message().starts_with("Porkbun "), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn waits_as_long_as_the_provider_says() {
+        let porkbun = json!({"status": "ERROR", "code": "RATE_LIMIT_EXCEEDED",
+            "message": "Rate limit exceeded. Please try again later.", "ttlRemaining": 47});
+        let namecom = json!({"message": "Too Many Requests"});
+        for (provider, body, header, wait) in [
+            ("porkbun", porkbun, ("x-ratelimit-limit", "1"), 47..=47),
+            ("namecom", namecom.clone(), ("x-ratelimit-reset", "4102444800"), 1_000_000..=u64::MAX),
+            ("cloudflare", namecom, ("retry-after", "47"), 47..=47),
+        ] {
+            let fake = FakeApi::of(&REGISTRAR, provider).await;
+            let fake = fake.on_with("GET", "/x", 429, &[header], body);
+            let error = fake.api(Risk::Read).get("/x", &[]).send::<Value>().await.unwrap_err();
+            assert_eq!(error.code(), Code::RateLimited);
+            let told = error.details().retry_after_s.unwrap();
+            assert!(wait.contains(&told), "{error}");
+            assert_eq!(fake.requests().await.len(), 1, "too long to wait for");
         }
     }
 

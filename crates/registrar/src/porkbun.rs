@@ -145,7 +145,6 @@ async fn renewal(api: &Api, domain: &DomainName, on: bool) -> Result<()> {
     let answer: Value = api
         .post("/domain/updateAutoRenew/{}", &[&domain.as_str()])
         .json(&json!({"status": if on { "on" } else { "off" }}))
-        .once()
         .answered()
         .await?;
     let result = answer.pointer("/results").and_then(|all| all.get(domain.as_str()));
@@ -309,7 +308,6 @@ impl Registrar for Porkbun {
         Box::pin(async move {
             api.post("/domain/updateNs/{}", &[&domain.as_str()])
                 .json(&json!({"ns": names}))
-                .once()
                 .answered::<Value>()
                 .await
                 .map(drop)
@@ -348,7 +346,6 @@ impl Registrar for Porkbun {
         Box::pin(async move {
             api.post("/dns/delete/{}/{}", &[&domain.as_str(), &id])
                 .json(&json!({}))
-                .once()
                 .answered::<Value>()
                 .await
                 .map(drop)

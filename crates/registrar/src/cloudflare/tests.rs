@@ -231,3 +231,27 @@ async fn learns_the_account_from_a_token_for_one() {
         assert_eq!(error.code(), Code::ActionRequired);
     }
 }
+
+#[tokio::test]
+async fn learns_the_account_of_a_token_that_belongs_to_it_from_its_zones() {
+    let refused = json!({"success": false, "messages": [], "result": null,
+        "errors": [{"code": 1001, "message": "List accounts endpoint does not support account owned tokens."}]});
+    let zone = |account: &str| json!({"id": "z", "account": {"id": account, "name": "Acme"}});
+    for (zones, expected) in [
+        (json!([zone("a1"), zone("a1")]), Some("a1")),
+        (json!([zone("a1"), zone("a2")]), None),
+        (json!([]), None),
+    ] {
+        let fake = fake().await.on("GET", "/accounts", 400, refused.clone()).on(
+            "GET",
+            "/zones",
+            200,
+            ok(zones),
+        );
+        match (adapter().identify(&fake.api(Risk::Read)).await, expected) {
+            (Ok(account), Some(id)) => assert_eq!(account.id, id),
+            (Err(error), None) => assert_eq!(error.code(), Code::ActionRequired),
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+}

@@ -64,7 +64,6 @@ pub(super) async fn write(request: Request<'_>, record: &DnsRecord) -> Result<()
             "ttl": record.ttl_seconds.or(TERMS.dns.default_ttl),
             "prio": record.priority,
         }))
-        .once()
         .answered::<Value>()
         .await;
     match written {

@@ -79,6 +79,16 @@ pub(crate) fn meaning(code: &str) -> Option<(Code, &'static str, &'static str)> 
             "does not let this key do it",
             "A person widens the key at https://porkbun.com/account/api.",
         ),
+        "RENEWAL_TOO_SOON" => {
+            (Code::Conflict, "renews a domain only once in 30 days", "Nothing was charged.")
+        }
+        "INVALID_TOKEN" | "INVALID_USER" => {
+            (Code::AuthExpired, "refused the credential", "Reconnect the account.")
+        }
+        // Told of names that are none, too.
+        "INVALID_DOMAIN" | "INVALID_RECORD_ID" => {
+            (Code::NotFound, "did not find it", "The name may be wrong, or not in this account.")
+        }
         "RATE_LIMIT_EXCEEDED" => {
             (Code::RateLimited, "limits the rate of requests", "Try again in a minute.")
         }

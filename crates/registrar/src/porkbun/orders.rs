@@ -155,7 +155,6 @@ pub(super) async fn renew(api: &Api, purchase: &Purchase) -> Result<Placed> {
     let done: Done = api
         .post("/domain/renew/{}", &[&purchase.domain.as_str()])
         .json(&json!({"cost": purchase.total.minor}))
-        .once()
         .answered()
         .await?;
     Ok(done.placed())

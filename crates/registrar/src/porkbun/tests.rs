@@ -12,7 +12,7 @@ use crate::quotes::QuoteDomain;
 use crate::records::ListDnsRecords;
 use crate::{REGISTRAR, adapter};
 
-/// Porkbun's description is not at hand, so requests are held against nothing but these tests.
+/// Porkbun's description is not among the official ones that the tests are given.
 async fn fake() -> FakeApi {
     FakeApi::of(&REGISTRAR, "porkbun").await.unofficial()
 }
@@ -47,13 +47,16 @@ fn acme(expires: &str) -> Value {
     )
 }
 
-/// A name that is free, and its quote.
-async fn quoted() -> (FakeApi, Value) {
-    let fake = fake()
+/// A name that is free, its quote, and how orders for it are answered.
+async fn quoted(orders: &[(u16, Value)]) -> (FakeApi, Value) {
+    let mut fake = fake()
         .await
         .on("POST", "/domain/checkDomain/acme.com", 200, check("yes", "no"))
         .on("GET", "/domain/getRegistrationRequirements/com", 200, ok(json!({"tld": "com", "apiRegisterable": true, "registrationDurationYears": 1, "registryRequirements": null})))
         .on("POST", "/domain/create/acme.com", 200, rehearsal("registration", 851, true));
+    for (status, body) in orders {
+        fake = fake.on("POST", "/domain/create/acme.com", *status, body.clone());
+    }
     let quote = fake.run::<QuoteDomain>(json!({"domain": "acme.com"})).await.unwrap();
     (fake, quote)
 }
@@ -103,7 +106,7 @@ async fn keeps_what_it_learnt_before_the_limit() {
 
 #[tokio::test]
 async fn quotes_by_a_rehearsal_that_spends_nothing() {
-    let (fake, quote) = quoted().await;
+    let (fake, quote) = quoted(&[]).await;
     assert_eq!(
         (&quote["total"]["minor"], &quote["renewal_total"]["minor"]),
         (&json!(851), &json!(1108))
@@ -148,23 +151,14 @@ async fn quotes_nothing_that_a_program_cannot_buy() {
 
 #[tokio::test]
 async fn names_its_price_to_the_cent_and_buys_once() {
-    let (fake, quote) = quoted().await;
-    // The rehearsal is answered once more, in place of the first of these, by no request at all.
-    let fake = fake
-        .on("POST", "/domain/create/acme.com", 502, Value::Null)
-        .on(
-            "POST",
-            "/domain/create/acme.com",
-            200,
-            ok(json!({"domain": "acme.com", "cost": 851, "orderId": 123, "balance": 4149})),
-        )
-        .on(
-            "POST",
-            "/domain/updateAutoRenew/acme.com",
-            200,
-            ok(json!({"results": {"acme.com": {"status": "SUCCESS"}}})),
-        );
-    let _ = fake.api(Risk::Write).post("/domain/create/acme.com", &[]).once().send_empty().await;
+    let bought = ok(json!({"domain": "acme.com", "cost": 851, "orderId": 123, "balance": 4149}));
+    let (fake, quote) = quoted(&[(502, Value::Null), (200, bought)]).await;
+    let fake = fake.on(
+        "POST",
+        "/domain/updateAutoRenew/acme.com",
+        200,
+        ok(json!({"results": {"acme.com": {"status": "SUCCESS"}}})),
+    );
     let before = posts(&fake, "/domain/create/acme.com").await.len();
     let arguments = json!({"quote_id": quote["quote_id"], "auto_renew": true, "privacy": false});
     let order = fake.run::<PurchaseDomain>(arguments.clone()).await.unwrap();
@@ -191,15 +185,13 @@ async fn tells_a_refusal_that_comes_with_success() {
         ("INSUFFICIENT_FUNDS", "Not enough credit.", Code::PaymentRequired),
         ("SOMETHING_NEW", "No.", Code::InvalidInput),
     ] {
-        let (fake, quote) = quoted().await;
-        let fake = fake.on("POST", "/domain/create/acme.com", 200, refused(code, message)).on(
+        let (fake, quote) = quoted(&[(200, refused(code, message))]).await;
+        let fake = fake.on(
             "GET",
             "/domain/get/acme.com",
-            400,
-            refused("DOMAIN_NOT_FOUND", "Not yours."),
+            404,
+            refused("DOMAIN_NOT_FOUND", "Domain not found in your account."),
         );
-        let _ =
-            fake.api(Risk::Write).post("/domain/create/acme.com", &[]).once().send_empty().await;
         let arguments = json!({"quote_id": quote["quote_id"], "auto_renew": false});
         let error = fake.run::<PurchaseDomain>(arguments).await.unwrap_err();
         assert_eq!(error.code(), expected);
@@ -241,11 +233,11 @@ async fn renews_once_and_looks_at_the_date_when_the_answer_is_lost() {
             None => assert_eq!(renewed.unwrap_err().code(), Code::UnknownOutcome),
         }
         let sent = posts(&fake, "/domain/renew/acme.com").await;
-        assert_eq!(
-            (sent.len(), &sent[1].body),
-            (2, &json!({"cost": 1108})),
-            "a rehearsal, and one order"
-        );
+        assert_eq!(sent.len(), 4, "a rehearsal, and three tries of one order");
+        for order in &sent[1..] {
+            assert_eq!(order.body, json!({"cost": 1108}));
+            assert_eq!(order.headers["idempotency-key"], sent[1].headers["idempotency-key"]);
+        }
     }
 }
 
