@@ -100,6 +100,27 @@ async fn buys_a_quoted_domain_once() {
 }
 
 #[tokio::test]
+async fn buys_once_when_asked_twice_at_the_same_time() {
+    let (fake, quote) = quoted(fake().await).await;
+    let fake = fake.on("POST", REGISTRATIONS, 202, workflow("in_progress", json!({}))).on(
+        "GET",
+        STATUS,
+        200,
+        workflow("in_progress", json!({})),
+    );
+    let arguments = json!({"quote_id": quote["quote_id"], "auto_renew": false});
+    let (one, other) = tokio::join!(
+        fake.run::<PurchaseDomain>(arguments.clone()),
+        fake.run::<PurchaseDomain>(arguments.clone())
+    );
+    assert_eq!(
+        (one.unwrap()["state"].clone(), other.unwrap()["state"].clone()),
+        (json!("pending"), json!("pending"))
+    );
+    assert_eq!(sent(&fake, "POST", REGISTRATIONS).await, 1);
+}
+
+#[tokio::test]
 async fn never_pays_more_than_was_quoted() {
     let (fake, quote) = quoted(fake().await).await;
     let fake = fake
