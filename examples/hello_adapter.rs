@@ -3,8 +3,8 @@
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
 use resto_core::{
-    Account, Action, Adapter, Api, Auth, Category, Integration, KeyAuth, KeyField, Lifecycle,
-    Permission, Permissions, Proof, Provider, Result, Risk, Scheme,
+    Account, Action, Adapter, Api, Auth, Category, Integration, KeyAuth, Lifecycle, Permission,
+    Permissions, Proof, Provider, Result, Risk, Scheme,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,18 +20,7 @@ static HELLO: Integration = Integration {
         id: "hello",
         name: "Hello",
         base_url: "https://api.hello.example",
-        auth: &[Auth::Key(KeyAuth {
-            name: "API key",
-            fields: &[KeyField {
-                name: "key",
-                label: "API key",
-                hint: "hello_...",
-                prefixes: &[],
-                refused: &[],
-            }],
-            create_url: "https://hello.example/keys",
-            scheme: Scheme::Bearer("key"),
-        })],
+        auth: &[Auth::Key(KeyAuth { create_url: "https://hello.example/keys", ..KeyAuth::BEARER })],
         // How it limits, pages and words its errors is like at most services.
         ..Provider::REST
     }],

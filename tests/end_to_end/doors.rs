@@ -123,6 +123,15 @@ fn a_web_page_of_a_stranger_is_turned_away() {
         let answered = server.call(&[(name, value)], READ, &named("hello-world"));
         assert_eq!(answered.status(), 403, "{name}: {value}: {answered:?}");
     }
+    let page = server.url.strip_suffix("mcp").unwrap();
+    for name in ["evil.example", "127.0.0.1.evil.example", "evil.example@127.0.0.1:80", ""] {
+        let answered = send("GET", page, &[("host", name)], "");
+        assert_eq!(answered.status(), 403, "{name}: {answered:?}");
+        assert!(answered.body.contains("allowed_hosts"), "{answered:?}");
+    }
+    let twice = [("host", "localhost"), ("host", "localhost")];
+    assert_eq!(send("GET", page, &twice, "").status(), 403);
+    assert_eq!(send("GET", page, &twice[1..], "").status(), 200);
     assert_eq!(provider.count(), before);
     let ours = [("origin", "https://app.example.com")];
     result(&server.call(&ours, READ, &named("hello-world"))).output();

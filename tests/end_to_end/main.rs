@@ -5,6 +5,7 @@ mod cli;
 mod clients;
 mod doors;
 mod github;
+mod postgres;
 mod process;
 mod product;
 mod provider;

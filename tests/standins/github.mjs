@@ -9,7 +9,7 @@ import { tool, top } from "./tools.mjs";
 
 const { createEmulator } = await tool("emulate/dist/api.js");
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
-const description = resolve(top, process.env.RESTO_SPECS ?? "../shared/specs", "github.json");
+const description = resolve(top, ".tools/specs/github.json");
 const violationsOf = await describedRequests();
 const front = createServer((request, response) => {
   answer(request, response).catch((error) => reply(response, 500, `The stand-in failed: ${error.message}`));
@@ -24,7 +24,7 @@ process.stdin.resume().on("end", () => process.exit(0));
 
 async function describedRequests() {
   if (existsSync(description)) return judge(description);
-  const sentence = `GitHub's description is not at ${description}: name its folder in RESTO_SPECS.`;
+  const sentence = `GitHub's description is not at ${description}: tests/run tools installs it.`;
   if (process.env.CI) {
     console.error(sentence);
     process.exit(1);

@@ -2,6 +2,8 @@
 # A tool is installed again only when its manifest in this folder, or its version here, has changed.
 
 deny_version=0.20.2
+# GitHub's own description of its REST API, as its SDKs are made from it.
+github_openapi=23.0.2
 
 # Runs apt-get, as root or through sudo that asks nothing.
 apt_install() {
@@ -23,6 +25,7 @@ install_tools() {
   cargo fetch --locked
   install_deny
   install_node
+  install_descriptions
   install_python
   postgres_binaries >/dev/null || install_postgres
 }
@@ -48,6 +51,18 @@ install_node() {
   [ "$major" -ge 24 ] || { echo "The stand-ins need Node 24, and this machine's is $major: install a newer one."; return 1; }
   ln -sfn "$node" "$tools/bin/node"
   stamp "$here/package.json" "$here/package-lock.json" >"$tools/npm.stamp"
+}
+
+# The official API descriptions that a registry offers whole; only the one file is kept of a large package.
+install_descriptions() {
+  local stamp=$tools/specs/github.version
+  [ "$(cat "$stamp" 2>/dev/null)" = "$github_openapi" ] && return
+  mkdir -p "$tools/specs"
+  local archive
+  archive=$(cd "$scratch" && npm pack --silent "@octokit/openapi@$github_openapi")
+  tar -xzOf "$scratch/$archive" package/generated/api.github.com.json >"$tools/specs/github.json"
+  rm "$scratch/$archive"
+  echo "$github_openapi" >"$stamp"
 }
 
 install_python() {

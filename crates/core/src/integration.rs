@@ -225,6 +225,17 @@ pub struct KeyAuth {
     pub scheme: Scheme,
 }
 
+impl KeyAuth {
+    /// One key sent as a bearer token, to fill in the rest of a literal from:
+    /// `KeyAuth { create_url: "...", ..KeyAuth::BEARER }`.
+    pub const BEARER: Self = Self {
+        name: "API key",
+        fields: &[KeyField::KEY],
+        create_url: "",
+        scheme: Scheme::Bearer(KeyField::KEY.name),
+    };
+}
+
 /// One part of a pasted key.
 #[derive(Debug)]
 pub struct KeyField {
@@ -238,6 +249,13 @@ pub struct KeyField {
     pub prefixes: &'static [&'static str],
     /// What another kind of key begins with, and why that kind is not taken.
     pub refused: &'static [(&'static str, &'static str)],
+}
+
+impl KeyField {
+    /// A key of any form, to fill in the rest of a literal from:
+    /// `KeyField { hint: "acme_...", ..KeyField::KEY }`.
+    pub const KEY: Self =
+        Self { name: "key", label: "API key", hint: "", prefixes: &[], refused: &[] };
 }
 
 /// Facts about a provider's OAuth.

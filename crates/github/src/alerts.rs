@@ -185,7 +185,7 @@ mod tests {
             "security_advisory": {"summary": "Pads too far", "cve_id": null},
             "security_vulnerability": {"package": {"ecosystem": "npm", "name": "left-pad"}, "severity": "high",
                 "vulnerable_version_range": "< 1.2.0", "first_patched_version": {"identifier": "1.2.0"}}});
-        let fake = FakeApi::new(&GITHUB).await.unofficial().on_with(
+        let fake = FakeApi::new(&GITHUB).await.on_with(
             "GET",
             PATH,
             200,
@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn says_plainly_when_alerts_are_switched_off() {
-        let fake = FakeApi::new(&GITHUB).await.unofficial().on_with(
+        let fake = FakeApi::new(&GITHUB).await.on_with(
             "GET",
             PATH,
             403,

@@ -264,7 +264,6 @@ mod tests {
     async fn removes_a_person_and_withdraws_the_invitation() {
         let fake = FakeApi::new(&GITHUB)
             .await
-            .unofficial()
             .on("GET", "/repos/acme/shop/invitations", 200, json!([invitation()]))
             .on("GET", "/repos/acme/shop/invitations", 200, json!([]))
             .on("DELETE", "/repos/acme/shop/invitations/42", 204, Value::Null)

@@ -171,7 +171,6 @@ mod tests {
     async fn creates_from_a_template() {
         let fake = FakeApi::new(&GITHUB)
             .await
-            .unofficial()
             .on("POST", "/repos/acme/starter/generate", 201, shop("acme"))
             .on("GET", "/repos/acme/shop", 200, shop("acme"));
         fake.run::<CreateRepository>(json!({"name": "shop", "organization": "acme", "template": {"owner": "acme", "repo": "starter"}}))

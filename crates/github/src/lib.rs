@@ -73,7 +73,7 @@ pub static GITHUB: Integration = Integration {
                     label: "Token",
                     hint: "github_pat_...",
                     prefixes: &["github_pat_", "ghp_", "gho_", "ghu_"],
-                    refused: &[],
+                    ..KeyField::KEY
                 }],
                 create_url: "https://github.com/settings/personal-access-tokens/new",
                 scheme: Scheme::Bearer("token"),

@@ -190,7 +190,7 @@ mod tests {
             "required_pull_request_reviews": {"required_approving_review_count": 2},
             "enforce_admins": {"enabled": false, "url": "u"},
             "allow_force_pushes": {"enabled": false}, "allow_deletions": {"enabled": false}});
-        let fake = FakeApi::new(&GITHUB).await.unofficial().on("PUT", PATH, 200, answer);
+        let fake = FakeApi::new(&GITHUB).await.on("PUT", PATH, 200, answer);
         let more = json!({"required_approvals": 2, "required_checks": ["test"], "require_up_to_date": true});
         let protection = fake.run::<ProtectBranch>(arguments(more)).await.unwrap();
         assert_eq!(
@@ -208,8 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn rules_that_are_not_asked_for_are_sent_as_null() {
-        let fake =
-            FakeApi::new(&GITHUB).await.unofficial().on("PUT", PATH, 200, json!({"url": "u"}));
+        let fake = FakeApi::new(&GITHUB).await.on("PUT", PATH, 200, json!({"url": "u"}));
         let protection = fake.run::<ProtectBranch>(arguments(json!({}))).await.unwrap();
         assert_eq!(protection.get("required_approvals"), None);
         let sent = fake.requests().await[0].body.clone();
@@ -232,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn says_that_a_private_repository_needs_a_paid_plan() {
-        let fake = FakeApi::new(&GITHUB).await.unofficial().on_with(
+        let fake = FakeApi::new(&GITHUB).await.on_with(
             "PUT",
             PATH,
             403,

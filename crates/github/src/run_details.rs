@@ -173,7 +173,6 @@ mod tests {
         // The trimmed official description lacks the logs of a job.
         let fake = FakeApi::new(&GITHUB)
             .await
-            .unofficial()
             .on("GET", RUN, 200, run(77, "failure"))
             .on("GET", JOBS, 200, json!({"total_count": 3, "jobs": [
                 job(1, "lint", "success"), job(2, "test", "failure"), job(3, "slow", "timed_out"),
@@ -206,11 +205,12 @@ mod tests {
     #[tokio::test]
     async fn reads_the_logs_of_the_first_failures_only() {
         let jobs: Vec<Value> = (1..=5).map(|id| job(id, "test", "failure")).collect();
-        let mut fake = FakeApi::new(&GITHUB)
-            .await
-            .unofficial()
-            .on("GET", RUN, 200, run(77, "failure"))
-            .on("GET", JOBS, 200, json!({"total_count": 5, "jobs": jobs}));
+        let mut fake = FakeApi::new(&GITHUB).await.on("GET", RUN, 200, run(77, "failure")).on(
+            "GET",
+            JOBS,
+            200,
+            json!({"total_count": 5, "jobs": jobs}),
+        );
         for id in 1..=5 {
             let path = format!("/repos/octocat/hello/actions/jobs/{id}/logs");
             fake = fake.on_answer("GET", &path, ResponseTemplate::new(200).set_body_string("x"));

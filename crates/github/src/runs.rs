@@ -329,7 +329,7 @@ pub(crate) mod tests {
     async fn repeats_only_the_failed_jobs() {
         let path = "/repos/octocat/hello/actions/runs/77/rerun-failed-jobs";
         // The trimmed official description lacks this operation.
-        let fake = FakeApi::new(&GITHUB).await.unofficial().on("POST", path, 201, json!({}));
+        let fake = FakeApi::new(&GITHUB).await.on("POST", path, 201, json!({}));
         let mut asked = asked();
         asked["only_failed"] = true.into();
         let told = fake.run::<RerunWorkflow>(asked).await.unwrap();

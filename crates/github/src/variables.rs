@@ -79,7 +79,7 @@ mod tests {
 
     /// The trimmed official description lacks the look at one variable.
     async fn fake() -> FakeApi {
-        FakeApi::new(&GITHUB).await.unofficial()
+        FakeApi::new(&GITHUB).await
     }
 
     fn asked() -> Value {

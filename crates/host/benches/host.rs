@@ -23,10 +23,10 @@ fn main() {
 fn list_over_100_tools(bencher: Bencher<'_, '_>) {
     let adapters = || -> Vec<Adapter> { vec![resto_github::adapter()] };
     let catalog = Catalog::new(adapters()).unwrap();
-    let copies = 100_usize.div_ceil(catalog.entries(None).count());
+    let copies = 100_usize.div_ceil(catalog.entries().count());
     bencher.bench(|| {
         let tools: Vec<_> =
-            (0..copies).flat_map(|_| catalog.entries(None).map(|entry| tool(&entry))).collect();
+            (0..copies).flat_map(|_| catalog.entries().map(|entry| tool(&entry))).collect();
         serde_json::to_vec(&tools).unwrap().len()
     });
 }

@@ -1,6 +1,7 @@
 //! All actions of all adapters, by tool name, with what is needed to check their arguments.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
@@ -22,6 +23,14 @@ pub struct Entry<'a> {
     /// The action.
     pub action: &'a ActionSpec,
     arguments: &'a Validator,
+}
+
+/// A part of the list of actions.
+pub struct Page<'a> {
+    /// The actions, in order of tool name.
+    pub entries: Vec<Entry<'a>>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
 }
 
 impl Catalog {
@@ -54,13 +63,24 @@ impl Catalog {
         Some(Entry { adapter, action: adapter.actions().get(*action)?, arguments })
     }
 
-    /// All actions in order of tool name, after `after`.
-    pub fn entries<'a>(&'a self, after: Option<&str>) -> impl Iterator<Item = Entry<'a>> {
-        let from = after
-            .map_or(std::ops::Bound::Unbounded, |name| std::ops::Bound::Excluded(name.to_owned()));
-        self.tools
-            .range::<String, _>((from, std::ops::Bound::Unbounded))
-            .filter_map(|(tool, _)| self.find(tool))
+    /// All actions in order of tool name.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.tools.keys().filter_map(|tool| self.find(tool))
+    }
+
+    /// A page of [`Self::entries`] from the cursor of the page before on; `None` where no page of this list
+    /// gave that cursor.
+    #[must_use]
+    pub fn page(&self, cursor: Option<&str>, size: usize) -> Option<Page<'_>> {
+        let from = match cursor {
+            Some(tool) => self.tools.contains_key(tool).then_some(Bound::Excluded(tool))?,
+            None => Bound::Unbounded,
+        };
+        let mut rest = self.tools.range::<str, _>((from, Bound::Unbounded));
+        let entries: Vec<_> =
+            rest.by_ref().take(size).filter_map(|(tool, _)| self.find(tool)).collect();
+        let last = entries.last().map(|entry| entry.action.tool.clone());
+        Some(Page { next: rest.next().and(last), entries })
     }
 
     /// Says that there is no tool of this name, and which is nearest to it.
@@ -198,13 +218,24 @@ mod tests {
     }
 
     #[test]
-    fn lists_in_order_and_goes_on_after_a_name() {
+    fn pages_hold_every_tool_once_and_in_order() {
         let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
-        let all: Vec<&str> =
-            catalog.entries(None).map(|entry| entry.action.tool.as_str()).collect();
+        let all: Vec<&str> = catalog.entries().map(|entry| entry.action.tool.as_str()).collect();
         assert!(all.is_sorted() && all.len() > 2);
-        let rest: Vec<&str> =
-            catalog.entries(Some(all[0])).map(|entry| entry.action.tool.as_str()).collect();
-        assert_eq!(rest, all[1..]);
+        for size in [1, 4, all.len() - 1, all.len(), all.len() + 1] {
+            let mut paged = Vec::new();
+            let mut cursor = None;
+            loop {
+                let page = catalog.page(cursor.as_deref(), size).unwrap();
+                assert!(!page.entries.is_empty() && page.entries.len() <= size);
+                paged.extend(page.entries.iter().map(|entry| entry.action.tool.clone()));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, all, "pages of {size}");
+        }
+        assert!(catalog.page(Some("github_nothing"), 4).is_none());
     }
 }

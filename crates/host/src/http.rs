@@ -127,13 +127,12 @@ async fn calls_ended(host: &Host) {
 
 fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Router {
     let mcp = Mcp::http(host.clone());
-    let mut allowed: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    allowed.extend(config.allowed_hosts.iter().cloned());
     let settings = StreamableHttpServerConfig::default()
         .with_json_response(true)
         // Every request brings its own token; a session would be one more thing to steal.
         .with_legacy_session_mode(false)
-        .with_allowed_hosts(allowed)
+        // All paths are held against them, not only this one.
+        .disable_allowed_hosts()
         .with_allowed_origins(config.allowed_origins.iter().map(|origin| exact(origin)))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MAX_BODY)
@@ -147,6 +146,37 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .route_service("/mcp", service)
         .layer(from_fn_with_state(host.clone(), authenticate))
         .merge(console::router(host))
+        .layer(from_fn_with_state(names(config), known_name))
+}
+
+/// The names under which this server is reached.
+fn names(config: &Config) -> Arc<[String]> {
+    let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+    loopback.into_iter().chain(config.allowed_hosts.iter().cloned()).collect()
+}
+
+/// Turns away requests under a name that is not ours: a page of a stranger whose name leads to this
+/// machine (DNS rebinding) would pass for one of ours.
+async fn known_name(State(names): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let mut told = request.headers().get_all(header::HOST).iter();
+    let authority = match (told.next(), told.next()) {
+        (Some(host), None) => {
+            host.to_str().ok().and_then(|host| host.parse::<http::uri::Authority>().ok())
+        }
+        // HTTP/2 tells it in the address.
+        (None, None) => request.uri().authority().cloned(),
+        _ => None,
+    };
+    let known = authority.filter(|told| !told.as_str().contains('@')).is_some_and(|authority| {
+        [authority.host(), authority.as_str()]
+            .iter()
+            .any(|told| names.iter().any(|name| name.eq_ignore_ascii_case(told)))
+    });
+    if known {
+        return next.run(request).await;
+    }
+    let why = "This server does not go by that name. Whoever runs it can add the name to allowed_hosts in the configuration.\n";
+    (StatusCode::FORBIDDEN, why).into_response()
 }
 
 /// An origin with its port: without one, rmcp would let the pages of every port in.

@@ -76,22 +76,13 @@ impl ServerHandler for Mcp {
     ) -> Result<ListToolsResult, ErrorData> {
         self.caller(&context)?;
         let cursor = request.and_then(|request| request.cursor);
-        if let Some(cursor) = &cursor
-            && self.host.catalog.find(cursor).is_none()
-        {
+        let Some(page) = self.host.catalog.page(cursor.as_deref(), PAGE) else {
             return Err(ErrorData::invalid_params("the cursor is not one of this list", None));
-        }
-        let mut entries = self.host.catalog.entries(cursor.as_deref()).peekable();
-        let tools: Vec<Tool> = entries.by_ref().take(PAGE).map(|entry| tool(&entry)).collect();
-        let next = entries
-            .peek()
-            .is_some()
-            .then(|| tools.last().map(|tool| tool.name.to_string()))
-            .flatten();
-        let mut result = ListToolsResult::with_all_items(tools)
+        };
+        let mut result = ListToolsResult::with_all_items(page.entries.iter().map(tool).collect())
             .with_ttl_ms(LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);
-        result.next_cursor = next;
+        result.next_cursor = page.next;
         Ok(result)
     }
 

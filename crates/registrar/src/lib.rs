@@ -53,8 +53,7 @@ pub static REGISTRAR: Integration = Integration {
                     name: "token",
                     label: "Token",
                     hint: "40 letters and digits",
-                    prefixes: &[],
-                    refused: &[],
+                    ..KeyField::KEY
                 }],
                 create_url: "https://dash.cloudflare.com/profile/api-tokens",
                 scheme: Scheme::Bearer("token"),
@@ -88,14 +87,14 @@ pub static REGISTRAR: Integration = Integration {
                         label: "API key",
                         hint: "pk1_...",
                         prefixes: &["pk1_"],
-                        refused: &[],
+                        ..KeyField::KEY
                     },
                     KeyField {
                         name: "secret_api_key",
                         label: "Secret API key",
                         hint: "sk1_...",
                         prefixes: &["sk1_"],
-                        refused: &[],
+                        ..KeyField::KEY
                     },
                 ],
                 create_url: "https://porkbun.com/account/api",
@@ -126,15 +125,13 @@ pub static REGISTRAR: Integration = Integration {
                         name: "username",
                         label: "User name",
                         hint: "as you sign in",
-                        prefixes: &[],
-                        refused: &[],
+                        ..KeyField::KEY
                     },
                     KeyField {
                         name: "token",
                         label: "Token",
                         hint: "40 letters and digits",
-                        prefixes: &[],
-                        refused: &[],
+                        ..KeyField::KEY
                     },
                 ],
                 create_url: "https://www.name.com/account/settings/api",

@@ -1,9 +1,9 @@
 //! The providers' official API descriptions, against which each recorded request is held. They are
-//! not part of the project: `RESTO_SPECS` names their folder.
+//! not part of the project: `tests/run` installs what registries offer, `RESTO_SPECS` names the folder of the others.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use resto_core::{Integration, Provider};
@@ -21,8 +21,9 @@ pub(crate) fn names(integration: &Integration, provider: &Provider) -> Vec<Strin
         return vec![integration.id.to_owned()];
     }
     let others = format!("{}-", provider.id);
-    let mut names: Vec<String> = std::fs::read_dir(folder())
-        .into_iter()
+    let mut names: Vec<String> = folders()
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
         .filter_map(|file| {
             file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
@@ -46,26 +47,30 @@ pub(crate) fn check(names: &[String], request: &Recorded) {
     }
 }
 
-fn folder() -> PathBuf {
-    std::env::var_os("RESTO_SPECS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/specs")),
-        PathBuf::from,
-    )
+/// Where descriptions are: those that `tests/run tools` installs, then those of `RESTO_SPECS`.
+fn folders() -> [PathBuf; 2] {
+    let top = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let named =
+        std::env::var_os("RESTO_SPECS").map_or_else(|| top.join("../shared/specs"), PathBuf::from);
+    [top.join(".tools/specs"), named]
 }
 
 fn description(name: &str) -> Option<&'static Value> {
     static READ: OnceLock<Mutex<HashMap<String, Option<&'static Value>>>> = OnceLock::new();
     let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
     *read.entry(name.to_owned()).or_insert_with(|| {
-        let file = folder().join(format!("{name}.json"));
-        if let Ok(text) = std::fs::read_to_string(&file) {
-            let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
-            modernise(&mut value);
-            return Some(Box::leak(Box::new(value)));
+        let file = format!("{name}.json");
+        let [installed, named] = folders();
+        for folder in [&installed, &named] {
+            if let Ok(text) = std::fs::read_to_string(folder.join(&file)) {
+                let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
+                modernise(&mut value);
+                return Some(Box::leak(Box::new(value)));
+            }
         }
         let message = format!(
-            "NOT CHECKED: the official description {} is absent; RESTO_SPECS names its folder",
-            file.display()
+            "NOT CHECKED: the official description {file} is neither among those that `tests/run tools` installs nor in {}, the folder that RESTO_SPECS names",
+            named.display()
         );
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("{message}");
@@ -233,17 +238,35 @@ fn typed(description: &Value, schema: &Value, value: &Value) -> Result<Value, St
 }
 
 fn fits(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {
-    let mut root = Map::new();
-    root.insert("$schema".into(), "http://json-schema.org/draft-07/schema#".into());
-    root.insert("allOf".into(), json!([schema]));
-    root.insert("components".into(), description["components"].clone());
-    let validator =
-        jsonschema::validator_for(&Value::Object(root)).map_err(|error| error.to_string())?;
+    let mut root = json!({"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [schema]});
+    let mut wanted = references(schema);
+    // Only what the schema leads to: a whole description has thousands of components.
+    while let Some(pointer) = wanted.pop() {
+        let names: Vec<&str> = pointer.split('/').skip(1).collect();
+        if let (None, Some(component)) = (root.pointer(pointer), description.pointer(pointer)) {
+            wanted.extend(references(component));
+            names.iter().fold(&mut root, |place, name| &mut place[*name]).clone_from(component);
+        }
+    }
+    let validator = jsonschema::validator_for(&root).map_err(|error| error.to_string())?;
     let errors: Vec<String> = validator
         .iter_errors(value)
         .map(|error| format!("{} at `{}`", error, error.instance_path()))
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+}
+
+/// The pointers to the components that a schema names.
+fn references(schema: &Value) -> Vec<&str> {
+    match schema {
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        Value::Object(fields) => {
+            let named = fields.get("$ref").and_then(Value::as_str);
+            let pointer = named.and_then(|named| named.strip_prefix('#'));
+            pointer.into_iter().chain(fields.values().flat_map(references)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -58,10 +58,9 @@ pub static VERCEL: Integration = Integration {
                 fields: &[KeyField {
                     name: "token",
                     label: "Token",
-                    hint: "vcp_...",
                     // Older ones begin with anything.
-                    prefixes: &[],
-                    refused: &[],
+                    hint: "vcp_...",
+                    ..KeyField::KEY
                 }],
                 create_url: "https://vercel.com/account/tokens",
                 scheme: Scheme::Bearer("token"),

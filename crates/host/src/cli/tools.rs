@@ -25,7 +25,7 @@ pub(super) struct CallArgs {
 
 pub(super) async fn list(session: &Session) -> Result<()> {
     let host = session.host().await?;
-    let entries: Vec<Entry<'_>> = host.catalog.entries(None).collect();
+    let entries: Vec<Entry<'_>> = host.catalog.entries().collect();
     if session.out.json {
         return session.out.value(&entries.iter().map(tool).collect::<Vec<_>>());
     }
