@@ -35,4 +35,4 @@ pub use path::{GitRef, PathArg, PathSegments};
 pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::Request as HttpRequest;
-pub use text::{clean, clean_json};
+pub use text::{clean, clean_json, quote};

@@ -18,7 +18,7 @@ use crate::around::{Around, Opening};
 use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
-use crate::keys::{check_key, key_auth};
+use crate::provider_keys::{check_key, key_auth};
 use crate::redact::{redact_error, redact_name};
 
 /// A connection as people and programs are told of it.

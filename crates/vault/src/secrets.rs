@@ -30,8 +30,13 @@ impl TenantScope {
     /// Opens a secret.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`].
+    /// [`Error::CannotOpen`], [`Error::Frozen`].
     pub async fn secret(&self, name: &str) -> Result<Option<SecretString>> {
+        let opened = self.open_secret(name).await;
+        self.alerting(opened, PURPOSE, name).await
+    }
+
+    async fn open_secret(&self, name: &str) -> Result<Option<SecretString>> {
         let mut tx = self.read().await?;
         let row: Option<(Vec<u8>, Vec<u8>)> = on!(&mut tx, c => sqlx::query_as(
             "SELECT sealed, key_id FROM tenant_secrets WHERE tenant_id = $1 AND name = $2",

@@ -6,7 +6,7 @@ use super::Session;
 use super::print::{Tone, read_secret};
 use crate::connect::Report;
 use crate::host::Host;
-use crate::keys::key_auth;
+use crate::provider_keys::key_auth;
 
 #[derive(clap::Args)]
 pub(super) struct ConnectArgs {

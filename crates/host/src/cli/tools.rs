@@ -1,10 +1,12 @@
 //! `resto tools` and `resto call`.
 
+use std::sync::atomic::Ordering;
+
 use resto_core::{Code, Error, Result};
 use serde_json::Value;
 
 use super::Session;
-use super::print::{confirm, read_secret};
+use super::print::{INTERRUPTED, confirm, read_secret};
 use crate::around::Line;
 use crate::call::Failed;
 use crate::catalog::Entry;
@@ -67,6 +69,7 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
     let cancelled = line.cancelled.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
+            INTERRUPTED.store(true, Ordering::Relaxed);
             cancelled.cancel();
         }
     });
