@@ -81,13 +81,13 @@ impl Call for FakeCall {
         &'a self,
         name: &'a SecretRef,
         value: &'a SecretString,
-    ) -> BoxFuture<'a, Result<()>> {
+    ) -> BoxFuture<'a, Result<SecretRef>> {
         Box::pin(async move {
             if name.name().is_empty() {
                 return Err(Error::new(Code::InvalidInput, "The secret's name is empty."));
             }
             self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
-            Ok(())
+            Ok(name.clone())
         })
     }
 
