@@ -1,4 +1,4 @@
-//! `resto token`, `tenant` and `migrate`.
+//! `resto token`, `secret`, `tenant` and `migrate`.
 
 use std::time::Duration;
 
@@ -96,6 +96,41 @@ fn token_json(token: &AccessToken) -> Value {
 
 pub(super) fn rfc3339(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum SecretCommand {
+    /// List the names, never the values
+    List,
+    /// Delete a secret here; what a service was given it keeps
+    Delete {
+        /// The secret's name
+        name: String,
+    },
+}
+
+pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<()> {
+    let (_, caller) = session.owner().await?;
+    let out = session.out;
+    match command {
+        SecretCommand::List => {
+            let names = caller.scope.secret_names().await.map_err(told)?;
+            if out.json {
+                return out.value(&names);
+            }
+            names.iter().for_each(|name| out.line(name));
+        }
+        SecretCommand::Delete { name } => {
+            if !caller.scope.delete_secret(&name).await.map_err(told)? {
+                return Err(Error::new(
+                    Code::NotFound,
+                    format!("There is no secret named `{name}`. `resto secret list` names them."),
+                ));
+            }
+            out.remark(format!("The secret `{name}` is deleted."));
+        }
+    }
+    Ok(())
 }
 
 #[derive(clap::Subcommand)]

@@ -115,6 +115,14 @@ enum Command {
         #[command(subcommand)]
         command: admin::TokenCommand,
     },
+    /// Manage the secrets that tools use by name, such as a CI secret
+    #[command(
+        after_help = "Example:\n  resto secret list\n  resto secret delete deploy_key\nOne is stored when a tool needs it: resto call github_set_workflow_secret '...'"
+    )]
+    Secret {
+        #[command(subcommand)]
+        command: admin::SecretCommand,
+    },
     /// Manage businesses
     #[command(after_help = "Example:\n  resto tenant create acme --name \"Acme Ltd\"")]
     Tenant {
@@ -217,6 +225,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Call(args) => tools::call(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,
+        Command::Secret { command } => admin::secret(&session, command).await,
         Command::Tenant { command } => admin::tenant(&session, command).await,
         Command::Keys { command } => keys::keys(&session, command).await,
         Command::Migrate => admin::migrate(&session).await,
