@@ -1,9 +1,10 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
-use resto_vault::{TenantScope, Vault};
+use resto_vault::{AnchorFile, TenantScope, Vault};
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
@@ -57,7 +58,11 @@ impl Host {
             root_keys::private_dir(&dir)?;
         }
         let keyring = root_keys::keyring(config).await?;
-        let vault = Vault::open(&config.database()?, keyring, config.cipher).await.map_err(told)?;
+        let mut vault =
+            Vault::open(&config.database()?, keyring, config.cipher).await.map_err(told)?;
+        if let Some(anchors) = anchors(config)? {
+            vault = vault.anchored(Arc::new(anchors));
+        }
         Ok(Self {
             vault,
             catalog,
@@ -65,6 +70,13 @@ impl Host {
             tasks: TaskTracker::new(),
             base_urls,
         })
+    }
+
+    /// Waits for calls under way, and writes what waits to be written. Nothing can be called afterwards.
+    pub async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.vault.close().await;
     }
 
     /// The owner of a tenant. The tenant `local` is created when it is first needed.
@@ -126,6 +138,32 @@ impl Host {
         provider: &Provider,
     ) -> Result<Endpoints> {
         Endpoints::new(provider, self.base_urls.get(integration.id).map(String::as_str))
+    }
+}
+
+/// The file of anchors. Where nobody named one, its place may be one that cannot be written.
+fn anchors(config: &Config) -> Result<Option<AnchorFile>> {
+    let path = config.audit_anchors()?;
+    if let (None, Some(folder)) = (&config.audit_anchors, path.parent()) {
+        // What is wrong with it shows when the file is opened.
+        let _ = root_keys::private_dir(folder);
+    }
+    match AnchorFile::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if config.audit_anchors.is_some() => Err(Error::new(
+            Code::InvalidInput,
+            format!(
+                "The file of the audit trail's anchors, {}, cannot be written: {error}. Make it writable, or name another one: `audit_anchors` in the configuration.",
+                path.display()
+            ),
+        )),
+        Err(error) => {
+            tracing::warn!(
+                file = %path.display(), %error,
+                "the audit trail has no anchors, so a cut tail would not show; name a file that can be written: `audit_anchors` in the configuration"
+            );
+            Ok(None)
+        }
     }
 }
 

@@ -98,7 +98,9 @@ async fn verify(session: &Session, scope: &resto_vault::TenantScope) -> Result<(
             .iter()
             .map(|problem| json!({"seq": problem.seq, "what": problem.what}))
             .collect();
-        out.value(&json!({"events": found.events, "problems": problems}))?;
+        out.value(
+            &json!({"events": found.events, "anchored": found.anchored, "problems": problems}),
+        )?;
     } else {
         for problem in &found.problems {
             out.line(format!(
@@ -115,6 +117,10 @@ async fn verify(session: &Session, scope: &resto_vault::TenantScope) -> Result<(
                 out.tone(Tone::Good, "Whole."),
                 found.events
             ));
+            out.line(match found.anchored {
+                0 => "No anchor outside the database says where the trail ended before: a cut tail would not show.".to_owned(),
+                anchored => format!("Nothing up to event {anchored} was cut off: the anchors outside the database agree."),
+            });
         }
         return Ok(());
     }
