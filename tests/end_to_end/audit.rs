@@ -23,7 +23,7 @@ fn verified(product: &Product) -> (Option<i32>, Value) {
 #[test]
 fn f6_a_cut_tail_is_found_at_its_exact_place_by_the_anchors_of_commands_that_ended() {
     let provider = Provider::github(repository);
-    let product = Product::connected(&provider.url, "a fake key");
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
     let read = ["call", "github_get_repository", r#"{"owner": "octocat", "repo": "hello-world"}"#];
     product.must(&read, "");
     product.must(&read, "");
@@ -46,7 +46,7 @@ fn f6_a_cut_tail_is_found_at_its_exact_place_by_the_anchors_of_commands_that_end
 #[test]
 fn f6_a_file_of_anchors_that_was_named_and_cannot_be_written_is_refused() {
     let provider = Provider::github(repository);
-    let product = Product::connected(&provider.url, "a fake key");
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
     let before = std::fs::read_to_string(product.path("config.toml")).unwrap();
     product.configure(&format!("audit_anchors = \"/proc/anchors.jsonl\"\n{before}"));
     let refused = product.run(&["connections"], "");
