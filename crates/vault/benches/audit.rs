@@ -60,7 +60,9 @@ fn main() {
     }
     if wanted("verify") {
         runtime.block_on(verify("SQLite", Store::sqlite()));
-        if let Some(store) = runtime.block_on(Store::postgres()) {
+        if std::env::var_os("NO_PG").is_none()
+            && let Some(store) = runtime.block_on(Store::postgres())
+        {
             runtime.block_on(verify("PostgreSQL", store));
         }
     }

@@ -149,7 +149,7 @@ impl Database {
                 let read = SqlitePoolOptions::new()
                     .max_connections(4)
                     .acquire_timeout(BUSY)
-                    .connect_lazy_with(options);
+                    .connect_lazy_with(options.row_buffer_size(4096));
                 Ok(Self::Sqlite { read, write })
             }
             Url::Postgres(options) => {

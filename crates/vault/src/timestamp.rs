@@ -27,6 +27,11 @@ impl Timestamp {
         Self(time.replace_microsecond(time.microsecond()).unwrap_or(time))
     }
 
+    /// Reads what SQLite stores.
+    pub(crate) fn parse(text: &str) -> Result<Self, time::error::Parse> {
+        Ok(Self::new(OffsetDateTime::parse(text, &Rfc3339)?))
+    }
+
     /// As SQLite stores it, and PostgreSQL reads it.
     pub(crate) fn text(self) -> String {
         // No time that a database gave fails to be written.
@@ -63,7 +68,7 @@ impl Encode<'_, Sqlite> for Timestamp {
 impl<'r> Decode<'r, Sqlite> for Timestamp {
     fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
         let text = <&str as Decode<Sqlite>>::decode(value)?;
-        Ok(Self::new(OffsetDateTime::parse(text, &Rfc3339)?))
+        Ok(Self::parse(text)?)
     }
 }
 

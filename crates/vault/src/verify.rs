@@ -14,6 +14,8 @@ use crate::{
     timestamp::Timestamp,
 };
 
+mod lines;
+
 /// What [`TenantScope::verify_audit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
@@ -51,10 +53,10 @@ const PAGE_TEXT: &str = "
 struct Part {
     events: u64,
     problems: Vec<Problem>,
-    /// The first entry, with the mac that it follows.
-    first: Option<(i64, Vec<u8>)>,
-    /// The last entry, with its mac.
-    last: Option<(i64, Vec<u8>)>,
+    /// The first entry, with the mac that it follows, if that can be read.
+    first: Option<(i64, Option<Vec<u8>>)>,
+    /// The last entry, with its mac, if that can be read.
+    last: Option<(i64, Option<Vec<u8>>)>,
     confirmed: i64,
 }
 
@@ -82,13 +84,13 @@ impl TenantScope {
         parts.sort_by_key(|(n, _)| *n);
 
         let mut found = Verification { events: 0, anchored: 0, problems: Vec::new() };
-        let mut end = (0, Vec::new());
+        let mut end = (0, Some(Vec::new()));
         for (_, part) in parts {
             let part = part?;
             found.events += part.events;
             found.anchored = found.anchored.max(part.confirmed);
             if let Some((seq, prev_mac)) = part.first {
-                found.problems.extend(follows((end.0, &end.1), seq, &prev_mac));
+                found.problems.extend(follows((end.0, end.1.as_deref()), seq, prev_mac.as_deref()));
             }
             found.problems.extend(part.problems);
             end = part.last.unwrap_or(end);
@@ -123,49 +125,62 @@ impl TenantScope {
         let mut part = Part::default();
         let mut keys = Keys { scope: self, by_root: Vec::new() };
         let mut buffer = Vec::with_capacity(512);
+        let mut check = |seq: i64, entry: Option<(Covered<'_>, &[u8])>| -> Result<()> {
+            part.events += 1;
+            let prev_mac = entry.map(|(entry, _)| entry.prev_mac);
+            match &part.last {
+                None => part.first = Some((seq, prev_mac.map(<[u8]>::to_vec))),
+                Some((last, last_mac)) => {
+                    part.problems.extend(follows((*last, last_mac.as_deref()), seq, prev_mac));
+                }
+            }
+            let (last, last_mac) = part.last.get_or_insert_default();
+            *last = seq;
+            let Some((entry, mac)) = entry else {
+                *last_mac = None;
+                let what = "It holds what no version of this program wrote.".into();
+                part.problems.push(Problem { seq, what });
+                return Ok(());
+            };
+            // It grows once and is reused.
+            let last_mac = last_mac.get_or_insert_default();
+            last_mac.clear();
+            last_mac.extend_from_slice(mac);
+            let what = match keys.of(entry.key_id)? {
+                None => Some(format!(
+                    "It was made with an unknown root key, {}, and cannot be checked.",
+                    entry.key_id
+                )),
+                Some(key) => {
+                    let expected = entry.mac(self.tenant.0, key, &mut buffer);
+                    let whole = bool::from(expected.as_slice().ct_eq(mac));
+                    (!whole).then(|| "It was changed, or not written by this program.".into())
+                }
+            };
+            part.problems.extend(what.map(|what| Problem { seq, what }));
+            match anchors.get(&seq) {
+                Some(anchor) if anchor.mac == hex(mac) => part.confirmed = seq,
+                Some(anchor) => {
+                    let what = format!("It is not the entry that was there at {}.", anchor.at);
+                    part.problems.push(Problem { seq, what });
+                }
+                None => {}
+            }
+            Ok(())
+        };
         let mut tx = self.read().await?;
         let mut position = after;
         loop {
-            let read = self.page(&mut tx, (position, until), |entry, mac| {
-                match &part.last {
-                    None => part.first = Some((entry.seq, entry.prev_mac.to_vec())),
-                    Some((seq, last_mac)) => {
-                        part.problems.extend(follows((*seq, last_mac), entry.seq, entry.prev_mac));
-                    }
-                }
-                let what = match keys.of(entry.key_id)? {
-                    None => Some(format!(
-                        "It was made with an unknown root key, {}, and cannot be checked.",
-                        entry.key_id
-                    )),
-                    Some(key) => {
-                        let expected = entry.mac(self.tenant.0, key, &mut buffer);
-                        let whole = bool::from(expected.as_slice().ct_eq(mac));
-                        (!whole).then(|| "It was changed, or not written by this program.".into())
-                    }
-                };
-                part.problems.extend(what.map(|what| Problem { seq: entry.seq, what }));
-                match anchors.get(&entry.seq) {
-                    Some(anchor) if anchor.mac == hex(mac) => part.confirmed = entry.seq,
-                    Some(anchor) => {
-                        let what = format!("It is not the entry that was there at {}.", anchor.at);
-                        part.problems.push(Problem { seq: entry.seq, what });
-                    }
-                    None => {}
-                }
-                part.events += 1;
-                // Both grow once and are reused.
-                let (seq, last_mac) = part.last.get_or_insert_default();
-                *seq = entry.seq;
-                last_mac.clear();
-                last_mac.extend_from_slice(mac);
-                Ok(())
-            });
-            match read.await? {
-                Some(last) => position = last,
-                None => return Ok(part),
-            }
+            let place = (position, until);
+            position = match lines::page(self, &mut tx, place, &mut check).await? {
+                Some(last) => last,
+                None => match self.page(&mut tx, place, &mut check).await? {
+                    Some(last) => last,
+                    None => break,
+                },
+            };
         }
+        Ok(part)
     }
 
     /// Gives each entry of a page, with its mac, without a copy of it; returns the last one's place.
@@ -173,32 +188,36 @@ impl TenantScope {
         &self,
         tx: &mut Tx,
         (after, until): (i64, i64),
-        mut each: impl FnMut(Covered<'_>, &[u8]) -> Result<()> + Send,
+        mut each: impl FnMut(i64, Option<(Covered<'_>, &[u8])>) -> Result<()>,
     ) -> Result<Option<i64>> {
         let mut last = None;
         on!(tx, c => {
             let rows = sqlx::query(PAGE_TEXT).bind(self.tenant.0).bind(after).bind(until).bind(PAGE).fetch_all(c).await?;
             for row in &rows {
-                let entry = Covered {
-                    prev_mac: row.try_get(0)?,
-                    seq: row.try_get(1)?,
-                    id: row.try_get(2)?,
-                    phase: row.try_get(3)?,
-                    intent_id: row.try_get(4)?,
-                    integration_id: row.try_get(5)?,
-                    action: row.try_get(6)?,
-                    params_hash: row.try_get::<Option<&str>, _>(7)?.unwrap_or_default(),
-                    result_status: row.try_get(8)?,
-                    executed_at: row.try_get::<Timestamp, _>(9)?,
-                    duration_ms: row.try_get(10)?,
-                    error_message: row.try_get(11)?,
-                    actor: row.try_get(12)?,
-                    op_id: row.try_get(13)?,
-                    generation: row.try_get(14)?,
-                    key_id: row.try_get(15)?,
+                let read = || -> sqlx::Result<_> {
+                    let entry = Covered {
+                        prev_mac: row.try_get(0)?,
+                        seq: row.try_get(1)?,
+                        id: row.try_get(2)?,
+                        phase: row.try_get(3)?,
+                        intent_id: row.try_get(4)?,
+                        integration_id: row.try_get(5)?,
+                        action: row.try_get(6)?,
+                        params_hash: row.try_get::<Option<&str>, _>(7)?.unwrap_or_default(),
+                        result_status: row.try_get(8)?,
+                        executed_at: row.try_get::<Timestamp, _>(9)?,
+                        duration_ms: row.try_get(10)?,
+                        error_message: row.try_get(11)?,
+                        actor: row.try_get(12)?,
+                        op_id: row.try_get(13)?,
+                        generation: row.try_get(14)?,
+                        key_id: row.try_get(15)?,
+                    };
+                    Ok((entry, row.try_get::<&[u8], _>(16)?))
                 };
-                last = Some(entry.seq);
-                each(entry, row.try_get(16)?)?;
+                let seq = row.try_get(1)?;
+                last = Some(seq);
+                each(seq, read().ok())?;
             }
         });
         Ok(last)
@@ -226,11 +245,15 @@ impl Keys<'_> {
     }
 }
 
-/// What is wrong between two neighbours.
-fn follows((last_seq, last_mac): (i64, &[u8]), seq: i64, prev_mac: &[u8]) -> Option<Problem> {
-    let what = if seq != last_seq + 1 {
-        format!("Entries {} to {} are missing.", last_seq + 1, seq - 1)
-    } else if prev_mac != last_mac {
+/// What is wrong between two neighbours. A mac that cannot be read is wrong already.
+fn follows(
+    (last, last_mac): (i64, Option<&[u8]>),
+    seq: i64,
+    prev_mac: Option<&[u8]>,
+) -> Option<Problem> {
+    let what = if seq != last + 1 {
+        format!("Entries {} to {} are missing.", last + 1, seq - 1)
+    } else if last_mac.zip(prev_mac).is_some_and(|(last, prev)| last != prev) {
         "It does not follow the entry before it.".into()
     } else {
         return None;

@@ -207,3 +207,29 @@ async fn f7_takes_no_line_breaks_and_no_endless_text(store: Store) {
     assert_eq!(message.chars().count(), 512);
     assert_eq!(problems(&scope).await, Vec::<i64>::new());
 }
+
+#[tokio::test]
+async fn f6_verification_names_entries_that_hide_behind_how_sqlite_stores_them() {
+    let store = Store::sqlite();
+    let scope = trail(&store, 3).await;
+    store.tamper("CREATE TABLE before AS SELECT * FROM integration_audit_log WHERE seq = 4").await;
+    for (change, said) in [
+        ("id = x'00'", "holds what no version"),
+        ("executed_at = 'yesterday'", "holds what no version"),
+        ("action = action || char(31) || actor", "was changed"),
+        ("error_message = error_message || char(30)", "was changed"),
+        ("actor = actor || CAST(x'00' AS TEXT) || 'root'", "was changed"),
+        ("error_message = '0'", "was changed"),
+    ] {
+        let update = format!("UPDATE integration_audit_log SET {change} WHERE seq = 4");
+        assert_eq!(store.tamper(&update).await, 1, "{change}");
+        let found = scope.verify_audit().await.unwrap();
+        assert_eq!((found.events, found.problems.len()), (6, 1), "{change}: {found:?}");
+        assert_eq!(found.problems[0].seq, 4, "{change}");
+        assert!(found.problems[0].what.contains(said), "{change}: {found:?}");
+        store
+            .tamper("DELETE FROM integration_audit_log WHERE seq = 4; INSERT INTO integration_audit_log SELECT * FROM before")
+            .await;
+        assert_eq!(problems(&scope).await, Vec::<i64>::new());
+    }
+}
