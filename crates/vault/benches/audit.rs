@@ -60,9 +60,7 @@ fn main() {
     }
     if wanted("verify") {
         runtime.block_on(verify("SQLite", Store::sqlite()));
-        if std::env::var_os("NO_PG").is_none()
-            && let Some(store) = runtime.block_on(Store::postgres())
-        {
+        if let Some(store) = runtime.block_on(Store::postgres()) {
             runtime.block_on(verify("PostgreSQL", store));
         }
     }

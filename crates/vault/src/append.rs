@@ -42,6 +42,9 @@ const SQLITE: &str = "
             OR u.value ->> 'sealed' IS NOT NULL)";
 const POSTGRES: &str = "SELECT append_audit($1, $2, $3, $4, $5, $6, $7)";
 
+/// How many entries SQLite inserts by one statement, so that not too many and no large ones are kept prepared.
+const CHUNK: usize = 32;
+
 /// The rows of one transaction.
 #[derive(Default)]
 pub(crate) struct Additions {
@@ -285,12 +288,8 @@ impl Additions {
         ];
         match tx {
             TxOn::Sqlite(tx) => {
-                let mut rest = self.entries.as_slice();
-                // Of few lengths, so that few statements are prepared.
-                while let Some(longest) = rest.len().checked_ilog2() {
-                    let (chunk, after) = rest.split_at(1 << longest);
+                for chunk in self.entries.chunks(CHUNK) {
                     insert(chunk).build().execute(&mut **tx).await?;
-                    rest = after;
                 }
                 bound(SQLITE, &lists).execute(&mut **tx).await?;
             }

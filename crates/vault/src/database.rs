@@ -1,10 +1,14 @@
 //! Two typed pools behind one face: each SQL text is written once and expanded for both databases.
 //! A write transaction has its tenant to itself, so that what it reads stays true until it commits.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::{Deref, DerefMut},
+    time::{Duration, Instant},
+};
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Connection, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
     migrate::{MigrateError, Migrator},
     pool::PoolConnection,
     postgres::PgPoolOptions,
@@ -26,6 +30,8 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
 /// writes all the time would never be met between two transactions.
 const POLLING: &str = "PRAGMA busy_timeout = 10";
+/// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
+const TURN: u32 = 8;
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
@@ -41,17 +47,28 @@ pub(crate) enum Database {
 
 /// A transaction on either database, with its connection from the pool or on one that is held.
 pub(crate) enum TxOn<'c> {
-    Sqlite(Transaction<'c, Sqlite>),
+    Sqlite(SqliteTx<'c>),
     Postgres(Transaction<'c, Postgres>),
 }
 
 /// A transaction with a connection of its own.
 pub(crate) type Tx = TxOn<'static>;
 
-/// PostgreSQL's connection that one transaction after the other uses, without asking the pool each time. SQLite's one
-/// writer is everybody's, and is taken in turns.
+pub(crate) enum SqliteTx<'c> {
+    Own(Transaction<'c, Sqlite>),
+    /// Given up unless it is committed or rolled back: whoever holds the connection discards it.
+    Held(&'c mut SqliteConnection),
+}
+
+/// A connection that one transaction after the other uses, without asking the pool each time.
 #[derive(Default)]
-pub(crate) struct Held(Option<PoolConnection<Postgres>>);
+pub(crate) enum Held {
+    #[default]
+    Nothing,
+    /// With the number of its transactions.
+    Sqlite(PoolConnection<Sqlite>, u32),
+    Postgres(PoolConnection<Postgres>),
+}
 
 /// Evaluates one expression over the transaction's connection, typed for whichever database it is.
 macro_rules! on {
@@ -70,30 +87,76 @@ macro_rules! on {
 }
 pub(crate) use on;
 
+impl Deref for SqliteTx<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Own(tx) => tx,
+            Self::Held(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for SqliteTx<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Own(tx) => tx,
+            Self::Held(connection) => connection,
+        }
+    }
+}
+
 impl Held {
     /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
     pub(crate) async fn write(&mut self, database: &Database) -> Result<TxOn<'_>> {
-        Ok(match database {
-            Database::Sqlite { write, .. } => TxOn::Sqlite(begin_immediate(write).await?),
-            Database::Postgres(pool) => {
-                let connection = match self.0.take() {
-                    Some(connection) => connection,
-                    None => pool.acquire().await?,
-                };
-                TxOn::Postgres(self.0.insert(connection).begin().await?)
+        if matches!(self, Self::Nothing) {
+            *self = match database {
+                Database::Sqlite { write, .. } => Self::Sqlite(write.acquire().await?, 0),
+                Database::Postgres(pool) => Self::Postgres(pool.acquire().await?),
+            };
+        }
+        Ok(match self {
+            Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
+            Self::Sqlite(connection, _) => {
+                let until = Instant::now() + BUSY;
+                while let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
+                    wait_unless_over(error, until)?;
+                }
+                TxOn::Sqlite(SqliteTx::Held(connection))
             }
+            Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
         })
     }
 
     /// Whether the next transaction is over a connection that was used before, and may have broken since.
     pub(crate) fn is_kept(&self) -> bool {
-        self.0.is_some()
+        !matches!(self, Self::Nothing)
+    }
+
+    /// After a transaction: SQLite's one writer is everybody's, and is taken in turns.
+    pub(crate) fn used(&mut self) {
+        if let Self::Sqlite(_, used) = self {
+            *used += 1;
+            if *used >= TURN {
+                *self = Self::Nothing;
+            }
+        }
+    }
+
+    /// While there is nothing to write.
+    pub(crate) fn rest(&mut self) {
+        if matches!(self, Self::Sqlite(..)) {
+            *self = Self::Nothing;
+        }
     }
 
     /// Gives the connection up, with whatever it was doing.
     pub(crate) fn discard(&mut self) {
-        if let Some(mut connection) = self.0.take() {
-            connection.close_on_drop();
+        match std::mem::take(self) {
+            Self::Nothing => {}
+            Self::Sqlite(mut connection, _) => connection.close_on_drop(),
+            Self::Postgres(mut connection) => connection.close_on_drop(),
         }
     }
 }
@@ -101,7 +164,10 @@ impl Held {
 impl TxOn<'_> {
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(SqliteTx::Own(tx)) => tx.commit().await?,
+            Self::Sqlite(SqliteTx::Held(connection)) => {
+                connection.execute("COMMIT").await?;
+            }
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
@@ -110,7 +176,10 @@ impl TxOn<'_> {
     /// Ends the transaction now. Dropped on a held connection, it would keep its locks until the next one.
     pub(crate) async fn rollback(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Sqlite(SqliteTx::Own(tx)) => tx.rollback().await?,
+            Self::Sqlite(SqliteTx::Held(connection)) => {
+                connection.execute("ROLLBACK").await?;
+            }
             Self::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
@@ -192,7 +261,7 @@ impl Database {
     /// A transaction that only reads.
     pub(crate) async fn read(&self, tenant: Option<TenantId>) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+            Self::Sqlite { read, .. } => Tx::Sqlite(SqliteTx::Own(read.begin().await?)),
             Self::Postgres(pool) => {
                 // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
                 // rotation commits between the two statements.
@@ -212,7 +281,7 @@ impl Database {
     /// A transaction that has the tenant to itself: by SQLite's write lock, or by an advisory lock on PostgreSQL.
     pub(crate) async fn write(&self, tenant: TenantId) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(begin_immediate(write).await?),
+            Self::Sqlite { write, .. } => Tx::Sqlite(SqliteTx::Own(begin_immediate(write).await?)),
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 sqlx::query(
@@ -282,10 +351,21 @@ async fn begin_immediate(write: &SqlitePool) -> sqlx::Result<Transaction<'static
     let until = Instant::now() + BUSY;
     loop {
         match write.begin_with("BEGIN IMMEDIATE").await {
-            Err(sqlx::Error::Database(error))
-                if is_busy(error.code().as_deref()) && Instant::now() < until => {}
-            begun => return begun,
+            Ok(begun) => return Ok(begun),
+            Err(error) => wait_unless_over(error, until)?,
         }
+    }
+}
+
+/// Lets a refusal pass that another process is the reason of. SQLite has waited for it already.
+fn wait_unless_over(error: sqlx::Error, until: Instant) -> sqlx::Result<()> {
+    match &error {
+        sqlx::Error::Database(refusal)
+            if is_busy(refusal.code().as_deref()) && Instant::now() < until =>
+        {
+            Ok(())
+        }
+        _ => Err(error),
     }
 }
 

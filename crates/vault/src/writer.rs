@@ -88,6 +88,9 @@ async fn run(mut queue: Receiver<Call>) {
     let mut calls = Vec::new();
     loop {
         if calls.is_empty() {
+            if queue.is_empty() {
+                task.held.rest();
+            }
             let due = task.anchoring.next_due().map(tokio::time::Instant::from_std);
             let call = match due {
                 Some(due) => timeout_at(due, queue.recv()).await,
@@ -191,6 +194,7 @@ impl Task {
         let written = batch::write(database, &mut self.held, calls, &mut committing);
         let error = match timeout(STUCK, written).await {
             Ok(Ok(Written { answers, added })) => {
+                self.held.used();
                 self.anchors = vault.anchors();
                 if self.anchors.is_some() {
                     for (tenant, (from, last)) in added {
