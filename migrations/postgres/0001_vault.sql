@@ -334,7 +334,8 @@ RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN,
     op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
     op_wrapped BYTEA)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
+SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     wanted UUID;
@@ -380,7 +381,8 @@ $$;
 -- Appends the entries, whose chain the program has computed, and changes what hangs on them.
 CREATE FUNCTION append_audit(closed TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT, entries TEXT)
 RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
+SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     INSERT INTO public.integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,

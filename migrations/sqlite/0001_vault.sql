@@ -135,8 +135,7 @@ CREATE TABLE open_intents (
     intent_id  BLOB PRIMARY KEY,
     tenant_id  BLOB NOT NULL,
     started_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX open_intents_started ON open_intents (started_at);
+) STRICT, WITHOUT ROWID;
 
 -- Actions that must not happen twice, by the id that the caller repeats.
 CREATE TABLE integration_operations (

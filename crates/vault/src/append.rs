@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use sqlx::{Database, Encode, IntoArguments, QueryBuilder, Sqlite, Type, query::Query};
+use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection};
 use time::Duration;
 use uuid::Uuid;
 
@@ -16,30 +16,37 @@ const SQLITE_ENTRIES: &str = "
     INSERT INTO integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
         duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id, prev_mac, mac) ";
 /// Each other list becomes one JSON text, which both databases read as rows.
-const SQLITE: &str = "
-    DELETE FROM open_intents WHERE intent_id IN (SELECT unhex(value ->> 'intent') FROM json_each($1));
+const SQLITE: [&str; 6] = [
+    "
+    DELETE FROM open_intents WHERE intent_id IN (SELECT unhex(value ->> 'intent') FROM json_each(?))",
+    "
     INSERT INTO open_intents (intent_id, tenant_id, started_at)
-    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'started_at' FROM json_each($2);
+    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'started_at' FROM json_each(?)",
+    "
     INSERT INTO integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)
     SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op'), value ->> 'integration', value ->> 'action',
         value ->> 'params_hash', 'executing', value ->> 'started_at'
-    FROM json_each($3);
+    FROM json_each(?)",
+    "
     UPDATE integration_operations
     SET state = l.value ->> 'state', outcome = unhex(l.value ->> 'outcome'), key_id = unhex(l.value ->> 'key_id'),
         expires_at = l.value ->> 'expires_at'
-    FROM json_each($4) l
-    WHERE tenant_id = unhex(l.value ->> 'tenant') AND op_id = unhex(l.value ->> 'op');
+    FROM json_each(?) l
+    WHERE tenant_id = unhex(l.value ->> 'tenant') AND op_id = unhex(l.value ->> 'op')",
+    "
     DELETE FROM integration_operations WHERE (tenant_id, op_id) IN
-        (SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op') FROM json_each($5));
+        (SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op') FROM json_each(?))",
+    "
     UPDATE integration_credentials
     SET last_used_at = u.value ->> 'used_at', rate_limits = coalesce(u.value ->> 'rate_limits', rate_limits),
         permissions_granted = coalesce(u.value ->> 'permissions', permissions_granted),
         encrypted_credentials = coalesce(unhex(u.value ->> 'sealed'), encrypted_credentials)
-    FROM json_each($6) u
+    FROM json_each(?) u
     WHERE tenant_id = unhex(u.value ->> 'tenant') AND integration_credentials.id = unhex(u.value ->> 'id')
         AND generation = u.value ->> 'generation'
         AND (last_used_at IS NULL OR last_used_at <= u.value ->> 'stale_at' OR u.value ->> 'rate_limits' IS NOT NULL
-            OR u.value ->> 'sealed' IS NOT NULL)";
+            OR u.value ->> 'sealed' IS NOT NULL)",
+];
 const POSTGRES: &str = "SELECT append_audit($1, $2, $3, $4, $5, $6, $7)";
 
 /// How many entries SQLite inserts by one statement, so that not too many and no large ones are kept prepared.
@@ -278,33 +285,73 @@ impl Additions {
 
     /// Writes all of it; durable when the transaction commits.
     pub(crate) async fn write(&self, tx: &mut TxOn<'_>) -> Result<()> {
-        let lists = [
+        match tx {
+            TxOn::Sqlite(tx) => self.write_sqlite(tx, "").await,
+            TxOn::Postgres(tx) => self.write_postgres(tx).await,
+        }
+    }
+
+    /// Writes all of it, and commits. `committing` tells what a failure, or giving up on it, leaves unsaid.
+    pub(crate) async fn commit(&self, tx: TxOn<'_>, committing: &mut bool) -> Result<()> {
+        match tx {
+            TxOn::Sqlite(mut tx) => {
+                // A round trip to the driver's thread less. Whoever gives up cannot know how far it came.
+                *committing = true;
+                let committed = self.write_sqlite(&mut tx, "; COMMIT").await;
+                *committing = false;
+                committed
+            }
+            TxOn::Postgres(mut tx) => {
+                self.write_postgres(&mut tx).await?;
+                *committing = true;
+                Ok(tx.commit().await?)
+            }
+        }
+    }
+
+    /// The lists, and the entries, whose number differs: few enough that not many statements are kept prepared.
+    async fn write_sqlite(&self, to: &mut SqliteConnection, end: &'static str) -> Result<()> {
+        let mut chunks = self.entries.chunks(CHUNK);
+        let last = chunks.next_back().unwrap_or_default();
+        for chunk in chunks {
+            let mut query = QueryBuilder::new("");
+            insert(&mut query, chunk);
+            query.build().execute(&mut *to).await?;
+        }
+        let mut query = QueryBuilder::new("");
+        for (statement, list) in SQLITE.into_iter().zip(self.lists()?) {
+            let (before, after) = statement.split_once('?').unwrap_or((statement, ""));
+            query.push(before).push_bind(list).push(after).push(";");
+        }
+        if !last.is_empty() {
+            insert(&mut query, last);
+        }
+        query.push(end).build().execute(to).await?;
+        Ok(())
+    }
+
+    async fn write_postgres(&self, to: &mut PgConnection) -> Result<()> {
+        let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
+        let lists = self.lists()?.into_iter().chain([json(&entries)?]);
+        lists.fold(sqlx::query(POSTGRES), sqlx::query::Query::bind).execute(to).await?;
+        Ok(())
+    }
+
+    /// All but the entries.
+    fn lists(&self) -> Result<[String; 6]> {
+        Ok([
             json(&self.closed)?,
             json(&self.opened)?,
             json(&self.entered)?,
             json(&self.left)?,
             json(&self.withdrawn)?,
             json(&self.used)?,
-        ];
-        match tx {
-            TxOn::Sqlite(tx) => {
-                for chunk in self.entries.chunks(CHUNK) {
-                    insert(chunk).build().execute(&mut **tx).await?;
-                }
-                bound(SQLITE, &lists).execute(&mut **tx).await?;
-            }
-            TxOn::Postgres(tx) => {
-                let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
-                bound(POSTGRES, &lists).bind(json(&entries)?).execute(&mut **tx).await?;
-            }
-        }
-        Ok(())
+        ])
     }
 }
 
-fn insert(entries: &[(TenantId, AuditEvent)]) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(SQLITE_ENTRIES);
-    query.push_values(entries, |mut row, (tenant, event)| {
+fn insert(query: &mut QueryBuilder<Sqlite>, entries: &[(TenantId, AuditEvent)]) {
+    query.push(SQLITE_ENTRIES).push_values(entries, |mut row, (tenant, event)| {
         row.push_bind(event.id)
             .push_bind(tenant.0)
             .push_bind(event.integration_id.clone())
@@ -324,16 +371,6 @@ fn insert(entries: &[(TenantId, AuditEvent)]) -> QueryBuilder<Sqlite> {
             .push_bind(event.prev_mac.clone())
             .push_bind(event.mac.clone());
     });
-    query
-}
-
-/// A statement with its lists.
-fn bound<'q, DB: Database>(text: &'static str, lists: &'q [String]) -> Query<'q, DB, DB::Arguments>
-where
-    &'q String: Encode<'q, DB> + Type<DB>,
-    DB::Arguments: IntoArguments<DB>,
-{
-    lists.iter().fold(sqlx::query(text), Query::bind)
 }
 
 fn json<T: Serialize>(list: &[T]) -> Result<String> {

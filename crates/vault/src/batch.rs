@@ -141,9 +141,7 @@ pub(crate) async fn write(
     let answers: Vec<_> =
         calls.iter().zip(found).map(|(call, found)| batch.decide(call, found)).collect();
     if answers.iter().any(Result::is_ok) {
-        batch.additions.write(&mut tx).await?;
-        *committing = true;
-        tx.commit().await?;
+        batch.additions.commit(tx, committing).await?;
     } else {
         tx.rollback().await?;
     }

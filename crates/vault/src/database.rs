@@ -56,7 +56,8 @@ pub(crate) type Tx = TxOn<'static>;
 
 pub(crate) enum SqliteTx<'c> {
     Own(Transaction<'c, Sqlite>),
-    /// Given up unless it is committed or rolled back: whoever holds the connection discards it.
+    /// Its first statement brings BEGIN with it and its last one COMMIT. Given up otherwise: whoever holds the connection
+    /// discards it.
     Held(&'c mut SqliteConnection),
 }
 
@@ -118,13 +119,7 @@ impl Held {
         }
         Ok(match self {
             Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
-            Self::Sqlite(connection, _) => {
-                let until = Instant::now() + BUSY;
-                while let Err(error) = connection.execute("BEGIN IMMEDIATE").await {
-                    wait_unless_over(error, until)?;
-                }
-                TxOn::Sqlite(SqliteTx::Held(connection))
-            }
+            Self::Sqlite(connection, _) => TxOn::Sqlite(SqliteTx::Held(connection)),
             Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
         })
     }
@@ -348,24 +343,35 @@ impl Database {
 }
 
 async fn begin_immediate(write: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
-    let until = Instant::now() + BUSY;
+    let waiting = BusyWait::new();
     loop {
         match write.begin_with("BEGIN IMMEDIATE").await {
             Ok(begun) => return Ok(begun),
-            Err(error) => wait_unless_over(error, until)?,
+            Err(error) => waiting.go_on(error)?,
         }
     }
 }
 
-/// Lets a refusal pass that another process is the reason of. SQLite has waited for it already.
-fn wait_unless_over(error: sqlx::Error, until: Instant) -> sqlx::Result<()> {
-    match &error {
-        sqlx::Error::Database(refusal)
-            if is_busy(refusal.code().as_deref()) && Instant::now() < until =>
-        {
-            Ok(())
+/// For another process to be done with SQLite.
+pub(crate) struct BusyWait {
+    until: Instant,
+}
+
+impl BusyWait {
+    pub(crate) fn new() -> Self {
+        Self { until: Instant::now() + BUSY }
+    }
+
+    /// Lets the refusal of a busy database pass, as long as there is time. SQLite itself has waited for a moment.
+    pub(crate) fn go_on(&self, error: sqlx::Error) -> sqlx::Result<()> {
+        match &error {
+            sqlx::Error::Database(refusal)
+                if is_busy(refusal.code().as_deref()) && Instant::now() < self.until =>
+            {
+                Ok(())
+            }
+            _ => Err(error),
         }
-        _ => Err(error),
     }
 }
 

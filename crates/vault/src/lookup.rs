@@ -8,15 +8,16 @@ use crate::{
     Result, TenantId,
     chain::Head,
     connections,
-    database::{TxOn, on},
+    database::{BusyWait, TxOn, on},
     keys::WrappedKey,
     operations::StoredOperation,
 };
 
 /// On PostgreSQL the function also takes the locks of the tenants, in their order; a call whose tenant stays locked
-/// has no row. On SQLite the transaction has the whole database to itself.
+/// has no row. On SQLite the transaction begins here, and has the whole database to itself.
 const POSTGRES: &str = "SELECT * FROM look_up_calls($1)";
 const SQLITE: &str = "
+    BEGIN IMMEDIATE;
     WITH asked AS MATERIALIZED (
         SELECT value ->> 'n' AS n, unhex(value ->> 'tenant') AS tenant, value ->> 'integration' AS integration,
             unhex(value ->> 'intent') AS intent, unhex(value ->> 'result') AS result, unhex(value ->> 'op') AS op
@@ -80,8 +81,14 @@ pub(crate) async fn look_up(
 ) -> Result<Vec<Option<Found>>> {
     let text = tx.text(SQLITE, POSTGRES);
     let asked = serde_json::to_string(questions).map_err(|_| crate::Error::CannotOpen)?;
+    let waiting = BusyWait::new();
     let rows: Vec<Found> = on!(tx, c => {
-        let rows = sqlx::query(text).bind(asked).fetch_all(c).await?;
+        let rows = loop {
+            match sqlx::query(text).bind(&asked).fetch_all(&mut *c).await {
+                Ok(rows) => break rows,
+                Err(error) => waiting.go_on(error)?,
+            }
+        };
         rows.iter().map(|row| {
             let key = |id: &str, wrapped: &str| -> sqlx::Result<Option<WrappedKey>> {
                 let (id, wrapped) = (row.try_get(id)?, row.try_get(wrapped)?);
