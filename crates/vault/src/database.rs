@@ -7,10 +7,8 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
-    Transaction,
+    ConnectOptions, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
-    pool::PoolConnection,
     postgres::PgPoolOptions,
     sqlite::SqlitePoolOptions,
 };
@@ -18,8 +16,10 @@ use uuid::Uuid;
 
 use crate::{Error, Result, TenantId};
 
+mod held;
 mod options;
 
+pub(crate) use held::Held;
 use options::{Url, sqlite_options};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -30,8 +30,6 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
 /// writes all the time would never be met between two transactions.
 const POLLING: &str = "PRAGMA busy_timeout = 10";
-/// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
-const TURN: u32 = 8;
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
@@ -59,16 +57,6 @@ pub(crate) enum SqliteTx<'c> {
     /// Its first statement brings BEGIN with it and its last one COMMIT. Given up otherwise: whoever holds the connection
     /// discards it.
     Held(&'c mut SqliteConnection),
-}
-
-/// A connection that one transaction after the other uses, without asking the pool each time.
-#[derive(Default)]
-pub(crate) enum Held {
-    #[default]
-    Nothing,
-    /// With the number of its transactions.
-    Sqlite(PoolConnection<Sqlite>, u32),
-    Postgres(PoolConnection<Postgres>),
 }
 
 /// Evaluates one expression over the transaction's connection, typed for whichever database it is.
@@ -104,54 +92,6 @@ impl DerefMut for SqliteTx<'_> {
         match self {
             Self::Own(tx) => tx,
             Self::Held(connection) => connection,
-        }
-    }
-}
-
-impl Held {
-    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
-    pub(crate) async fn write(&mut self, database: &Database) -> Result<TxOn<'_>> {
-        if matches!(self, Self::Nothing) {
-            *self = match database {
-                Database::Sqlite { write, .. } => Self::Sqlite(write.acquire().await?, 0),
-                Database::Postgres(pool) => Self::Postgres(pool.acquire().await?),
-            };
-        }
-        Ok(match self {
-            Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
-            Self::Sqlite(connection, _) => TxOn::Sqlite(SqliteTx::Held(connection)),
-            Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
-        })
-    }
-
-    /// Whether the next transaction is over a connection that was used before, and may have broken since.
-    pub(crate) fn is_kept(&self) -> bool {
-        !matches!(self, Self::Nothing)
-    }
-
-    /// After a transaction: SQLite's one writer is everybody's, and is taken in turns.
-    pub(crate) fn used(&mut self) {
-        if let Self::Sqlite(_, used) = self {
-            *used += 1;
-            if *used >= TURN {
-                *self = Self::Nothing;
-            }
-        }
-    }
-
-    /// While there is nothing to write.
-    pub(crate) fn rest(&mut self) {
-        if matches!(self, Self::Sqlite(..)) {
-            *self = Self::Nothing;
-        }
-    }
-
-    /// Gives the connection up, with whatever it was doing.
-    pub(crate) fn discard(&mut self) {
-        match std::mem::take(self) {
-            Self::Nothing => {}
-            Self::Sqlite(mut connection, _) => connection.close_on_drop(),
-            Self::Postgres(mut connection) => connection.close_on_drop(),
         }
     }
 }
