@@ -18,6 +18,8 @@ mod envelope_tests;
 #[cfg(test)]
 mod envelope_vectors;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keyring;
 mod keys;
 mod lookup;

@@ -14,7 +14,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-mod lines;
+pub(crate) mod lines;
 
 /// What [`TenantScope::verify_audit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use super::PAGE;
 use crate::{Result, TenantScope, chain::Covered, database::TxOn, timestamp::Timestamp};
 
 /// What separates columns and rows. No entry that we wrote holds a control character.
-const COLUMN: char = '\u{1f}';
-const ROW: char = '\u{1e}';
+pub(crate) const COLUMN: char = '\u{1f}';
+pub(crate) const ROW: char = '\u{1e}';
 /// How many columns a row has.
-const COLUMNS: usize = 17;
+pub(crate) const COLUMNS: usize = 17;
 
 /// A missing value is `0`, and one that is there `1` and itself.
 const TEXT: &str = "
@@ -56,14 +56,14 @@ pub(super) async fn page(
 }
 
 /// Whether all separators are the statement's own, so that no entry can look like two, nor one column like another.
-fn is_unambiguous(lines: &str, rows: i64) -> bool {
+pub(crate) fn is_unambiguous(lines: &str, rows: i64) -> bool {
     let count =
         |separator: char| lines.bytes().filter(|byte| char::from(*byte) == separator).count();
     let rows = usize::try_from(rows).unwrap_or_default();
     count(ROW) + 1 == rows && count(COLUMN) == rows * (COLUMNS - 1)
 }
 
-fn entry<'a>(line: &'a str, prev_mac: &'a mut Vec<u8>, mac: &mut Vec<u8>) -> Option<Covered<'a>> {
+pub(crate) fn entry<'a>(line: &'a str, prev_mac: &'a mut Vec<u8>, mac: &mut Vec<u8>) -> Option<Covered<'a>> {
     let mut columns = line.split(COLUMN);
     let mut next = || columns.next();
     let seq = next()?.parse().ok()?;
