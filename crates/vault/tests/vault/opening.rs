@@ -1,10 +1,10 @@
 //! Which databases, keys and roles the vault opens with, and which it refuses.
 
-use std::os::unix::fs::MetadataExt;
+use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use resto_vault::{Cipher, Error, Keyring, Vault};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 
 use crate::store::{
     Store, canary, intent, new_connection, new_tenant, on_both, outcome, sqlite_tables, tables,
@@ -138,6 +138,24 @@ async fn proves_that_the_database_takes_a_write(store: Store) {
             .await;
     }
     assert!(matches!(vault.check().await.unwrap_err(), Error::Database { .. }));
+}
+
+#[tokio::test]
+async fn waits_for_another_program_that_sets_up_the_same_new_sqlite_file() {
+    let store = Store::sqlite();
+    std::fs::create_dir(store.dir.path().join("data")).unwrap();
+    let options = store.sqlite_options().create_if_missing(true);
+    let mut other = options.connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let (url, keyring) = (store.url.clone(), store.keyring());
+    let mut opening =
+        tokio::spawn(async move { Vault::open(&url, keyring, Cipher::default()).await });
+    // A refusal would come at once; while the other one writes, there is nothing else to wait for.
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(early.is_err(), "{early:?}");
+    other.execute("COMMIT").await.unwrap();
+    opening.await.unwrap().unwrap().check().await.unwrap();
+    assert_eq!(other.fetch_one("PRAGMA journal_mode").await.unwrap().get::<String, _>(0), "wal");
 }
 
 #[tokio::test]
