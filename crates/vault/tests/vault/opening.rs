@@ -288,19 +288,9 @@ async fn both_databases_have_the_same_tables_and_columns() {
     let names = tables(&mut pg).await;
     assert_eq!(names, sqlite_tables(&mut lite).await);
     for table in names {
-        let of_pg: Vec<String> = sqlx::query_scalar(
-            "SELECT attname::TEXT FROM pg_attribute WHERE attrelid = $1::TEXT::regclass AND attnum > 0 ORDER BY attnum",
-        )
-        .bind(&table)
-        .fetch_all(&mut pg)
-        .await
-        .unwrap();
-        let of_lite: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info($1) ORDER BY cid")
-                .bind(&table)
-                .fetch_all(&mut lite)
-                .await
-                .unwrap();
+        let of_pg = postgres.columns(&table).await;
+        let of_pg: Vec<_> = of_pg.iter().filter_map(|column| column.split(' ').next()).collect();
+        let of_lite = sqlite.columns(&table).await;
         assert_eq!(of_pg, of_lite, "{table}");
     }
     pg.close().await.unwrap();
@@ -333,5 +323,5 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
     let caller = vault.authenticate(secrecy::ExposeSecret::expose_secret(&token)).await.unwrap();
     assert_eq!(caller.unwrap().principal, principal);
-    vault.sweep_unfinished(std::time::Duration::ZERO).await.unwrap();
+    vault.sweep_unfinished(Duration::ZERO).await.unwrap();
 }
