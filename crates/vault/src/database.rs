@@ -12,6 +12,7 @@ use sqlx::{
     postgres::PgPoolOptions,
     sqlite::SqlitePoolOptions,
 };
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{Error, Result, TenantId};
@@ -30,6 +31,8 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
 /// writes all the time would never be met between two transactions.
 const POLLING: &str = "PRAGMA busy_timeout = 10";
+/// Between two attempts to switch a new file to its log.
+const SWITCHING: Duration = Duration::from_millis(10);
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
@@ -144,7 +147,10 @@ impl Database {
                     // A file does not go away.
                     .test_before_acquire(false)
                     .after_connect(|connection, _| {
-                        Box::pin(async move { connection.execute(POLLING).await.map(drop) })
+                        Box::pin(async move {
+                            keep_log(connection).await?;
+                            connection.execute(POLLING).await.map(drop)
+                        })
                     })
                     .acquire_timeout(BUSY)
                     .connect_with(options.clone())
@@ -279,6 +285,19 @@ impl Database {
             }
             Self::Postgres(_) => Ok(true),
         }
+    }
+}
+
+/// Switches the file to a write-ahead log, for all who open it from now on. SQLite refuses at once where it cannot have the
+/// file to itself, instead of waiting: each of two programs that start together would wait for the other.
+async fn keep_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let waiting = BusyWait::new();
+    loop {
+        match connection.execute("PRAGMA journal_mode = WAL").await {
+            Ok(_) => return Ok(()),
+            Err(error) => waiting.go_on(error)?,
+        }
+        sleep(SWITCHING).await;
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use sqlx::{
     ConnectOptions,
     postgres::PgConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
 use super::BUSY;
@@ -68,7 +68,6 @@ pub(super) fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
         .filename(path)
         .create_if_missing(false)
         .busy_timeout(BUSY)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .pragma("secure_delete", "ON")

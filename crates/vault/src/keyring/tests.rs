@@ -56,6 +56,14 @@ fn b6_keeps_the_keys_of_tenants_and_purposes_apart() {
 }
 
 #[test]
+fn f4_another_root_key_makes_other_hashes_of_parameters() {
+    let other = Keyring::new(&Zeroizing::new([7; 32])).unwrap();
+    let [hash, of_other] =
+        [ring(), other].map(|ring| ring.params_macs(TENANT, b"amount").unwrap()[0]);
+    assert_ne!(hash, of_other);
+}
+
+#[test]
 fn reads_back_the_file_that_it_created() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys/root.key");

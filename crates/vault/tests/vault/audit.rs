@@ -1,5 +1,7 @@
 //! The audit trail: what verification finds, what it cannot find, and what is never in it.
 
+use std::time::Duration;
+
 use resto_vault::{AuditFilter, Intent, Outcome, ResultStatus, TenantScope};
 use serde_json::json;
 
@@ -14,6 +16,7 @@ on_both! {
     f6_verification_cannot_see_a_cut_tail_without_an_anchor
     f6_verification_names_entries_made_with_an_unknown_root_key
     lists_actions_newest_first_and_in_pages
+    f2_a_view_shows_one_line_for_each_action_with_the_designs_columns
     f3_nothing_of_parameters_and_outputs_is_in_the_trail
     f4_keeps_parameters_as_a_hash_of_the_tenants_own
     f7_takes_no_line_breaks_and_no_endless_text
@@ -144,6 +147,55 @@ async fn lists_actions_newest_first_and_in_pages(store: Store) {
     assert_eq!(seqs(Some("stripe"), 10, None).await, Vec::<i64>::new());
     let raw = scope.audit_events(3, 4).await.unwrap();
     assert_eq!(raw.iter().map(|event| event.seq).collect::<Vec<_>>(), [4, 5, 6, 7]);
+}
+
+async fn f2_a_view_shows_one_line_for_each_action_with_the_designs_columns(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let params = json!({});
+    let begin = async |action| scope.begin(intent(action, &params)).await.unwrap().ticket;
+    let failed = Outcome { error_message: Some("code: text"), ..outcome(ResultStatus::Error) };
+    let late = begin("late").await;
+    drop(begin("lost").await);
+    vault.sweep_unfinished(Duration::ZERO).await.unwrap();
+    scope.finish(late, outcome(ResultStatus::Success)).await.unwrap();
+    scope.finish(begin("failed").await, failed).await.unwrap();
+    let running = begin("running").await;
+
+    let line = async |action: &str, condition: &str| {
+        let of = format!("FROM integration_actions WHERE action = '{action}'");
+        assert_eq!(store.number(&format!("SELECT count(*) {of}")).await, 1, "{action}");
+        assert_eq!(
+            store.number(&format!("SELECT count(*) {of} AND {condition}")).await,
+            1,
+            "{action}"
+        );
+    };
+    // The last word counts: it was found out, after it had been unknown.
+    line("late", "result_status = 'success' AND duration_ms >= 0").await;
+    line("lost", "result_status = 'unknown' AND error_message LIKE 'interrupted%'").await;
+    line("failed", "result_status = 'error' AND error_message = 'code: text'").await;
+    line("running", "result_status IS NULL AND duration_ms IS NULL AND length(params_hash) = 64")
+        .await;
+    assert_eq!(store.number("SELECT count(*) FROM integration_actions").await, 4);
+    scope.finish(running, outcome(ResultStatus::Denied)).await.unwrap();
+    line("running", "result_status = 'denied' AND duration_ms >= 0").await;
+
+    let columns = store.columns("integration_actions").await;
+    let designed = [
+        ("id", "uuid"),
+        ("tenant_id", "uuid"),
+        ("integration_id", "character varying(50)"),
+        ("action", "character varying(100)"),
+        ("params_hash", "character varying(64)"),
+        ("result_status", "character varying(20)"),
+        ("executed_at", "timestamp with time zone"),
+        ("duration_ms", "integer"),
+        ("error_message", "text"),
+    ];
+    for ((name, kind), column) in designed.into_iter().zip(columns) {
+        let kind = if store.is_postgres() { kind } else { "" };
+        assert_eq!(column, format!("{name} {kind}").trim_end());
+    }
 }
 
 async fn f4_keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
