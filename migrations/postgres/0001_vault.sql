@@ -157,11 +157,12 @@ WHERE i.phase = 'intent';
 
 -- Intents that have no result yet, so that nobody needs to search the whole log for them.
 CREATE TABLE open_intents (
-    intent_id  UUID PRIMARY KEY,
-    tenant_id  UUID NOT NULL,
-    started_at BIGINT NOT NULL
+    intent_id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    -- When its process last said that it is under way.
+    alive_at  BIGINT NOT NULL
 );
-CREATE INDEX open_intents_started ON open_intents (started_at);
+CREATE INDEX open_intents_alive ON open_intents (alive_at);
 
 -- Actions that must not happen twice, by the id that the caller repeats.
 CREATE TABLE integration_operations (
@@ -226,6 +227,7 @@ GRANT SELECT, INSERT ON installation, alerts TO resto_app;
 GRANT SELECT ON integration_audit_log TO resto_app;
 GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
+GRANT UPDATE (alive_at) ON open_intents TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
     integration_operations, tenant_secrets, records TO resto_app;
 
@@ -233,7 +235,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, 
 GRANT SELECT ON clock, tenants TO resto_lookup;
 GRANT SELECT (id, tenant_id, issuer, subject) ON principals TO resto_lookup;
 GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access_tokens TO resto_lookup;
-GRANT SELECT (tenant_id, started_at) ON open_intents TO resto_lookup;
+GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
 GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
@@ -263,7 +265,7 @@ $$;
 CREATE FUNCTION due_tenants(cutoff BIGINT, now BIGINT) RETURNS SETOF UUID
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT tenant_id FROM public.open_intents WHERE started_at <= cutoff
+    SELECT tenant_id FROM public.open_intents WHERE alive_at <= cutoff
     UNION SELECT tenant_id FROM public.integration_operations WHERE expires_at <= now
     UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
 $$;
@@ -397,9 +399,9 @@ BEGIN
         WHERE i.intent_id = c.intent;
     END IF;
     IF opened <> '[]' THEN
-        INSERT INTO public.open_intents (intent_id, tenant_id, started_at)
-        SELECT o.intent, o.tenant, o.started_at
-        FROM json_to_recordset(opened::JSON) AS o(intent UUID, tenant UUID, started_at BIGINT);
+        INSERT INTO public.open_intents (intent_id, tenant_id, alive_at)
+        SELECT o.intent, o.tenant, o.alive_at
+        FROM json_to_recordset(opened::JSON) AS o(intent UUID, tenant UUID, alive_at BIGINT);
     END IF;
     IF entered <> '[]' THEN
         INSERT INTO public.integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)

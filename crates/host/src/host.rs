@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
 use resto_vault::{AnchorFile, TenantScope, Vault};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
@@ -16,6 +18,11 @@ pub const LOCAL_TENANT: &str = "local";
 const LOCAL_ISSUER: &str = "local";
 const LOCAL_OWNER: &str = "owner";
 
+/// How often a process looks after the audit trail, and how long an intent of which no process says that it is under way
+/// stays without a result.
+const UPKEEP: Duration = Duration::from_secs(20);
+const UNFINISHED: Duration = Duration::from_mins(1);
+
 /// Everything that a call needs.
 pub struct Host {
     pub(crate) vault: Vault,
@@ -23,6 +30,7 @@ pub struct Host {
     pub(crate) http: Http,
     /// Calls under way: a client that goes away does not cut them in half.
     pub(crate) tasks: TaskTracker,
+    closing: CancellationToken,
     base_urls: BTreeMap<String, String>,
 }
 
@@ -80,12 +88,26 @@ impl Host {
             catalog,
             http: Http::new(Bounds::default())?,
             tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
             base_urls,
         })
     }
 
+    /// Looks after the audit trail, now and as long as the process runs, whatever it was started for: says which actions
+    /// are under way, and marks those of which nobody says so as unknown.
+    pub async fn look_after(&self) {
+        let (vault, closing) = (self.vault.clone(), self.closing.clone());
+        sweep(&vault).await;
+        tokio::spawn(async move {
+            while closing.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+                sweep(&vault).await;
+            }
+        });
+    }
+
     /// Waits for calls under way, and writes what waits to be written. Nothing can be called afterwards.
     pub async fn close(&self) {
+        self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.vault.close().await;
@@ -149,6 +171,14 @@ impl Host {
         provider: &Provider,
     ) -> Result<Endpoints> {
         Endpoints::new(provider, self.base_urls.get(integration.id).map(String::as_str))
+    }
+}
+
+async fn sweep(vault: &Vault) {
+    match vault.sweep_unfinished(UNFINISHED).await {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!(count, "actions without a result were marked unknown"),
+        Err(error) => tracing::warn!(%error, "the audit trail could not be swept"),
     }
 }
 

@@ -189,6 +189,9 @@ impl TenantScope {
         let (needs, unsafe_) = (intent.connection, intent.unsafe_);
         let begun = self.submit(|reply| Work::Begin { ticket, needs, unsafe_, reply });
         let begun = Self::in_time(begun).await;
+        if let Ok(begun) = &begun {
+            self.vault.inner.under_way.began(self.tenant, &begun.ticket);
+        }
         self.vault.raise_noted().await;
         begun
     }
@@ -200,6 +203,7 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`]; the intent then ends as unknown.
     pub async fn finish(&self, ticket: Ticket, outcome: Outcome<'_>) -> Result<()> {
+        let intent = ticket.intent_id();
         let elapsed = ticket.action.started.elapsed().as_millis();
         let finished = Arc::new(Finished {
             result_id: Uuid::now_v7(),
@@ -216,6 +220,7 @@ impl TenantScope {
             let (finished, again) = (Arc::clone(&finished), attempt > 0);
             let finish = |reply| Work::Finish { finished, again, reply: Some(reply) };
             if let Some(done) = self.submit(finish).await {
+                self.vault.inner.under_way.ended(intent);
                 self.vault.raise_noted().await;
                 return done;
             }

@@ -20,8 +20,8 @@ const SQLITE: [&str; 6] = [
     "
     DELETE FROM open_intents WHERE intent_id IN (SELECT unhex(value ->> 'intent') FROM json_each(?))",
     "
-    INSERT INTO open_intents (intent_id, tenant_id, started_at)
-    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'started_at' FROM json_each(?)",
+    INSERT INTO open_intents (intent_id, tenant_id, alive_at)
+    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'alive_at' FROM json_each(?)",
     "
     INSERT INTO integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)
     SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op'), value ->> 'integration', value ->> 'action',
@@ -142,7 +142,7 @@ impl<'a> EntryRow<'a> {
 struct Opened {
     intent: Hex,
     tenant: Hex,
-    started_at: i64,
+    alive_at: i64,
 }
 
 #[derive(Serialize)]
@@ -200,8 +200,8 @@ impl Additions {
     }
 
     /// Puts an intent on the list of those without a result.
-    pub(crate) fn open(&mut self, tenant: TenantId, intent: Uuid, started_at: i64) {
-        self.opened.push(Opened { intent: intent.into(), tenant: tenant.into(), started_at });
+    pub(crate) fn open(&mut self, tenant: TenantId, intent: Uuid, alive_at: i64) {
+        self.opened.push(Opened { intent: intent.into(), tenant: tenant.into(), alive_at });
     }
 
     /// Takes an intent off that list.

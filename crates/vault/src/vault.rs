@@ -14,6 +14,7 @@ use crate::{
     alerts::Noted,
     database::{Database, Tx, on},
     roots,
+    sweep::UnderWay,
     writer::Writer,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) alarm: Alarm,
     pub(crate) noted: Noted,
     pub(crate) writer: Writer,
+    pub(crate) under_way: UnderWay,
     anchors: OnceLock<Arc<dyn Anchors>>,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
@@ -68,6 +70,7 @@ impl Vault {
                 alarm: Alarm::default(),
                 noted: Noted::default(),
                 writer: Writer::default(),
+                under_way: UnderWay::default(),
                 anchors: OnceLock::new(),
                 erasure_pending: AtomicBool::new(false),
             }),

@@ -63,7 +63,11 @@ pub(crate) fn is_unambiguous(lines: &str, rows: i64) -> bool {
     count(ROW) + 1 == rows && count(COLUMN) == rows * (COLUMNS - 1)
 }
 
-pub(crate) fn entry<'a>(line: &'a str, prev_mac: &'a mut Vec<u8>, mac: &mut Vec<u8>) -> Option<Covered<'a>> {
+pub(crate) fn entry<'a>(
+    line: &'a str,
+    prev_mac: &'a mut Vec<u8>,
+    mac: &mut Vec<u8>,
+) -> Option<Covered<'a>> {
     let mut columns = line.split(COLUMN);
     let mut next = || columns.next();
     let seq = next()?.parse().ok()?;

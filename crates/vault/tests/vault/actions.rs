@@ -13,6 +13,7 @@ on_both! {
     f1_refuses_to_begin_when_the_audit_cannot_be_written
     an_event_is_one_entry_with_its_result
     f2_an_action_that_nobody_finished_ends_as_unknown
+    f2_an_action_under_way_is_not_unknown_however_long_it_takes
     f2_a_result_that_comes_after_all_is_reconciled
     sweeps_what_expired_and_nothing_else
     f6_many_actions_at_once_keep_one_chain
@@ -136,6 +137,28 @@ async fn f2_an_action_that_nobody_finished_ends_as_unknown(store: Store) {
     let repeated = scope.begin(pay).await.unwrap().repeated.unwrap();
     assert_eq!(repeated.status, ResultStatus::Unknown);
     assert_eq!(scope.verify_audit().await.unwrap().problems, []);
+}
+
+async fn f2_an_action_under_way_is_not_unknown_however_long_it_takes(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let other = store.open().await;
+    let params = json!({});
+    let begun = scope.begin(intent("wait", &params)).await.unwrap();
+    let hour_ago = "UPDATE open_intents SET alive_at = alive_at - 3600000";
+    let minute = Duration::from_mins(1);
+    for _ in 0..2 {
+        assert_eq!(store.tamper(hour_ago).await, 1);
+        assert_eq!(vault.sweep_unfinished(minute).await.unwrap(), 0);
+        assert_eq!(other.sweep_unfinished(minute).await.unwrap(), 0);
+    }
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+    assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Success));
+
+    // Nobody can finish it when its ticket is lost.
+    drop(scope.begin(intent("wait", &params)).await.unwrap());
+    assert_eq!(store.tamper(hour_ago).await, 1);
+    assert_eq!(vault.sweep_unfinished(minute).await.unwrap(), 1);
+    assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Unknown));
 }
 
 async fn f2_a_result_that_comes_after_all_is_reconciled(store: Store) {
