@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Connection, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     postgres::PgPoolOptions,
     sqlite::SqlitePoolOptions,
@@ -21,7 +21,7 @@ mod held;
 mod options;
 
 pub(crate) use held::Held;
-use options::{Url, sqlite_options};
+use options::{Url, reach, sqlite_options};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -163,6 +163,8 @@ impl Database {
                 Ok(Self::Sqlite { read, write })
             }
             Url::Postgres(options) => {
+                // A pool would try again until its patience ends, and not say why.
+                reach(&options).await?.close().await?;
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(UNREACHABLE)
@@ -182,7 +184,7 @@ impl Database {
                 Self::open(url).await?.close().await;
             }
             Url::Postgres(options) => {
-                let mut connection = options.connect().await?;
+                let mut connection = reach(&options).await?;
                 POSTGRES.run_direct(None, &mut connection, false).await.map_err(migration)?;
             }
         }

@@ -9,12 +9,14 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, PgConnection,
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use super::BUSY;
+use tokio::time::timeout;
+
+use super::{BUSY, UNREACHABLE};
 use crate::{Error, Result};
 
 /// What a URL names.
@@ -43,6 +45,22 @@ impl<'a> Url<'a> {
             )));
         }
         Err(Error::Invalid("The database URL must begin with sqlite:// or postgres://.".into()))
+    }
+}
+
+/// Connects once, and says why when that is not possible.
+pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
+    let unreachable = |why: &dyn std::fmt::Display| {
+        Error::Invalid(format!(
+            "PostgreSQL at {}:{} cannot be reached: {why}. Start it, or name another database.",
+            options.get_host(),
+            options.get_port()
+        ))
+    };
+    match timeout(UNREACHABLE, options.connect()).await {
+        Ok(Err(sqlx::Error::Io(error))) => Err(unreachable(&error)),
+        Ok(connected) => Ok(connected?),
+        Err(late) => Err(unreachable(&late)),
     }
 }
 

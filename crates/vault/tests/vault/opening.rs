@@ -190,6 +190,17 @@ async fn refuses_a_url_without_repeating_its_password() {
 }
 
 #[tokio::test]
+async fn says_that_postgres_cannot_be_reached() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://user:hunter2@{nobody}/x");
+    let refused = Vault::open(&url, Store::sqlite().keyring(), Cipher::default()).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains(&format!("{nobody} cannot be reached")), "{told}");
+    assert!(told.contains("refused") && !told.contains("hunter2"), "{told}");
+    assert_eq!(Vault::migrate(&url).await.unwrap_err().to_string(), told);
+}
+
+#[tokio::test]
 async fn refuses_a_postgres_that_was_never_migrated_and_a_role_that_sees_all_tenants() {
     let Some(store) = Store::postgres().await else {
         return;
