@@ -4,10 +4,12 @@
 mod around;
 mod call;
 mod catalog;
+mod checks;
 pub mod cli;
 mod config;
 mod connect;
 mod console;
+mod dumps;
 mod grants;
 mod host;
 mod http;

@@ -6,6 +6,7 @@ use std::path::Path;
 use resto_core::{Code, Error, Result};
 use resto_vault::Keyring;
 
+use crate::checks::check_folder;
 use crate::config::{Config, unusable};
 use crate::host::told;
 
@@ -29,10 +30,14 @@ fn key_file(config: &Config, folder: Option<&Path>) -> Result<Keyring> {
     if key_file.exists() {
         return Keyring::from_file(&key_file, folder).map_err(told);
     }
-    if let Some(lost) = lost_key(config)? {
+    // Two processes may start at once: whoever comes second reads the first one's key.
+    let lost = lost_key(config)?;
+    if key_file.exists() {
+        return Keyring::from_file(&key_file, folder).map_err(told);
+    }
+    if let Some(lost) = lost {
         return Err(lost);
     }
-    // Two processes may start at once: whoever comes second reads the first one's key.
     let created = match Keyring::create_file(&key_file) {
         Ok(_) => true,
         Err(_) if key_file.exists() => false,
@@ -63,11 +68,13 @@ pub(crate) fn lost_key(config: &Config) -> Result<Option<Error>> {
     )))
 }
 
-/// Creates the data folder, for this user alone.
+/// Creates the data folder, for this user alone; refuses one that is not.
 pub(crate) fn private_dir(dir: &Path) -> Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(|error| unusable(dir, &error))
+        .map_err(|error| unusable(dir, &error))?;
+    let metadata = std::fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
+    check_folder(dir, &metadata)
 }

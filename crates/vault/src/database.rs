@@ -4,6 +4,7 @@
 use std::{
     fs::{DirBuilder, OpenOptions, Permissions},
     io,
+    net::IpAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     str::FromStr,
@@ -13,7 +14,7 @@ use std::{
 use sqlx::{
     ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -243,6 +244,7 @@ impl<'a> Url<'a> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(|_| Error::Invalid("The PostgreSQL URL cannot be understood.".into()))?;
+            refuse_open_line(&options)?;
             return Ok(Self::Postgres(Box::new(
                 options.application_name("resto").disable_statement_logging(),
             )));
@@ -298,10 +300,34 @@ fn migration(error: MigrateError) -> Error {
     }
 }
 
-/// Refuses a role that row-level security does not hold, and a server that reports commits before they are durable.
+/// Refuses to send the database's password and rows over a network where somebody on the way can read along.
+fn refuse_open_line(options: &PgConnectOptions) -> Result<()> {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback());
+    match options.get_ssl_mode() {
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer if !here => {
+            Err(Error::Invalid(format!(
+                "The PostgreSQL URL does not insist on TLS, and {host} is another machine. Add sslmode=verify-full to it \
+                 (or sslmode=require where the network itself is trusted)."
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a role that row-level security does not hold or that owns the tables, and a server that reports commits before
+/// they are durable.
 async fn refuse_unsafe_session(pool: &PgPool) -> Result<()> {
-    let (unbound, commit): (bool, String) = sqlx::query_as(
-        "SELECT rolsuper OR rolbypassrls, current_setting('synchronous_commit') FROM pg_roles WHERE rolname = current_user",
+    let (unbound, owns, commit): (bool, bool, String) = sqlx::query_as(
+        "SELECT rolsuper OR rolbypassrls,
+                EXISTS (SELECT FROM pg_class c WHERE c.oid = to_regclass('integration_audit_log')
+                        AND pg_has_role(current_user, c.relowner, 'MEMBER')),
+                current_setting('synchronous_commit')
+         FROM pg_roles WHERE rolname = current_user",
     )
     .fetch_one(pool)
     .await?;
@@ -309,6 +335,13 @@ async fn refuse_unsafe_session(pool: &PgPool) -> Result<()> {
         return Err(Error::Invalid(
             "The database role is a superuser or bypasses row-level security, so tenants would not be kept apart. \
              Use a role that is a member of resto_app."
+                .into(),
+        ));
+    }
+    if owns {
+        return Err(Error::Invalid(
+            "The database role owns the tables, so it could take away what keeps the audit trail from being changed. \
+             Use another role, one that is only a member of resto_app."
                 .into(),
         ));
     }
