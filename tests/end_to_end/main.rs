@@ -1,11 +1,13 @@
 //! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
 #![cfg(test)]
 
+mod canary;
 mod cli;
 mod clients;
 mod doors;
 mod github;
 mod keys;
+mod memory;
 mod postgres;
 mod process;
 mod product;

@@ -86,6 +86,16 @@ impl Running {
         (Self { child, said }, found)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Asks it to end.
     pub fn signal(&self) {
         let id = self.child.id().to_string();

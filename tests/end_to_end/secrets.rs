@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
+use crate::canary::Canary;
 use crate::clients::{Era, Python, Way};
 use crate::process::Finished;
 use crate::product::{Product, Server};
@@ -16,57 +16,6 @@ use crate::wire::Message;
 /// Holds characters that every encoding writes in another way.
 const KEY: &str = "github_pat_canary+7/of?the\"tests&long=enough%to<be>found";
 const VALUE: &str = "the-canary/value+of&a\"workflow=secret%that<nobody>shows";
-
-/// The ways in which a secret could show.
-struct Canary(Vec<(&'static str, Vec<u8>)>);
-
-impl Canary {
-    fn new(secret: &str) -> Self {
-        let middle = &secret[8..secret.len() - 8];
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let url: String = middle.bytes().map(escaped).collect();
-        let json = serde_json::to_string(middle).unwrap();
-        let mut ways = vec![
-            ("raw", middle.as_bytes().to_vec()),
-            ("JSON", json.trim_matches('"').as_bytes().to_vec()),
-            ("HTML", middle.replace('&', "&amp;").replace('<', "&lt;").into_bytes()),
-            ("URL", url.to_lowercase().into_bytes()),
-            ("URL", url.into_bytes()),
-            ("hexadecimal", hex.to_uppercase().into_bytes()),
-            ("hexadecimal", hex.into_bytes()),
-        ];
-        // What stands before it shifts base64 by none, one or two bytes.
-        for shift in 0..3 {
-            let shifted = [&b"\0\0"[..shift], secret.as_bytes()].concat();
-            for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-                let text = engine.encode(&shifted);
-                ways.push(("base64", text.as_bytes()[8..text.len() - 8].to_vec()));
-            }
-        }
-        Self(ways)
-    }
-
-    /// Fails if the secret is in `place`.
-    #[track_caller]
-    fn is_not_in(&self, place: &str, bytes: &[u8]) {
-        for (way, form) in &self.0 {
-            let found = bytes.windows(form.len()).any(|window| window == form);
-            assert!(
-                !found,
-                "the secret is in {place}, as {way}: {}",
-                String::from_utf8_lossy(bytes)
-            );
-        }
-    }
-}
-
-fn escaped(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-        char::from(byte).to_string()
-    } else {
-        format!("%{byte:02X}")
-    }
-}
 
 /// A GitHub that repeats the credential wherever it can, and takes workflow secrets.
 fn parrot(request: &Message) -> Reply {
