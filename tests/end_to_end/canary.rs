@@ -23,7 +23,10 @@ impl Canary {
             ("HTML", middle.replace('&', "&amp;").replace('<', "&lt;").into_bytes()),
             ("URL", middle.bytes().map(|byte| escaped(byte, false)).collect::<String>().into()),
             ("URL", middle.bytes().map(|byte| escaped(byte, true)).collect::<String>().into()),
-            ("escaped UTF-16", middle.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<String>().into()),
+            (
+                "escaped UTF-16",
+                middle.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<String>().into(),
+            ),
         ]);
         Self(ways)
     }

@@ -33,7 +33,9 @@ fn is_root() -> bool {
     if !root {
         assert!(std::env::var_os("CI").is_none(), "this test must run as root");
         // Not by a macro: the test runner would swallow it.
-        std::io::stderr().write_all(b"The memory was NOT looked into: run the tests as root\n").unwrap();
+        std::io::stderr()
+            .write_all(b"The memory was NOT looked into: run the tests as root\n")
+            .unwrap();
     }
     root
 }
@@ -189,7 +191,8 @@ fn b9_a_credential_is_written_to_its_provider_and_nowhere_else() {
     let mut strace = Command::new("strace");
     let id = server.process.id().to_string();
     strace.current_dir(product.path("")).args(TRACE).args(["-p", &id]);
-    let (mut tracer, ()) = Running::start(&mut strace, |line| line.contains("attached").then_some(()));
+    let (mut tracer, ()) =
+        Running::start(&mut strace, |line| line.contains("attached").then_some(()));
     for _ in 0..5 {
         read(&server, "hello-world");
     }
