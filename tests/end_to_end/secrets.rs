@@ -53,15 +53,29 @@ fn parrot(request: &Message) -> Reply {
 struct Watched {
     provider: Provider,
     product: Product,
+    /// Where its data is not a file.
+    database: Option<Database>,
     key: Canary,
     value: Canary,
 }
 
 impl Watched {
-    fn start() -> Self {
+    /// Tells the story on SQLite, and on PostgreSQL.
+    fn on_both(story: fn(&Self)) {
+        story(&Self::start(None));
+        if let Some(database) = Database::new() {
+            story(&Self::start(Some(database)));
+        }
+    }
+
+    fn start(database: Option<Database>) -> Self {
         let provider = Provider::start(parrot);
-        let product = Product::at(&provider.url);
-        let watched = Self { provider, product, key: Canary::new(KEY), value: Canary::new(VALUE) };
+        let product = match &database {
+            Some(database) => database.migrated(&provider),
+            None => Product::at(&provider.url),
+        };
+        let (key, value) = (Canary::new(KEY), Canary::new(VALUE));
+        let watched = Self { provider, product, database, key, value };
         let connected = watched.run(&["connect", "github", "--key-stdin"], KEY);
         assert!(connected.status.success(), "{connected:?}");
         watched
@@ -81,8 +95,32 @@ impl Watched {
         self.value.is_not_in(place, text.as_bytes());
     }
 
+    /// Carries out a statement behind the product's back.
+    fn sql(&self, statement: &str) {
+        match &self.database {
+            Some(database) => drop(database.sql(statement)),
+            None => self.product.sql(statement),
+        }
+    }
+
+    /// Fails if a backup or a file of the database server holds a secret.
+    fn look_into_the_server(&self, database: &Database) {
+        let dump = database.dump();
+        assert!(dump.contains("COPY public.integration_credentials"), "this is no dump");
+        self.is_not_in("the dump", &dump);
+        // What is no secret is found: in the tables, and in the log of their changes.
+        let found = database.files_with(&[b"https://github.com/octocat-of-the-canaries"]);
+        assert!(found.iter().any(|file| file.starts_with("base/")), "{found:?}");
+        assert!(found.iter().any(|file| file.starts_with("pg_wal/")), "{found:?}");
+        let forms: Vec<&[u8]> = self.key.forms().chain(self.value.forms()).collect();
+        assert_eq!(database.files_with(&forms), Vec::<String>::new());
+    }
+
     /// Fails if a file of the installation holds a secret; returns how many files there were.
     fn look_into_files(&self) -> usize {
+        if let Some(database) = &self.database {
+            self.look_into_the_server(database);
+        }
         let mut files = 0;
         look_into(&self.product.path(""), &mut |file, bytes| {
             files += 1;
@@ -107,8 +145,8 @@ fn look_into(folder: &Path, look: &mut impl FnMut(&Path, &[u8])) {
 const READ: &str = "github_get_repository";
 
 #[test]
-fn a_credential_is_in_no_output_log_or_file() {
-    let watched = Watched::start();
+fn b3_a_credential_is_in_no_output_log_file_or_dump() {
+    Watched::on_both(|watched| {
     let call = |arguments: &str| watched.run(&["call", READ, arguments], "");
     assert!(call(r#"{"owner": "octocat", "repo": "hello-world"}"#).status.success());
     assert!(!call(r#"{"owner": "octocat", "repo": "nowhere"}"#).status.success());
