@@ -16,6 +16,7 @@ mod provider;
 mod randomness;
 mod readme;
 mod refusals;
+mod registrar;
 mod secrets;
 mod standin;
 mod tampering;
