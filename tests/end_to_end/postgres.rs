@@ -128,7 +128,13 @@ fn psql(statements: &str) -> String {
 
 fn psql_at(url: &str, statements: &str) -> String {
     let mut command = Command::new("psql");
-    command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--tuples-only", "--no-align"]);
+    command.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        "--tuples-only",
+        "--no-align",
+    ]);
     let finished = run(command.arg(url), statements);
     assert!(finished.status.success(), "{finished:?}");
     finished.stdout
@@ -180,10 +186,8 @@ fn g2_a_database_that_does_not_keep_its_side_is_refused_and_doctor_tells_why() {
         ("SET synchronous_commit = off", "RESET synchronous_commit", "before they are durable"),
     ] {
         psql(&format!("ALTER ROLE {role} {harm}"));
-        for (told, output) in [
-            (product.run(&["serve"], ""), 2),
-            (product.run(&["doctor"], ""), 1),
-        ] {
+        for (told, output) in [(product.run(&["serve"], ""), 2), (product.run(&["doctor"], ""), 1)]
+        {
             assert_eq!(told.status.code(), Some(1), "{told:?}");
             let text = if output == 1 { &told.stdout } else { &told.stderr };
             assert!(text.contains(words), "{told:?}");

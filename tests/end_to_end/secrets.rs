@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use base64::Engine;
+use memchr::memmem;
 use serde_json::json;
 
 use crate::canary::Canary;
 use crate::clients::{Era, Python, Way};
-use crate::process::Finished;
+use crate::postgres::Database;
+use crate::process::{Finished, run};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply};
 use crate::wire::Message;
@@ -16,6 +19,9 @@ use crate::wire::Message;
 /// Holds characters that every encoding writes in another way.
 const KEY: &str = "github_pat_canary+7/of?the\"tests&long=enough%to<be>found";
 const VALUE: &str = "the-canary/value+of&a\"workflow=secret%that<nobody>shows";
+
+/// What is told to everybody, and found where secrets are looked for.
+const NO_SECRET: &str = "Not found by the octocat of the canaries";
 
 /// A GitHub that repeats the credential wherever it can, and takes workflow secrets.
 fn parrot(request: &Message) -> Reply {
@@ -37,7 +43,7 @@ fn parrot(request: &Message) -> Reply {
         ),
         (put, _) if put.starts_with("PUT") => (201, json!({})),
         (_, "told") => (404, json!({"message": format!("No access with {key}")})),
-        _ => (404, json!({"message": "Not Found"})),
+        _ => (404, json!({"message": NO_SECRET})),
     };
     // Fields that no output lists.
     body["your_token"] = key.into();
@@ -83,7 +89,7 @@ impl Watched {
 
     fn run(&self, arguments: &[&str], input: &str) -> Finished {
         let mut command = self.product.command(arguments);
-        let finished = crate::process::run(command.env("RUST_LOG", "trace"), input);
+        let finished = run(command.env("RUST_LOG", "trace"), input);
         self.is_not_in(&format!("the output of {arguments:?}"), &finished.stdout);
         self.is_not_in(&format!("the log of {arguments:?}"), &finished.stderr);
         finished
@@ -109,25 +115,25 @@ impl Watched {
         assert!(dump.contains("COPY public.integration_credentials"), "this is no dump");
         self.is_not_in("the dump", &dump);
         // What is no secret is found: in the tables, and in the log of their changes.
-        let found = database.files_with(&[b"https://github.com/octocat-of-the-canaries"]);
+        let found = database.files_with(&[NO_SECRET.as_bytes()]);
         assert!(found.iter().any(|file| file.starts_with("base/")), "{found:?}");
         assert!(found.iter().any(|file| file.starts_with("pg_wal/")), "{found:?}");
         let forms: Vec<&[u8]> = self.key.forms().chain(self.value.forms()).collect();
         assert_eq!(database.files_with(&forms), Vec::<String>::new());
     }
 
-    /// Fails if a file of the installation holds a secret; returns how many files there were.
-    fn look_into_files(&self) -> usize {
+    /// Fails if a file of the installation holds a secret.
+    fn look_into_files(&self) {
         if let Some(database) = &self.database {
             self.look_into_the_server(database);
         }
-        let mut files = 0;
+        let mut known = false;
         look_into(&self.product.path(""), &mut |file, bytes| {
-            files += 1;
+            known |= memmem::find(bytes, NO_SECRET.as_bytes()).is_some();
             self.key.is_not_in(&file.display().to_string(), bytes);
             self.value.is_not_in(&file.display().to_string(), bytes);
         });
-        files
+        assert!(known || self.database.is_some(), "what is no secret is in the database's files");
     }
 
     fn serve(&self) -> Server<'_> {
@@ -146,18 +152,31 @@ const READ: &str = "github_get_repository";
 
 #[test]
 fn b3_a_credential_is_in_no_output_log_file_or_dump() {
-    Watched::on_both(|watched| {
+    Watched::on_both(story);
+}
+
+fn story(watched: &Watched) {
     let call = |arguments: &str| watched.run(&["call", READ, arguments], "");
     assert!(call(r#"{"owner": "octocat", "repo": "hello-world"}"#).status.success());
-    assert!(!call(r#"{"owner": "octocat", "repo": "nowhere"}"#).status.success());
-    let server = watched.serve();
+    for failing in ["nowhere", "told"] {
+        assert!(!call(&json!({"owner": "octocat", "repo": failing}).to_string()).status.success());
+    }
+    let secret = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
+    let secret = secret.to_string();
+    let set = ["call", "github_set_workflow_secret", &secret, "--secret-stdin"];
+    assert!(watched.run(&set, VALUE).status.success());
+    // A key that the command line should not have been given.
+    assert!(!watched.run(&["connect", "github", KEY], "").status.success());
+    let mut server = watched.serve();
     for command in [
         &["connections"][..],
         &["connections", "--json"],
         &["tools", "--json"],
         &["token", "list", "--json"],
+        &["secret", "list", "--json"],
         &["keys", "status", "--json"],
         &["keys", "rotate"],
+        &["keys", "rewrap"],
         &["doctor"],
         &["audit"],
         &["audit", "--json"],
@@ -167,83 +186,86 @@ fn b3_a_credential_is_in_no_output_log_file_or_dump() {
         assert!(finished.status.success(), "{finished:?}");
     }
     // The log is on: it remarks on a database that is not right.
-    watched.product.sql("ALTER TABLE access_tokens RENAME TO hidden");
+    watched.sql("ALTER TABLE access_tokens RENAME TO hidden");
     let logged = watched.run(&["token", "list"], "");
     assert!(logged.stderr.contains("DEBUG resto_vault"), "{logged:?}");
-    watched.product.sql("ALTER TABLE hidden RENAME TO access_tokens");
+    watched.sql("ALTER TABLE hidden RENAME TO access_tokens");
     let mut agent = Python::connect(Era::Modern, Way::Http(&server));
     watched.is_not_in("the list of tools", &format!("{:?}", agent.tools()));
-    for repo in ["hello-world", "nowhere"] {
+    for repo in ["hello-world", "nowhere", "told"] {
         let answer = agent.call(READ, &json!({"owner": "octocat", "repo": repo}));
         watched.is_not_in("an answer", &format!("{answer:?}"));
     }
     // While the server runs, the database's log is there too.
-    assert!(watched.product.path("data/resto.db-wal").exists());
-    assert!(watched.look_into_files() >= 4);
+    let logged = watched.product.path("data/resto.db-wal").exists();
+    assert_eq!(logged, watched.database.is_none());
+    watched.look_into_files();
+    // It crashes: neither its last words nor a file that it leaves tell more.
+    let killed = run(Command::new("kill").args(["-ABRT", &server.process.id().to_string()]), "");
+    assert!(killed.status.success(), "{killed:?}");
+    assert!(!server.process.wait().success());
+    watched.is_not_in("the server's log", &server.process.said());
+    watched.look_into_files();
     assert!(watched.run(&["disconnect", "github"], "").status.success());
     watched.look_into_files();
-    watched.is_not_in("the server's log", &server.process.said());
     let signed = format!("Bearer {KEY}");
-    assert!(
-        watched
-            .provider
-            .requests()
-            .iter()
-            .all(|request| { request.header("authorization") == Some(&signed) })
-    );
+    let sent = watched.provider.requests();
+    assert!(sent.iter().all(|request| request.header("authorization") == Some(&signed)));
 }
 
 #[test]
 fn the_value_of_a_workflow_secret_is_in_no_output_log_or_file() {
-    let watched = Watched::start();
-    let arguments = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
-    let set = watched.run(
-        &["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"],
-        VALUE,
-    );
-    assert!(set.status.success(), "{set:?}");
-    // It is known by its name now, and an agent uses it by that.
-    let server = watched.serve();
-    let answer = server.call(&[], "github_set_workflow_secret", &arguments);
-    assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
-    watched.is_not_in("an answer", &answer.body);
-    watched.look_into_files();
-    watched.is_not_in("the server's log", &server.process.said());
-    watched.run(&["audit", "--json"], "");
-    assert_eq!(
-        watched.run(&["secret", "list", "--json"], "").stdout.trim(),
-        "[\n  \"deploy_key\"\n]"
-    );
-    // Another value takes its place only where a person says so.
-    let call = ["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"];
-    assert!(watched.run(&call, "another value").status.success());
-    assert!(watched.run(&["secret", "delete", "deploy_key"], "").status.success());
-    let gone = server.call(&[], "github_set_workflow_secret", &arguments);
-    assert!(gone.body.contains("action_required"), "{gone:?}");
-    let again = watched.run(&["secret", "delete", "deploy_key"], "");
-    assert!(again.stderr.contains("resto secret list"), "{again:?}");
-    let sent = watched.provider.requests();
-    let put: Vec<_> = sent.iter().filter(|request| request.first.starts_with("PUT")).collect();
-    assert_eq!(put.len(), 3);
-    let length = |request: &&Message| request.json()["encrypted_value"].as_str().unwrap().len();
-    assert_ne!(length(&put[2]), length(&put[1]), "the new value is another one");
-    for request in sent {
-        watched.value.is_not_in("a request", format!("{request:?}").as_bytes());
-    }
+    Watched::on_both(|watched| {
+        let arguments = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
+        let set = watched.run(
+            &["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"],
+            VALUE,
+        );
+        assert!(set.status.success(), "{set:?}");
+        // It is known by its name now, and an agent uses it by that.
+        let server = watched.serve();
+        let answer = server.call(&[], "github_set_workflow_secret", &arguments);
+        assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
+        watched.is_not_in("an answer", &answer.body);
+        watched.look_into_files();
+        watched.is_not_in("the server's log", &server.process.said());
+        watched.run(&["audit", "--json"], "");
+        assert_eq!(
+            watched.run(&["secret", "list", "--json"], "").stdout.trim(),
+            "[\n  \"deploy_key\"\n]"
+        );
+        // Another value takes its place only where a person says so.
+        let call = ["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"];
+        assert!(watched.run(&call, "another value").status.success());
+        assert!(watched.run(&["secret", "delete", "deploy_key"], "").status.success());
+        let gone = server.call(&[], "github_set_workflow_secret", &arguments);
+        assert!(gone.body.contains("action_required"), "{gone:?}");
+        let again = watched.run(&["secret", "delete", "deploy_key"], "");
+        assert!(again.stderr.contains("resto secret list"), "{again:?}");
+        let sent = watched.provider.requests();
+        let put: Vec<_> = sent.iter().filter(|request| request.first.starts_with("PUT")).collect();
+        assert_eq!(put.len(), 3);
+        let length = |request: &&Message| request.json()["encrypted_value"].as_str().unwrap().len();
+        assert_ne!(length(&put[2]), length(&put[1]), "the new value is another one");
+        for request in sent {
+            watched.value.is_not_in("a request", format!("{request:?}").as_bytes());
+        }
+    });
 }
 
 #[test]
 fn a_credential_that_the_provider_repeats_is_not_passed_on() {
-    let watched = Watched::start();
-    let arguments = json!({"owner": "octocat", "repo": "told"});
-    let server = watched.serve();
-    let answer = server.call(&[], READ, &arguments);
-    assert!(answer.body.contains("No access with"), "{answer:?}");
-    watched.is_not_in("an answer", &answer.body);
-    watched.is_not_in("an answer", &answer.json()["result"]["content"][0]["text"].to_string());
-    let called = watched.run(&["call", READ, &arguments.to_string()], "");
-    assert!(called.stderr.contains("No access with"), "{called:?}");
-    let trail = watched.run(&["audit", "--json"], "");
-    assert!(trail.stdout.contains("No access with"), "{trail:?}");
-    watched.look_into_files();
+    Watched::on_both(|watched| {
+        let arguments = json!({"owner": "octocat", "repo": "told"});
+        let server = watched.serve();
+        let answer = server.call(&[], READ, &arguments);
+        assert!(answer.body.contains("No access with"), "{answer:?}");
+        watched.is_not_in("an answer", &answer.body);
+        watched.is_not_in("an answer", &answer.json()["result"]["content"][0]["text"].to_string());
+        let called = watched.run(&["call", READ, &arguments.to_string()], "");
+        assert!(called.stderr.contains("No access with"), "{called:?}");
+        let trail = watched.run(&["audit", "--json"], "");
+        assert!(trail.stdout.contains("No access with"), "{trail:?}");
+        watched.look_into_files();
+    });
 }
