@@ -80,6 +80,10 @@ fn of_the_configuration() -> Vec<Case> {
             "`a.example` is more or less than an origin",
         ),
         configured(
+            "allowed_origins = [\"https://b.example\", \"https://a.example/\"]\n",
+            "allowed_origins: `https://a.example/` is more or less than an origin",
+        ),
+        configured(
             "allowed_origins = [\"a.example\"]\n",
             "allowed_origins: `a.example` is no origin",
         ),
@@ -94,6 +98,14 @@ fn of_the_configuration() -> Vec<Case> {
         configured(
             "[integrations.github]\ntoken_url = \"http://a.example\"\n",
             "integrations.github.token_url: The address `http://a.example` must begin with https",
+        ),
+        configured(
+            "[integrations.github]\nauthorize_url = \"http://a.example\"\n",
+            "integrations.github.authorize_url: The address `http://a.example` must begin with",
+        ),
+        configured(
+            "[integrations.github]\nrevoke_url = \"somewhere\"\n",
+            "integrations.github.revoke_url: The address `somewhere` cannot be read",
         ),
         configured(
             "[integrations.github]\nbase_url = \"https://me:hunter2@a.example\"\n",

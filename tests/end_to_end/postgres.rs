@@ -111,6 +111,14 @@ impl Database {
     }
 }
 
+/// Tells a story of an installation on SQLite, and on PostgreSQL.
+pub fn on_both(provider: &Provider, story: impl Fn(&Product)) {
+    story(&Product::at(&provider.url));
+    if let Some(database) = Database::new() {
+        story(&database.migrated(provider));
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         let name = &self.name;
@@ -197,4 +205,27 @@ fn g2_a_database_that_does_not_keep_its_side_is_refused_and_doctor_tells_why() {
     let owner = database.product(&provider, "owner").run(&["connections"], "");
     assert!(owner.stderr.contains("owns the tables"), "{owner:?}");
     product.must(&["connections"], "");
+}
+
+#[test]
+fn b4_a_missing_key_file_is_not_replaced_beside_a_database_that_has_another_key() {
+    let Some(database) = Database::new() else { return };
+    let provider = Provider::github(repository);
+    let product = database.product(&provider, "serve");
+    // Nor is one made for a database that cannot be opened.
+    let early = product.run(&["connections"], "");
+    assert!(early.stderr.contains("resto migrate"), "{early:?}");
+    assert!(!product.path("root.key").exists());
+    database.product(&provider, "owner").must(&["migrate"], "");
+    product.must(&["connect", "github", "--key-stdin"], KEY);
+    std::fs::rename(product.path("root.key"), product.path("away.key")).unwrap();
+    let words = "root.key is missing, and without it the stored credentials cannot be opened";
+    for command in ["serve", "connections", "doctor"] {
+        let refused = product.run(&[command], "");
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!([refused.stdout, refused.stderr].concat().contains(words), "{command}");
+        assert!(!product.path("root.key").exists(), "{command}");
+    }
+    std::fs::rename(product.path("away.key"), product.path("root.key")).unwrap();
+    product.must(&["call", READ, r#"{"owner": "octocat", "repo": "hello-world"}"#], "");
 }

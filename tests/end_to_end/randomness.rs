@@ -6,10 +6,12 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::postgres::on_both;
 use crate::process::run;
 use crate::product::Product;
 use crate::provider::{Provider, repository};
 
+const KEY: &str = "github_pat_of_a_test";
 const READ: &str = "github_get_repository";
 
 /// Stands before the C library's: it gives nothing while a file is there.
@@ -40,8 +42,12 @@ fn library(product: &Product) -> PathBuf {
 #[test]
 fn b13_without_randomness_an_action_is_refused_and_nothing_is_sent() {
     let provider = Provider::github(repository);
-    let product = Product::connected(&provider.url, "github_pat_of_a_test");
-    let (library, broken) = (library(&product), product.path("broken"));
+    on_both(&provider, |product| story(&provider, product));
+}
+
+fn story(provider: &Provider, product: &Product) {
+    product.must(&["connect", "github", "--key-stdin"], KEY);
+    let (library, broken) = (library(product), product.path("broken"));
     let environment = [
         ("LD_PRELOAD", library.to_str().unwrap()),
         ("RANDOMNESS_IS_BROKEN_WHILE", broken.to_str().unwrap()),
@@ -61,7 +67,7 @@ fn b13_without_randomness_an_action_is_refused_and_nothing_is_sent() {
     assert_eq!(provider.count(), sent);
     assert_eq!(product.trail("local"), trail);
     let mut command = product.command(&["connect", "github", "--key-stdin"]);
-    let refused = run(command.envs(environment), "github_pat_of_a_test");
+    let refused = run(command.envs(environment), KEY);
     assert!(!refused.status.success(), "{refused:?}");
     assert_eq!(provider.count(), sent);
     fs::remove_file(&broken).unwrap();

@@ -12,6 +12,7 @@ use resto_vault::{Cipher, KeySource};
 use serde::{Deserialize, Serialize};
 
 use crate::checks;
+use crate::origin::Origin;
 
 /// The configuration. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -33,7 +34,7 @@ pub struct Config {
     /// Names under which this server is reached, besides the loopback ones, as in the `Host` header.
     pub allowed_hosts: Vec<String>,
     /// Web pages that may call this server, such as `https://app.example.com`.
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: Vec<Origin>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
 }

@@ -130,7 +130,7 @@ impl Database {
         Ok(())
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         match self {
             Self::Sqlite { read, write } => {
                 read.close().await;
@@ -264,6 +264,12 @@ fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
     }
     // SQLite gives its log and index the mode of the file itself.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::Invalid(format!(
+            "{} cannot be the database: it is no file. Move it, or name another place for the database.",
+            path.display()
+        )));
+    }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
         Err(_) => {

@@ -64,9 +64,23 @@ impl Vault {
                 cipher,
                 alarm: Alarm::default(),
                 noted: Noted::default(),
-                erasure_pending: AtomicBool::new(false),
+                // Whoever was here before may have been killed before it erased.
+                erasure_pending: AtomicBool::new(true),
             }),
         })
+    }
+
+    /// Whether a root key has sealed something in the database, so that it opens with that key alone. An SQLite database that
+    /// is missing is created.
+    ///
+    /// # Errors
+    /// As [`Vault::open`], but of a key.
+    pub async fn is_sealed(url: &str) -> Result<bool> {
+        let database = Database::open(url).await?;
+        database.check_schema().await?;
+        let sealed = roots::is_sealed(&database).await;
+        database.close().await;
+        sealed
     }
 
     /// Brings the database to this program's schema. On PostgreSQL the URL is the owner's.
@@ -102,8 +116,12 @@ impl Vault {
         TenantScope { vault: self.clone(), tenant }
     }
 
-    /// Overwritten bytes leave the disk: SQLite's log is emptied now, or as soon as no reader needs it.
-    pub(crate) async fn erase(&self) -> Result<()> {
+    /// Overwritten bytes leave the disk: SQLite's log is emptied now, or by a later sweep when no reader needs it any more.
+    /// Whatever destroys something does this itself; it is for what was stopped before it could.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erase(&self) -> Result<()> {
         let done = self.inner.database.truncate_log().await?;
         self.inner.erasure_pending.store(!done, Ordering::Relaxed);
         if !done {

@@ -1,5 +1,7 @@
 //! `resto doctor`: what is right, what is wrong, and what to do, without changing anything.
 
+use std::io::ErrorKind;
+
 use resto_core::{Code, Error, Result};
 use resto_vault::KeySource;
 use serde::Serialize;
@@ -9,6 +11,7 @@ use super::Session;
 use super::audit::short;
 use super::print::Tone;
 use crate::checks::check_folder;
+use crate::config::unusable;
 use crate::host::{Host, checked, told};
 use crate::root_keys;
 
@@ -73,8 +76,15 @@ fn data_dir(session: &Session) -> Result<String> {
     let Some(dir) = session.config.database_folder()? else {
         return Ok("is not needed: the database is a server".to_owned());
     };
-    let Ok(metadata) = std::fs::metadata(&dir) else {
-        return Ok(format!("{} is not there yet; the first start creates it", dir.display()));
+    let metadata = match std::fs::metadata(&dir) {
+        Ok(found) if !found.is_dir() => {
+            return Err(unusable(&dir, &ErrorKind::NotADirectory.into()));
+        }
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Ok(format!("{} is not there yet; the first start creates it", dir.display()));
+        }
+        Err(error) => return Err(unusable(&dir, &error)),
     };
     check_folder(&dir, &metadata)?;
     Ok(format!("{} is ours alone", dir.display()))
@@ -85,7 +95,7 @@ async fn root_keys(session: &Session) -> Result<String> {
     if config.key_source()?.is_none() {
         let file = config.key_file()?;
         if !file.exists() {
-            if let Some(lost) = root_keys::lost_key(config)? {
+            if let Some(lost) = root_keys::lost_key(config).await? {
                 return Err(lost);
             }
             return Ok(format!("{} is not there yet; the first start creates it", file.display()));

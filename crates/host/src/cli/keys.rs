@@ -167,6 +167,8 @@ async fn rotate_all(session: &Session, before: Option<OffsetDateTime>) -> Result
             Err(error) => failed.push(format!("{}: {error}", tenant.external_id)),
         }
     }
+    // A rotation that was stopped may have left an old key in the database's log.
+    host.vault.erase().await.map_err(told)?;
     if out.json {
         out.value(&json!({"rotated": rotated, "resealed": resealed, "failed": failed}))?;
     } else {
