@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::canary::Canary;
+use crate::postgres::on_both;
 use crate::product::Product;
 use crate::provider::{Provider, Reply, repository};
 
@@ -53,50 +54,57 @@ fn f3_the_trail_and_the_log_hold_what_is_on_the_list_and_nothing_that_was_sent_o
     let (parameter, answer) = (Canary::new(PARAMETER), Canary::new(ANSWER));
     for status in [201, 500] {
         let provider = Provider::github(talkative(status));
-        let product = Product::connected(&provider.url, KEY);
-        let server = product.serve_with(&[("RUST_LOG", "trace")]);
-        let arguments = json!({
-            "owner": "octocat", "repo": "hello-world", "title": PARAMETER, "body": PARAMETER, "labels": [PARAMETER],
-            "assignees": [PARAMETER],
-        });
-        for headers in [&[][..], &[("x-canary", PARAMETER)]] {
-            server.call(headers, "github_create_issue", &arguments);
-        }
-        // Refused: to an agent, for a field that does not exist, and for a tool that does not.
-        let more = json!({"owner": "octocat", "repo": PARAMETER, "confirm": PARAMETER});
-        for tool in ["github_delete_repository", "github_create_issue", PARAMETER] {
-            server.call(&[], tool, &more);
-        }
-        assert!(provider.requests().iter().any(|request| request.body.contains("canary")));
-        let trail = product.must(&["audit", "--json"], "").stdout;
-        let events: Vec<Value> = serde_json::from_str(&trail).unwrap();
-        assert!(
-            events.iter().filter(|event| event["action"] == "github_create_issue").count() >= 4
-        );
-        for event in &events {
-            assert!(
-                event.as_object().unwrap().keys().all(|field| allowed.contains(&field.as_str())),
-                "{event}"
-            );
-            if let Some(message) = event["error_message"].as_str() {
-                assert!(
-                    message.chars().count() <= 512 && !message.contains(char::is_control),
-                    "{message}"
-                );
+        on_both(&provider, |product| {
+            product.must(&["connect", "github", "--key-stdin"], KEY);
+            let server = product.serve_with(&[("RUST_LOG", "trace")]);
+            let arguments = json!({
+                "owner": "octocat", "repo": "hello-world", "title": PARAMETER, "body": PARAMETER, "labels": [PARAMETER],
+                "assignees": [PARAMETER],
+            });
+            for headers in [&[][..], &[("x-canary", PARAMETER)]] {
+                server.call(headers, "github_create_issue", &arguments);
             }
-        }
-        let mut places = vec![("the trail", trail), ("the log", server.process.said())];
-        places.push(("the list", product.must(&["audit"], "").stdout));
-        for (place, text) in &places {
-            parameter.is_not_in(place, text.as_bytes());
-            answer.is_not_in(place, text.as_bytes());
-        }
-        for file in fs::read_dir(product.path("data")).unwrap() {
-            let file = file.unwrap().path();
-            let bytes = fs::read(&file).unwrap();
-            parameter.is_not_in(&file.display().to_string(), &bytes);
-            answer.is_not_in(&file.display().to_string(), &bytes);
-        }
+            // Refused: to an agent, for a field that does not exist, and for a tool that does not.
+            let more = json!({"owner": "octocat", "repo": PARAMETER, "confirm": PARAMETER});
+            for tool in ["github_delete_repository", "github_create_issue", PARAMETER] {
+                server.call(&[], tool, &more);
+            }
+            assert!(provider.requests().iter().any(|request| request.body.contains("canary")));
+            let trail = product.must(&["audit", "--json"], "").stdout;
+            let events: Vec<Value> = serde_json::from_str(&trail).unwrap();
+            assert!(
+                events.iter().filter(|event| event["action"] == "github_create_issue").count() >= 4
+            );
+            for event in &events {
+                assert!(
+                    event
+                        .as_object()
+                        .unwrap()
+                        .keys()
+                        .all(|field| allowed.contains(&field.as_str())),
+                    "{event}"
+                );
+                if let Some(message) = event["error_message"].as_str() {
+                    assert!(
+                        message.chars().count() <= 512 && !message.contains(char::is_control),
+                        "{message}"
+                    );
+                }
+            }
+            let mut places = vec![("the trail", trail), ("the log", server.process.said())];
+            places.push(("the list", product.must(&["audit"], "").stdout));
+            for (place, text) in &places {
+                parameter.is_not_in(place, text.as_bytes());
+                answer.is_not_in(place, text.as_bytes());
+            }
+            let data = product.path("data");
+            for file in data.exists().then(|| fs::read_dir(data).unwrap()).into_iter().flatten() {
+                let file = file.unwrap().path();
+                let bytes = fs::read(&file).unwrap();
+                parameter.is_not_in(&file.display().to_string(), &bytes);
+                answer.is_not_in(&file.display().to_string(), &bytes);
+            }
+        });
     }
 }
 
