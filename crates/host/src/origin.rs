@@ -41,6 +41,9 @@ impl TryFrom<String> for Origin {
         if text.contains('*') || text == "null" {
             return Err(wrong("lets the pages of strangers in"));
         }
+        if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
+            return Err(wrong("is no origin"));
+        }
         let url = Url::parse(&text).map_err(|_| wrong("is no origin"))?;
         let bare = url.username().is_empty()
             && url.password().is_none()

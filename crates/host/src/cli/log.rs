@@ -18,15 +18,14 @@ const OURS: &str = "resto_";
 const TALKATIVE: &str = "rmcp";
 
 pub(super) fn start() {
-    let coloured = io::IsTerminal::is_terminal(&io::stderr());
     let chosen =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let logged = tracing_subscriber::registry().with(layer(io::stderr, coloured, chosen));
+    let logged = tracing_subscriber::registry().with(layer(io::stderr, chosen));
     // A second start, as in tests, keeps the first.
     let _ = logged.try_init();
 }
 
-fn layer<S, W>(writer: W, coloured: bool, chosen: EnvFilter) -> impl Layer<S>
+fn layer<S, W>(writer: W, chosen: EnvFilter) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -34,7 +33,8 @@ where
     let ceiling = FilterFn::new(|metadata| within(metadata.target(), *metadata.level()));
     tracing_subscriber::fmt::layer()
         .with_writer(OneLine(writer))
-        .with_ansi(coloured)
+        // In a coloured line, nobody could tell our colours from those in what is told.
+        .with_ansi(false)
         .with_filter(chosen.and(ceiling))
 }
 
@@ -68,8 +68,6 @@ impl<W: Write> Write for OneLine<W> {
         let mut line = String::with_capacity(text.len() + 1);
         for character in text.chars() {
             match character {
-                // Colours are our own: the formatter escapes those in what is told.
-                '\u{1b}' => line.push(character),
                 '\u{2028}' | '\u{2029}' => {
                     let _ = write!(line, "{}", character.escape_unicode());
                 }
@@ -97,17 +95,17 @@ mod tests {
     use super::*;
 
     /// What is logged under this `RUST_LOG`.
-    fn logged(chosen: &str, coloured: bool, tell: impl FnOnce()) -> String {
+    fn logged(chosen: &str, tell: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = Arc::new(File::create(file.path()).unwrap());
-        let layer = layer(writer, coloured, EnvFilter::new(chosen));
+        let layer = layer(writer, EnvFilter::new(chosen));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), tell);
         std::fs::read_to_string(file.path()).unwrap()
     }
 
     #[test]
     fn f5_libraries_stay_below_a_ceiling_that_the_environment_cannot_lift() {
-        let log = logged("trace,rmcp=trace,hyper=trace,reqwest::connect=trace", false, || {
+        let log = logged("trace,rmcp=trace,hyper=trace,reqwest::connect=trace", || {
             tracing::warn!(target: "rmcp::service", "of rmcp");
             tracing::error!(target: "rmcp::service", "an error of rmcp");
             tracing::trace!(target: "resto_host::call", "of ours");
@@ -130,16 +128,14 @@ mod tests {
     #[test]
     fn f7_an_event_is_one_line_whatever_is_in_it() {
         let forged = "x\r\n2026-01-01T00:00:00Z ERROR resto_host: forged\u{2028}a\u{2029}b\u{85}c\u{b}d\u{1b}[31me\0";
-        for coloured in [false, true] {
-            let log = logged("info", coloured, || {
-                tracing::warn!(target: "resto_host", forged, "told as {forged}");
-                tracing::warn!(target: "resto_host", error = %forged, other = ?forged, "next");
-            });
-            assert_eq!(log.lines().count(), 2, "{log}");
-            for sign in ["\r", "\u{2028}", "\u{2029}", "\u{85}", "\u{b}", "\u{1b}[31m", "\0"] {
-                assert!(!log.contains(sign), "{sign:?} in {log:?}");
-            }
-            assert!(log.contains("forged\\u{2028}a"), "{log}");
+        let log = logged("info", || {
+            tracing::warn!(target: "resto_host", forged, "told as {forged}");
+            tracing::warn!(target: "resto_host", error = %forged, other = ?forged, "next");
+        });
+        assert_eq!(log.lines().count(), 2, "{log}");
+        for sign in ["\r", "\u{2028}", "\u{2029}", "\u{85}", "\u{b}", "\u{1b}", "\0"] {
+            assert!(!log.contains(sign), "{sign:?} in {log:?}");
         }
+        assert!(log.contains("forged\\u{2028}a"), "{log}");
     }
 }

@@ -11,6 +11,7 @@ use crate::store::{
 };
 
 on_both! {
+    b4_a_database_is_sealed_from_its_first_key_on
     b4_refuses_another_key_and_says_so
     refuses_a_database_that_a_newer_program_migrated
     two_vaults_work_on_one_database
@@ -356,4 +357,10 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
         .tamper(&format!("REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}"))
         .await;
     store.tamper(&format!("DROP ROLE {owner}")).await;
+}
+
+async fn b4_a_database_is_sealed_from_its_first_key_on(store: Store) {
+    assert!(!Vault::is_sealed(&store.url).await.unwrap());
+    store.open().await;
+    assert!(Vault::is_sealed(&store.url).await.unwrap());
 }
