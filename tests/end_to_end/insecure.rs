@@ -46,8 +46,8 @@ fn zeros() -> String {
     format!("{}=\n", "A".repeat(43))
 }
 
-fn as_root(case: Case) -> Case {
-    Case { root: true, ..case }
+fn as_root(harm: fn(&Product), words: &'static str) -> Case {
+    Case { root: true, ..harmed(harm, words) }
 }
 
 const NOBODY: Option<u32> = Some(65534);
@@ -193,14 +193,14 @@ refused! {
         "The environment variable ROOT does not hold a key of 32 bytes",
     )
     };
-    g2_a_key_file_of_another_user_is_refused: as_root(harmed(
+    g2_a_key_file_of_another_user_is_refused: as_root(
         |product| chown(product.path("root.key"), NOBODY, None).unwrap(),
         "root.key belongs to another user",
-    ));
-    g2_a_configuration_of_another_user_is_refused: as_root(harmed(
+    );
+    g2_a_configuration_of_another_user_is_refused: as_root(
         |product| chown(product.path("config.toml"), NOBODY, None).unwrap(),
         "config.toml belongs to another user",
-    ));
+    );
 }
 
 /// It does not start, and `resto doctor` tells the same reason; neither repeats a password.
