@@ -42,9 +42,9 @@ impl Database {
             "SELECT pg_advisory_lock(7);
              CREATE ROLE {name}_owner LOGIN PASSWORD '{name}' CREATEROLE;
              CREATE ROLE {name}_serve LOGIN PASSWORD '{name}';
-             SELECT format('CREATE ROLE %I NOLOGIN', missing) FROM unnest(ARRAY['resto_app', 'resto_lookup']) missing
+             SELECT format('CREATE ROLE %I NOLOGIN', missing) FROM unnest(ARRAY['resto_app', 'resto_lookup', 'resto_audit']) missing
                  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = missing) \\gexec
-             GRANT resto_app, resto_lookup TO {name}_owner;
+             GRANT resto_app, resto_lookup, resto_audit TO {name}_owner;
              GRANT resto_app TO {name}_serve;
              CREATE DATABASE {name} OWNER {name}_owner;"
         ));

@@ -1,10 +1,10 @@
 //! Which databases, keys and roles the vault opens with, and which it refuses.
 
-use std::os::unix::fs::MetadataExt;
+use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use resto_vault::{Cipher, Error, Keyring, Vault};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 
 use crate::store::{
     Store, canary, intent, new_connection, new_tenant, on_both, outcome, sqlite_tables, tables,
@@ -139,6 +139,24 @@ async fn proves_that_the_database_takes_a_write(store: Store) {
             .await;
     }
     assert!(matches!(vault.check().await.unwrap_err(), Error::Database { .. }));
+}
+
+#[tokio::test]
+async fn waits_for_another_program_that_sets_up_the_same_new_sqlite_file() {
+    let store = Store::sqlite();
+    std::fs::create_dir(store.dir.path().join("data")).unwrap();
+    let options = store.sqlite_options().create_if_missing(true);
+    let mut other = options.connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let (url, keyring) = (store.url.clone(), store.keyring());
+    let mut opening =
+        tokio::spawn(async move { Vault::open(&url, keyring, Cipher::default()).await });
+    // A refusal would come at once; while the other one writes, there is nothing else to wait for.
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(early.is_err(), "{early:?}");
+    other.execute("COMMIT").await.unwrap();
+    opening.await.unwrap().unwrap().check().await.unwrap();
+    assert_eq!(other.fetch_one("PRAGMA journal_mode").await.unwrap().get::<String, _>(0), "wal");
 }
 
 #[tokio::test]
@@ -286,6 +304,8 @@ async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
         "TRUNCATE integration_audit_log",
         "ALTER TABLE records DISABLE ROW LEVEL SECURITY",
         "SET ROLE resto_lookup",
+        "SET ROLE resto_audit",
+        "INSERT INTO integration_audit_log (tenant_id) VALUES (gen_random_uuid())",
     ] {
         let refused = app.execute(sqlx::raw_sql(forbidden)).await.unwrap_err();
         assert_eq!(refused.into_database_error().unwrap().code().unwrap(), "42501", "{forbidden}");
@@ -304,19 +324,9 @@ async fn both_databases_have_the_same_tables_and_columns() {
     let names = tables(&mut pg).await;
     assert_eq!(names, sqlite_tables(&mut lite).await);
     for table in names {
-        let of_pg: Vec<String> = sqlx::query_scalar(
-            "SELECT attname::TEXT FROM pg_attribute WHERE attrelid = $1::TEXT::regclass AND attnum > 0 ORDER BY attnum",
-        )
-        .bind(&table)
-        .fetch_all(&mut pg)
-        .await
-        .unwrap();
-        let of_lite: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info($1) ORDER BY cid")
-                .bind(&table)
-                .fetch_all(&mut lite)
-                .await
-                .unwrap();
+        let of_pg = postgres.columns(&table).await;
+        let of_pg: Vec<_> = of_pg.iter().filter_map(|column| column.split(' ').next()).collect();
+        let of_lite = sqlite.columns(&table).await;
         assert_eq!(of_pg, of_lite, "{table}");
     }
     pg.close().await.unwrap();
@@ -332,7 +342,7 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let owner = format!("{name}_owner");
     for sql in [
         format!("CREATE ROLE {owner} LOGIN PASSWORD '{owner}'"),
-        format!("GRANT resto_app, resto_lookup TO {owner}"),
+        format!("GRANT resto_app, resto_lookup, resto_audit TO {owner}"),
         format!("ALTER DATABASE {name} OWNER TO {owner}"),
         "DROP SCHEMA public CASCADE".to_owned(),
         format!("CREATE SCHEMA public AUTHORIZATION {owner}"),
@@ -352,7 +362,7 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
     let caller = vault.authenticate(secrecy::ExposeSecret::expose_secret(&token)).await.unwrap();
     assert_eq!(caller.unwrap().principal, principal);
-    vault.sweep_unfinished(std::time::Duration::ZERO).await.unwrap();
+    vault.sweep_unfinished(Duration::ZERO).await.unwrap();
     store
         .tamper(&format!("REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}"))
         .await;
