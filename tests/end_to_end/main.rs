@@ -2,19 +2,26 @@
 #![cfg(test)]
 
 mod audit;
+mod canary;
 mod cli;
 mod clients;
 mod doors;
 mod github;
+mod insecure;
 mod keys;
+mod memory;
+mod places;
 mod postgres;
 mod process;
 mod product;
 mod provider;
+mod randomness;
 mod readme;
 mod refusals;
 mod registrar;
+mod rotation;
 mod secrets;
 mod standin;
 mod tampering;
+mod trail;
 mod wire;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
+use crate::checks;
 use crate::config::Config;
 use crate::root_keys;
 
@@ -72,8 +73,7 @@ impl Host {
     /// # Errors
     /// The configuration, the key file or the database is not right; the sentence says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
-        let catalog = Catalog::new(adapters())?;
-        let base_urls = checked_urls(config, &catalog)?;
+        let (catalog, base_urls) = checked(config)?;
         if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
@@ -226,6 +226,14 @@ pub(crate) fn provider_of(
     let provider = integration.providers.iter().find(|one| one.id == provider).ok_or_else(gone)?;
     let auth = provider.auth.iter().find(|auth| auth.kind() == auth_type).ok_or_else(gone)?;
     Ok((provider, auth))
+}
+
+/// The catalog, and the addresses by integration id, when nothing in the configuration is wrong.
+pub(crate) fn checked(config: &Config) -> Result<(Catalog, BTreeMap<String, String>)> {
+    checks::check(config)?;
+    let catalog = Catalog::new(adapters())?;
+    let base_urls = checked_urls(config, &catalog)?;
+    Ok((catalog, base_urls))
 }
 
 fn checked_urls(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
