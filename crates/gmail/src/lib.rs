@@ -2,7 +2,10 @@
 //! reply, and the people of the address book.
 
 mod account;
+mod bodies;
 mod errors;
+mod mailboxes;
+mod parts;
 mod permissions;
 mod times;
 
