@@ -172,7 +172,7 @@ impl Part {
         found.map(|header| header.value.as_str())
     }
 
-    fn charset(&self) -> Option<&str> {
+    pub(crate) fn charset(&self) -> Option<&str> {
         let (_, rest) = self.header("Content-Type")?.split_once("charset=")?;
         rest.trim_start_matches('"').split(['"', ';', ' ']).next()
     }
