@@ -5,6 +5,7 @@ mod account;
 mod attachments;
 mod bodies;
 mod errors;
+mod letters;
 mod mailboxes;
 mod messages;
 mod parts;
