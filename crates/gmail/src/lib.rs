@@ -2,14 +2,17 @@
 //! reply, and the people of the address book.
 
 mod account;
+mod answers;
 mod attachments;
 mod bodies;
+mod drafts;
 mod errors;
 mod letters;
 mod mailboxes;
 mod messages;
 mod parts;
 mod permissions;
+mod sending;
 mod threads;
 mod times;
 
@@ -83,4 +86,12 @@ pub fn adapter() -> Adapter {
         .action::<threads::GetThread>()
         .action::<threads::ListUnansweredThreads>()
         .action::<attachments::GetAttachment>()
+        .action::<drafts::CreateDraft>()
+        .action::<drafts::ListDrafts>()
+        .action::<drafts::UpdateDraft>()
+        .action::<drafts::DeleteDraft>()
+        .action::<sending::SendDraft>()
+        .action::<sending::SendMessage>()
+        .action::<answers::ReplyToThread>()
+        .action::<answers::ForwardMessage>()
 }
