@@ -37,7 +37,7 @@ pub struct Caller {
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 fn adapters() -> Vec<resto_core::Adapter> {
-    vec![resto_github::adapter(), resto_stripe::adapter(), resto_vercel::adapter()]
+    vec![resto_analytics::adapter(), resto_github::adapter(), resto_stripe::adapter(), resto_vercel::adapter()]
 }
 
 impl Host {
