@@ -184,8 +184,9 @@ impl FakeApi {
             fits(&spec.output_schema, output, "result");
         }
         if self.strict {
+            let descriptions = official::names(self.integration, &self.integration.providers[0]);
             for request in self.requests().await {
-                official::check(self.integration.id, &request);
+                official::check(&descriptions, spec.permissions, &request);
             }
         }
         result

@@ -12,6 +12,7 @@
 )]
 
 mod contract;
+mod discovery;
 mod fake;
 mod form;
 mod official;

@@ -6,37 +6,80 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use resto_core::{Integration, Provider};
 use serde_json::{Map, Value, json};
 
-use crate::{Recorded, form};
+use crate::{Recorded, discovery, form};
 
-/// Fails the test if the description of `integration` does not allow `request`.
-pub(crate) fn check(integration: &str, request: &Recorded) {
-    if let Some(description) = description(integration)
-        && let Err(problem) = judge(description, request)
-    {
+/// What a request that no description lists is told.
+pub(crate) const UNLISTED: &str = "it lists no such operation";
+
+/// The descriptions that a provider's requests are held against: Google's own of its APIs, or the one
+/// that is named after the integration.
+pub(crate) fn names(integration: &Integration, provider: &Provider) -> Vec<String> {
+    let addresses = [provider.base_url].into_iter().chain(provider.other_urls.iter().copied());
+    let google = discovery::documents(addresses);
+    if google.is_empty() {
+        return vec![integration.id.to_owned()];
+    }
+    let mut names: Vec<String> = folders()
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder.join("discovery")).ok())
+        .flatten()
+        .filter_map(|file| {
+            file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
+        })
+        .filter(|name| google.iter().any(|api| name.starts_with(api)))
+        .map(|name| format!("discovery/{name}"))
+        .collect();
+    if names.is_empty() {
+        names.push(format!("discovery/{}*", google.join("*, ")));
+    }
+    names
+}
+
+/// Fails the test if none of these descriptions allows `request`, or if one of the sets of rights
+/// that its action asks for would not do.
+pub(crate) fn check(names: &[String], permissions: &[&[&str]], request: &Recorded) {
+    let descriptions: Vec<&Value> = names.iter().filter_map(|name| description(name)).collect();
+    let problem = descriptions
+        .iter()
+        .map(|description| {
+            let operation = judge(description, request)?;
+            discovery::suffices(operation, permissions)
+        })
+        .find(|judged| judged.as_ref().err().is_none_or(|problem| problem != UNLISTED))
+        .unwrap_or_else(|| Err(UNLISTED.to_owned()));
+    if let (Err(problem), false) = (problem, descriptions.is_empty()) {
         panic!("{} {} breaks the official description: {problem}", request.method, request.path);
     }
 }
 
-fn description(integration: &str) -> Option<&'static Value> {
+fn folders() -> [PathBuf; 2] {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let named =
+        std::env::var_os("RESTO_SPECS").map_or_else(|| top.join("../shared/specs"), PathBuf::from);
+    [top.join(".tools/specs"), named]
+}
+
+fn description(name: &str) -> Option<&'static Value> {
     static READ: OnceLock<Mutex<HashMap<String, Option<&'static Value>>>> = OnceLock::new();
     let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
-    *read.entry(integration.to_owned()).or_insert_with(|| {
-        let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let folder = std::env::var_os("RESTO_SPECS")
-            .map_or_else(|| Path::new(top).join("../shared/specs"), PathBuf::from);
-        let file = format!("{integration}.json");
-        for folder in [Path::new(top).join(".tools/specs"), folder.clone()] {
+    *read.entry(name.to_owned()).or_insert_with(|| {
+        let file = format!("{name}.json");
+        for folder in folders() {
             if let Ok(text) = std::fs::read_to_string(folder.join(&file)) {
                 let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
+                if value["discoveryVersion"].is_string() {
+                    value = discovery::converted(&value);
+                }
                 modernise(&mut value);
                 return Some(Box::leak(Box::new(value)));
             }
         }
         let message = format!(
             "NOT CHECKED: the official description {file} is neither among those that `tests/run tools` installs nor in {}, the folder that RESTO_SPECS names",
-            folder.display()
+            folders()[1].display()
         );
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("{message}");
@@ -65,7 +108,8 @@ fn modernise(value: &mut Value) {
     }
 }
 
-fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
+/// Holds a request against a description; returns the operation that allows it.
+pub(crate) fn judge<'a>(description: &'a Value, request: &Recorded) -> Result<&'a Value, String> {
     let paths = description["paths"].as_object().ok_or("it has no paths")?;
     let method = request.method.to_lowercase();
     let (operation, parameters) = paths
@@ -79,7 +123,7 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
         // The most literal one: `/commits/{ref}/status` before `/commits/{ref}`.
         .min_by_key(|(template, ..)| (template.matches('{').count(), Reverse(template.len())))
         .map(|(_, operation, parameters)| (operation, parameters))
-        .ok_or("it lists no such operation")?;
+        .ok_or(UNLISTED)?;
     // `created[gte]=1` is the parameter `created`, except where the description writes it so itself.
     let written = |name: &str| {
         parameters.iter().find(|parameter| parameter["in"] == "query" && parameter["name"] == name)
@@ -113,12 +157,13 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
     if request.is_form() {
         let schema = form.ok_or("it takes no form")?;
         return typed(description, schema, &request.body)
-            .and_then(|value| fits(description, schema, &value));
+            .and_then(|value| fits(description, schema, &value))
+            .map(|()| operation);
     }
     match body.pointer("/content/application~1json/schema") {
-        None if request.body.is_null() => Ok(()),
+        None if request.body.is_null() => Ok(operation),
         None => Err("it takes no JSON body".to_owned()),
-        Some(_) if request.body.is_null() && body["required"] != true => Ok(()),
+        Some(_) if request.body.is_null() && body["required"] != true => Ok(operation),
         Some(schema) => {
             let mut names = BTreeSet::new();
             property_names(description, schema, &mut names);
@@ -127,7 +172,7 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
             {
                 return Err(format!("the body has no field `{unknown}`"));
             }
-            fits(description, schema, &request.body)
+            fits(description, schema, &request.body).map(|()| operation)
         }
     }
 }
@@ -281,7 +326,7 @@ mod tests {
             headers: [].into(),
             body,
         };
-        judge(&library(), &request)
+        judge(&library(), &request).map(drop)
     }
 
     fn refused(method: &str, target: &str, body: Value, why: &str) {
