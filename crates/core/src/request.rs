@@ -28,6 +28,8 @@ pub struct Request<'a> {
     paging: &'static Paging,
     /// A POST that changes nothing.
     pub(crate) reads: bool,
+    /// Goes without the credential.
+    pub(crate) unsigned: bool,
     /// How long to read an answer that may have no end.
     pub(crate) listens: Option<Duration>,
     pub(crate) idempotency_key: Option<HeaderValue>,
@@ -60,6 +62,7 @@ impl<'a> Request<'a> {
             body: None,
             paging: &api.provider.paging,
             reads: false,
+            unsigned: false,
             listens: None,
             idempotency_key: None,
         }
@@ -138,6 +141,12 @@ impl<'a> Request<'a> {
     /// send it, and it is repeated as a GET would be.
     pub fn reads(mut self) -> Self {
         self.reads = true;
+        self
+    }
+
+    /// Sends it without the credential: to a part of the API that does not need it.
+    pub fn unsigned(mut self) -> Self {
+        self.unsigned = true;
         self
     }
 
