@@ -95,6 +95,11 @@ pub(crate) struct Days {
 }
 
 impl When {
+    /// With these days instead, where given.
+    pub(crate) fn with(self, start_date: Option<String>, end_date: Option<String>) -> Self {
+        Self { start_date: start_date.or(self.start_date), end_date: end_date.or(self.end_date) }
+    }
+
     /// Reads it.
     ///
     /// # Errors
@@ -123,7 +128,7 @@ impl Days {
     }
 
     /// How many days it has; `None` where that depends on which day it is.
-    fn count(self) -> Option<i64> {
+    pub(crate) fn count(self) -> Option<i64> {
         match (self.start, self.end) {
             (Day::Ago(start), Day::Ago(end)) => Some(start - end + 1),
             (Day::On(start), Day::On(end)) => Some((end - start).whole_days() + 1),

@@ -79,7 +79,10 @@ fn limited(failure: &Failure<'_>) -> Error {
     let (seconds, advice) = if words.contains("concurrent") {
         (5, "Wait for the other reports to end.")
     } else if words.contains("per day") || words.contains("daily") {
-        (6 * 3600, "It returns at midnight in California. Ask for less: fewer days, columns or rows.")
+        (
+            6 * 3600,
+            "It returns at midnight in California. Ask for less: fewer days, columns or rows.",
+        )
     } else if words.contains("hour") {
         (1800, "It returns within the hour. Ask for less: fewer days, columns or rows.")
     } else {
@@ -131,7 +134,8 @@ mod tests {
     #[tokio::test]
     async fn a_dead_sign_in_is_to_be_renewed() {
         let message = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.";
-        let error = error(401, body(401, "UNAUTHENTICATED", message, Some("ACCESS_TOKEN_EXPIRED"))).await;
+        let error =
+            error(401, body(401, "UNAUTHENTICATED", message, Some("ACCESS_TOKEN_EXPIRED"))).await;
         assert_eq!(error.code(), Code::AuthExpired);
         assert!(error.message().ends_with("Reconnect."), "{error}");
     }
@@ -139,7 +143,11 @@ mod tests {
     #[tokio::test]
     async fn tells_a_missing_consent_from_a_missing_role_and_from_our_own_fault() {
         let scopes = "Request had insufficient authentication scopes.";
-        let consent = error(403, body(403, "PERMISSION_DENIED", scopes, Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT"))).await;
+        let consent = error(
+            403,
+            body(403, "PERMISSION_DENIED", scopes, Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT")),
+        )
+        .await;
         assert_eq!(consent.code(), Code::PermissionDenied);
         let missing = consent.details().missing_permission.as_deref();
         assert_eq!(missing, Some("https://www.googleapis.com/auth/analytics.readonly"));
@@ -150,17 +158,28 @@ mod tests {
         assert!(role.message().contains("Editor to change"), "{role}");
         assert_eq!(role.details().missing_permission, None);
 
-        let disabled = "Google Analytics Data API has not been used in project 123 before or it is disabled.";
-        let disabled = error(403, body(403, "PERMISSION_DENIED", disabled, Some("SERVICE_DISABLED"))).await;
+        let disabled =
+            "Google Analytics Data API has not been used in project 123 before or it is disabled.";
+        let disabled =
+            error(403, body(403, "PERMISSION_DENIED", disabled, Some("SERVICE_DISABLED"))).await;
         assert_eq!(disabled.code(), Code::ProviderMisconfigured);
     }
 
     #[tokio::test]
     async fn says_when_each_quota_returns() {
         for (message, seconds) in [
-            ("Exhausted property tokens for a project per hour. These quota tokens will return in under an hour. To learn more, see https://developers.google.com/analytics/devguides/reporting/data/v1/quotas", 1800),
-            ("Exhausted property tokens per day. These quota tokens will return after midnight.", 21_600),
-            ("Exhausted potentially thresholded requests quota. This quota will refresh in under an hour.", 1800),
+            (
+                "Exhausted property tokens for a project per hour. These quota tokens will return in under an hour. To learn more, see https://developers.google.com/analytics/devguides/reporting/data/v1/quotas",
+                1800,
+            ),
+            (
+                "Exhausted property tokens per day. These quota tokens will return after midnight.",
+                21_600,
+            ),
+            (
+                "Exhausted potentially thresholded requests quota. This quota will refresh in under an hour.",
+                1800,
+            ),
             ("Resource has been exhausted (e.g. check quota).", 60),
         ] {
             let error = error(429, body(429, "RESOURCE_EXHAUSTED", message, None)).await;
@@ -181,8 +200,14 @@ mod tests {
     #[tokio::test]
     async fn says_how_to_find_the_right_names() {
         for (message, advice) in [
-            ("Field visits is not a valid metric. For a list of valid dimensions and metrics, see https://developers.google.com/analytics/devguides/reporting/data/v1/api-schema", "`list_metrics_and_dimensions`"),
-            ("Please remove sessionSource to make the request compatible. The request's dimensions & metrics are incompatible.", "`check_compatibility`"),
+            (
+                "Field visits is not a valid metric. For a list of valid dimensions and metrics, see https://developers.google.com/analytics/devguides/reporting/data/v1/api-schema",
+                "`list_metrics_and_dimensions`",
+            ),
+            (
+                "Please remove sessionSource to make the request compatible. The request's dimensions & metrics are incompatible.",
+                "`check_compatibility`",
+            ),
             ("Invalid value at 'date_ranges[0]'", "Correct the input."),
         ] {
             let error = error(400, body(400, "INVALID_ARGUMENT", message, None)).await;

@@ -78,7 +78,11 @@ impl Fields {
     }
 
     /// The first of these names that the property does not have.
-    pub(crate) fn unknown<'a>(&self, metrics: &'a [String], dimensions: &'a [String]) -> Option<&'a str> {
+    pub(crate) fn unknown<'a>(
+        &self,
+        metrics: &'a [String],
+        dimensions: &'a [String],
+    ) -> Option<&'a str> {
         let lacks = |known: &[Described], name: &str| !known.iter().any(|one| one.api_name == name);
         let metric = metrics.iter().find(|name| lacks(&self.metrics, name));
         let dimension = || dimensions.iter().find(|name| lacks(&self.dimensions, name));
@@ -112,14 +116,20 @@ impl Action for ListMetricsAndDimensions {
         let fields = Fields::of(api, &self.property_id).await?;
         let metrics = fields.metrics.into_iter().map(|field| field.told(Kind::Metric));
         let dimensions = fields.dimensions.into_iter().map(|field| field.told(Kind::Dimension));
-        let all: Vec<Field> =
-            metrics.chain(dimensions).filter(|field| self.wants(field)).collect();
+        let all: Vec<Field> = metrics.chain(dimensions).filter(|field| self.wants(field)).collect();
         // They come at once; the name of the last one shown says where to go on.
         let start = match &after {
             None => 0,
-            Some(name) => all.iter().position(|field| field.name == *name).map(|at| at + 1).ok_or_else(|| {
-                Error::invalid("cursor", "invalid input: `cursor` is not a `next_cursor` of this list.")
-            })?,
+            Some(name) => {
+                all.iter().position(|field| field.name == *name).map(|at| at + 1).ok_or_else(
+                    || {
+                        Error::invalid(
+                            "cursor",
+                            "invalid input: `cursor` is not a `next_cursor` of this list.",
+                        )
+                    },
+                )?
+            }
         };
         let size = self.page.size(100) as usize;
         let more = all.len() > start.saturating_add(size);
@@ -195,8 +205,9 @@ impl Action for CheckCompatibility {
     type Output = Compatibility;
 
     async fn run(self, api: &Api) -> Result<Compatibility> {
-        let named =
-            |names: &[String]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
+        let named = |names: &[String]| -> Value {
+            names.iter().map(|name| json!({"name": name})).collect()
+        };
         // https://developers.google.com/analytics/devguides/reporting/data/v1/rest/v1beta/properties/checkCompatibility
         let checked: Checked = api
             .post("/v1beta/properties/{}:checkCompatibility", &[&self.property_id])
@@ -258,7 +269,12 @@ pub(crate) mod tests {
     }
 
     fn names(page: &Value) -> Vec<&str> {
-        page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap())
+            .collect()
     }
 
     #[tokio::test]
@@ -275,7 +291,10 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn finds_by_words_by_kind_and_what_is_custom() {
         assert_eq!(names(&listed(json!({"search": "revenue"})).await), ["totalRevenue"]);
-        assert_eq!(names(&listed(json!({"kind": "dimension", "custom": false})).await), ["country"]);
+        assert_eq!(
+            names(&listed(json!({"kind": "dimension", "custom": false})).await),
+            ["country"]
+        );
     }
 
     #[tokio::test]

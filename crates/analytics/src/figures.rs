@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
@@ -54,6 +55,15 @@ impl Number {
     }
 }
 
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(whole) => whole.fmt(f),
+            Self::Decimal(decimal) => write!(f, "{decimal:.2}"),
+        }
+    }
+}
+
 /// The change in percent of the number before, with one decimal; `None` where there was nothing.
 pub(crate) fn percent(now: Number, before: Number) -> Option<f64> {
     let before = before.as_f64();
@@ -62,8 +72,14 @@ pub(crate) fn percent(now: Number, before: Number) -> Option<f64> {
 }
 
 /// Values by name, in the order in which they were asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Named<T>(pub(crate) Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T: Serialize> Serialize for Named<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -75,12 +75,16 @@ impl DimensionFilter {
             (_, []) => {
                 return Err(Error::invalid(
                     "dimension_filters",
-                    format!("invalid input: the filter on `{field}` has no `values`. Nothing was sent."),
+                    format!(
+                        "invalid input: the filter on `{field}` has no `values`. Nothing was sent."
+                    ),
                 ));
             }
             (_, [one]) => text(one),
             (Match::Is, several) => is_one_of(field, several),
-            (_, several) => json!({"orGroup": {"expressions": several.iter().map(text).collect::<Vec<_>>()}}),
+            (_, several) => {
+                json!({"orGroup": {"expressions": several.iter().map(text).collect::<Vec<_>>()}})
+            }
         };
         Ok(if self.exclude == Some(true) { json!({"notExpression": kept}) } else { kept })
     }
@@ -137,9 +141,7 @@ mod tests {
             {"dimension": "browser", "match": "is_empty"},
         ]))
         .unwrap();
-        let text = |kind: &str, field: &str, value: &str| {
-            json!({"filter": {"fieldName": field, "stringFilter": {"matchType": kind, "value": value}}})
-        };
+        let text = |kind: &str, field: &str, value: &str| json!({"filter": {"fieldName": field, "stringFilter": {"matchType": kind, "value": value}}});
         let wanted = [
             json!({"filter": {"fieldName": "country", "inListFilter": {"values": ["Germany", "Austria"]}}}),
             json!({"notExpression": text("BEGINS_WITH", "pagePath", "/blog")}),
@@ -159,9 +161,10 @@ mod tests {
 
     #[test]
     fn compares_numbers() {
-        let filters: Vec<MetricFilter> =
-            serde_json::from_value(json!([{"metric": "sessions", "is": "greater_than", "number": 10}]))
-                .unwrap();
+        let filters: Vec<MetricFilter> = serde_json::from_value(
+            json!([{"metric": "sessions", "is": "greater_than", "number": 10}]),
+        )
+        .unwrap();
         assert_eq!(
             metrics(&filters),
             Some(json!({"filter": {"fieldName": "sessions", "numericFilter":

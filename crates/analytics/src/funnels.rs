@@ -32,7 +32,8 @@ struct Step {
 
 impl Step {
     fn told(&self) -> Result<Value> {
-        let event = self.event.as_ref().map(|name| json!({"funnelEventFilter": {"eventName": name}}));
+        let event =
+            self.event.as_ref().map(|name| json!({"funnelEventFilter": {"eventName": name}}));
         let page = self.page_path.as_ref().map(|path| {
             json!({"funnelFieldFilter": {"fieldName": "pagePath", "stringFilter": {"matchType": "BEGINS_WITH", "value": path}}})
         });
@@ -40,7 +41,10 @@ impl Step {
         let condition = filters::all(conditions).ok_or_else(|| {
             Error::invalid(
                 "steps",
-                format!("invalid input: the step `{}` needs `event` or `page_path`. Nothing was sent.", self.name),
+                format!(
+                    "invalid input: the step `{}` needs `event` or `page_path`. Nothing was sent.",
+                    self.name
+                ),
             )
         })?;
         let mut step = Map::new();
@@ -135,7 +139,11 @@ impl Action for RunFunnelReport {
         let table = Table::from(told.funnel_table);
         Ok(Funnel {
             period,
-            steps: table.lines.iter().map(|(values, numbers)| step(&table.measured, values, numbers)).collect(),
+            steps: table
+                .lines
+                .iter()
+                .map(|(values, numbers)| step(&table.measured, values, numbers))
+                .collect(),
             notes: notes(Some(days), [&table]),
             quota_left: told.property_quota.map(Left::from),
         })
@@ -206,7 +214,10 @@ mod tests {
             ])
         );
         let body = &fake.requests().await[0].body;
-        assert_eq!(body["funnelBreakdown"], json!({"breakdownDimension": {"name": "deviceCategory"}}));
+        assert_eq!(
+            body["funnelBreakdown"],
+            json!({"breakdownDimension": {"name": "deviceCategory"}})
+        );
         assert_eq!(
             body["funnel"]["steps"][1],
             json!({"name": "Bought", "isDirectlyFollowedBy": true, "withinDurationFromPriorStep": "600s",

@@ -21,17 +21,17 @@ pub struct Question {
     /// Conditions on dimensions; all must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
-    dimension_filters: Vec<DimensionFilter>,
+    pub(crate) dimension_filters: Vec<DimensionFilter>,
     /// Conditions on numbers; all must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
-    metric_filters: Vec<MetricFilter>,
+    pub(crate) metric_filters: Vec<MetricFilter>,
     /// A metric or dimension of the report; if left out, `date` or else the first metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sort_by: Option<String>,
+    pub(crate) sort_by: Option<String>,
     /// Smallest or earliest first; so are dates if left out, numbers are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ascending: Option<bool>,
+    pub(crate) ascending: Option<bool>,
 }
 
 impl Question {
@@ -113,7 +113,9 @@ impl Question {
         }
         Err(Error::invalid(
             "sort_by",
-            format!("invalid input: `sort_by` must be a metric or dimension of the report, and `{by}` is not. Nothing was sent."),
+            format!(
+                "invalid input: `sort_by` must be a metric or dimension of the report, and `{by}` is not. Nothing was sent."
+            ),
         ))
     }
 }
@@ -156,7 +158,8 @@ mod tests {
             order(json!({"metrics": ["sessions"], "dimensions": ["date"]})).unwrap(),
             json!({"dimension": {"dimensionName": "date"}, "desc": false})
         );
-        let sorted = json!({"metrics": ["sessions", "newUsers"], "sort_by": "newUsers", "ascending": true});
+        let sorted =
+            json!({"metrics": ["sessions", "newUsers"], "sort_by": "newUsers", "ascending": true});
         assert_eq!(
             order(sorted).unwrap(),
             json!({"metric": {"metricName": "newUsers"}, "desc": false})

@@ -9,7 +9,7 @@ use crate::ids::Id;
 use crate::permissions::REPORTS;
 
 /// A property's quota as Google answers it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Quota {
     tokens_per_day: Remaining,
@@ -21,7 +21,7 @@ pub(crate) struct Quota {
 }
 
 /// Google leaves zeros out.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Remaining {
     remaining: i64,

@@ -189,8 +189,10 @@ mod tests {
             .on("POST", REPORT, 200, answer(&["country"], &["sessions"], &[&["Italy", "6"]]))
             .on("POST", REPORT, 200, answer(&["country"], &["sessions"], &[&["Italy", "4"]]));
         let report = fake
-            .run::<RunReport>(json!({"property_id": "123", "metrics": ["sessions"], "dimensions": ["country"],
-                "compare_with": "period_before"}))
+            .run::<RunReport>(
+                json!({"property_id": "123", "metrics": ["sessions"], "dimensions": ["country"],
+                "compare_with": "period_before"}),
+            )
             .await
             .unwrap();
         let row = &report["rows"]["items"][0];
@@ -212,7 +214,9 @@ mod tests {
     async fn refuses_a_cursor_of_something_else() {
         let fake = FakeApi::new(&ANALYTICS).await;
         let error = fake
-            .run::<RunReport>(json!({"property_id": "123", "metrics": ["sessions"], "cursor": "next"}))
+            .run::<RunReport>(
+                json!({"property_id": "123", "metrics": ["sessions"], "cursor": "next"}),
+            )
             .await
             .unwrap_err();
         assert_eq!(error.details().field.as_deref(), Some("cursor"));
