@@ -259,7 +259,10 @@ impl<'a> Request<'a> {
         let mut next = None;
         let list = reply.json().and_then(|mut body| {
             next = next_cursor(api, paging, &reply.headers, &body, pointer);
-            body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
+            let omitted = api.provider.omits_empty_lists && body.is_object();
+            let list = body.pointer_mut(pointer).map(Value::take);
+            list.or(omitted.then(|| Value::Array(Vec::new())))
+                .ok_or_else(|| "sent no list".to_owned())
         });
         Ok(Page { items: parse(api.provider, false, list)?, next_cursor: next })
     }
