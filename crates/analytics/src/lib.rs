@@ -70,6 +70,7 @@ pub static ANALYTICS: Integration = Integration {
             cursor: "pageToken",
             next: "/nextPageToken",
         },
+        omits_empty_lists: true,
         classify: errors::classify,
         ..Provider::REST
     }],
