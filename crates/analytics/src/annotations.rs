@@ -29,7 +29,7 @@ enum Color {
 pub struct Annotation {
     /// Its number.
     #[serde(rename(deserialize = "name"))]
-    annotation_id: Id,
+    id: Id,
     /// Its title.
     #[serde(default)]
     title: String,
@@ -117,7 +117,7 @@ mod tests {
         let fake = FakeApi::new(&ANALYTICS).await.on("POST", PATH, 200, told);
         let input = json!({"property_id": "123", "title": "Launch", "date": "2026-01-31"});
         let note = fake.run::<AnnotateProperty>(input).await.unwrap();
-        assert_eq!(note, json!({"annotation_id": "4", "title": "Launch"}));
+        assert_eq!(note, json!({"id": "4", "title": "Launch"}));
         let input = json!({"property_id": "123", "title": "Sale", "date": "2026-01-31", "end_date": "2026-02-01", "color": "red"});
         fake.run::<AnnotateProperty>(input).await.unwrap();
         let sent = fake.requests().await;

@@ -25,7 +25,7 @@ enum Scope {
 pub struct CustomDimension {
     /// Its number.
     #[serde(rename(deserialize = "name"))]
-    dimension_id: Id,
+    id: Id,
     /// The parameter or user property that it tells.
     #[serde(default)]
     parameter_name: String,
@@ -183,7 +183,7 @@ enum Money {
 pub struct CustomMetric {
     /// Its number.
     #[serde(rename(deserialize = "name"))]
-    metric_id: Id,
+    id: Id,
     /// The parameter that it adds up.
     #[serde(default)]
     parameter_name: String,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn told(scope: &str, report_name: &str) -> Value {
-        json!({"dimension_id": "5", "parameter_name": "plan", "display_name": "Plan", "scope": scope, "report_name": report_name})
+        json!({"id": "5", "parameter_name": "plan", "display_name": "Plan", "scope": scope, "report_name": report_name})
     }
 
     #[tokio::test]
@@ -307,7 +307,7 @@ mod tests {
             );
             let input = json!({"property_id": "123", "parameter_name": "plan", "display_name": "Plan", "scope": "user"});
             match fake.run::<CreateCustomDimension>(input).await {
-                Ok(made) => assert!(found && made["dimension_id"] == "5"),
+                Ok(made) => assert!(found && made["id"] == "5"),
                 Err(error) => assert!(!found && error.code() == Code::UnknownOutcome, "{error}"),
             }
         }
@@ -322,7 +322,7 @@ mod tests {
         let metric = fake.run::<CreateCustomMetric>(input).await.unwrap();
         assert_eq!(
             metric,
-            json!({"metric_id": "6", "parameter_name": "margin", "display_name": "Margin", "measurement_unit": "CURRENCY",
+            json!({"id": "6", "parameter_name": "margin", "display_name": "Margin", "measurement_unit": "CURRENCY",
                 "report_name": "customEvent:margin"})
         );
         let plain =

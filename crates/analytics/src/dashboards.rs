@@ -61,7 +61,7 @@ struct Definition {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Dashboard {
     /// Its id, which views, changes and deletes it.
-    dashboard_id: String,
+    id: String,
     /// Its name.
     name: String,
     /// The property that it is about.
@@ -108,7 +108,7 @@ impl Definition {
 
     fn told(self, id: String) -> Result<Dashboard> {
         Ok(Dashboard {
-            dashboard_id: id,
+            id,
             data_studio_url: self.data_studio_url(),
             period: self.when.days()?.period(),
             name: self.name,
@@ -170,7 +170,7 @@ impl Action for CreateDashboard {
         let property = property(api, &self.property_id).await?;
         let definition = Definition {
             name: self.name,
-            property_id: property.property_id,
+            property_id: property.id,
             account_id: property.account_id.unwrap_or_default(),
             when: self.when,
             cards: self.cards,
@@ -187,7 +187,7 @@ impl Action for CreateDashboard {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DashboardSummary {
     /// Its id.
-    dashboard_id: String,
+    id: String,
     /// Its name.
     name: String,
     /// The property that it is about.
@@ -219,7 +219,7 @@ impl Action for ListDashboards {
         let items = found.into_iter().map(|(id, value)| {
             let definition = read(Some(value), &id)?;
             Ok(DashboardSummary {
-                dashboard_id: id,
+                id,
                 name: definition.name,
                 property_id: definition.property_id,
                 cards: definition.cards.into_iter().map(|card| card.title).collect(),

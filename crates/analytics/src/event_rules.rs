@@ -59,7 +59,7 @@ struct Parameter {
 pub struct EventRule {
     /// Its number.
     #[serde(rename(deserialize = "name"))]
-    rule_id: Id,
+    id: Id,
     /// Name of the event that it makes.
     #[serde(rename(deserialize = "destinationEvent"))]
     new_event: String,
@@ -145,7 +145,7 @@ mod tests {
             }))
             .await
             .unwrap();
-        assert_eq!(rule, json!({"rule_id": "8", "new_event": "lead"}));
+        assert_eq!(rule, json!({"id": "8", "new_event": "lead"}));
         assert_eq!(
             fake.requests().await[0].body,
             json!({

@@ -210,7 +210,7 @@ mod tests {
         json!({"name": OURS.trim_start_matches("/v1beta/"), "displayName": "Resto", "secretValue": "plainly fake words"})
     }
 
-    fn lead(more: Value) -> Value {
+    fn lead(more: &Value) -> Value {
         let mut input = json!({"property_id": "123", "stream_id": "456", "name": "generate_lead", "client_id": "5.7",
             "params": {"value": 7, "currency": "EUR"}});
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -233,7 +233,7 @@ mod tests {
             .await
             .on("POST", "/debug/mp/collect", 200, json!({"validationMessages": []}))
             .on("POST", "/mp/collect", 204, Value::Null);
-        let input = lead(json!({"happened_at": "2026-01-31T00:00:00.5Z", "user_id": "u1"}));
+        let input = lead(&json!({"happened_at": "2026-01-31T00:00:00.5Z", "user_id": "u1"}));
         let sent = fake.run::<SendEvent>(input).await.unwrap();
         assert_eq!(sent, json!({"sent": true, "measurement_id": "G-FAKE", "problems": []}));
         let requests = fake.requests().await;
@@ -260,10 +260,10 @@ mod tests {
             200,
             messages,
         );
-        let error = fake.run::<SendEvent>(lead(json!({}))).await.unwrap_err();
+        let error = fake.run::<SendEvent>(lead(&json!({}))).await.unwrap_err();
         assert_eq!(error.code(), Code::InvalidInput);
         assert!(error.message().contains("has invalid name [a b]"), "{error}");
-        let told = fake.run::<SendEvent>(lead(json!({"check_only": true}))).await.unwrap();
+        let told = fake.run::<SendEvent>(lead(&json!({"check_only": true}))).await.unwrap();
         assert_eq!(
             (&told["sent"], &told["problems"][0]["code"]),
             (&json!(false), &json!("NAME_INVALID"))
@@ -278,7 +278,7 @@ mod tests {
             200,
             json!({}),
         );
-        fake.run::<SendEvent>(lead(json!({"check_only": true}))).await.unwrap();
+        fake.run::<SendEvent>(lead(&json!({"check_only": true}))).await.unwrap();
         let api = fake.api(Risk::Write);
         let kept = api.records().list(CREATED, None, 10).await.unwrap();
         assert!(!format!("{kept:?}").contains("plainly fake words"), "{kept:?}");
@@ -298,7 +298,7 @@ mod tests {
             .on("GET", STREAM, 200, web())
             .on("GET", SECRETS, 200, json!({}))
             .on("POST", SECRETS, 400, refused);
-        let error = fake.run::<SendEvent>(lead(json!({}))).await.unwrap_err();
+        let error = fake.run::<SendEvent>(lead(&json!({}))).await.unwrap_err();
         assert!(error.message().contains("terms not accepted"), "{error}");
     }
 
@@ -307,9 +307,9 @@ mod tests {
         let app = json!({"name": "properties/123/dataStreams/456", "type": "IOS_APP_DATA_STREAM",
             "iosAppStreamData": {"bundleId": "example.shop"}});
         let fake = FakeApi::new(&ANALYTICS).await.on("GET", STREAM, 200, app);
-        let error = fake.run::<SendEvent>(lead(json!({}))).await.unwrap_err();
+        let error = fake.run::<SendEvent>(lead(&json!({}))).await.unwrap_err();
         assert_eq!(error.details().field.as_deref(), Some("stream_id"));
-        let error = fake.run::<SendEvent>(lead(json!({"happened_at": "noon"}))).await.unwrap_err();
+        let error = fake.run::<SendEvent>(lead(&json!({"happened_at": "noon"}))).await.unwrap_err();
         assert_eq!(error.details().field.as_deref(), Some("happened_at"));
     }
 }

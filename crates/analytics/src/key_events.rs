@@ -27,7 +27,7 @@ pub struct Worth {
 pub struct KeyEvent {
     /// Its number.
     #[serde(rename(deserialize = "name"))]
-    pub key_event_id: Id,
+    pub id: Id,
     /// Name of the event.
     #[serde(default)]
     pub event_name: String,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn told() -> Value {
-        json!({"key_event_id": "9", "event_name": "purchase", "counting_method": "ONCE_PER_EVENT", "deletable": true,
+        json!({"id": "9", "event_name": "purchase", "counting_method": "ONCE_PER_EVENT", "deletable": true,
             "default_value": {"amount": 5.5, "currency_code": "EUR"}, "created_at": "2026-01-01T10:00:00Z"})
     }
 

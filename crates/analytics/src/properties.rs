@@ -13,12 +13,12 @@ use crate::permissions::{CHANGE, SETTINGS};
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all(deserialize = "camelCase"))]
 pub struct AccountProperties {
-    /// Number of the account.
+    /// Its number, which `create_property` asks for.
     #[serde(rename(deserialize = "account"))]
-    pub account_id: Id,
-    /// Name of the account.
+    pub id: Id,
+    /// Its name.
     #[serde(default, rename(deserialize = "displayName"))]
-    pub account_name: String,
+    pub name: String,
     /// Its properties that the connected Google account sees.
     #[serde(default, rename(deserialize = "propertySummaries"))]
     pub properties: Vec<PropertySummary>,
@@ -30,7 +30,7 @@ pub struct AccountProperties {
 pub struct PropertySummary {
     /// Its number, which most actions ask for.
     #[serde(rename(deserialize = "property"))]
-    pub property_id: Id,
+    pub id: Id,
     /// Its name.
     #[serde(default, rename(deserialize = "displayName"))]
     pub name: String,
@@ -68,7 +68,7 @@ pub(crate) async fn accounts(api: &Api, page: &PageRequest) -> Result<Page<Accou
 pub struct Property {
     /// Its number.
     #[serde(rename(deserialize = "name"))]
-    pub property_id: Id,
+    pub id: Id,
     /// Its name.
     #[serde(rename(deserialize = "displayName"))]
     pub name: String,
@@ -195,9 +195,9 @@ pub(crate) mod tests {
         assert_eq!(
             page,
             json!({"next_cursor": "more", "items": [
-                {"account_id": "7", "account_name": "Acme",
-                    "properties": [{"property_id": "123", "name": "Shop", "can_edit": true}]},
-                {"account_id": "8", "account_name": "Empty", "properties": []}]})
+                {"id": "7", "name": "Acme",
+                    "properties": [{"id": "123", "name": "Shop", "can_edit": true}]},
+                {"id": "8", "name": "Empty", "properties": []}]})
         );
         assert_eq!(fake.requests().await[0].query["pageSize"], "2");
     }
@@ -217,7 +217,7 @@ pub(crate) mod tests {
         let property = fake.run::<GetProperty>(json!({"property_id": "123"})).await.unwrap();
         assert_eq!(
             property,
-            json!({"property_id": "123", "name": "Shop", "account_id": "7", "time_zone": "Europe/Berlin",
+            json!({"id": "123", "name": "Shop", "account_id": "7", "time_zone": "Europe/Berlin",
                 "currency_code": "EUR", "industry_category": "SHOPPING", "service_level": "GOOGLE_ANALYTICS_STANDARD",
                 "created_at": "2026-01-01T10:00:00.123Z"})
         );
@@ -228,7 +228,7 @@ pub(crate) mod tests {
         let fake = FakeApi::new(&ANALYTICS).await.on("POST", "/v1beta/properties", 200, answer());
         let input = json!({"account_id": "7", "name": "Shop", "time_zone": "Europe/Berlin"});
         let property = fake.run::<CreateProperty>(input).await.unwrap();
-        assert_eq!(property["property_id"], "123");
+        assert_eq!(property["id"], "123");
         assert_eq!(
             fake.requests().await[0].body,
             json!({"parent": "accounts/7", "displayName": "Shop", "timeZone": "Europe/Berlin"})

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::days::{Comparison, Period, When};
+use crate::days::{Comparison, Days, Period, When};
 use crate::figures::Measured;
 use crate::ids::Id;
 use crate::permissions::REPORTS;
@@ -80,7 +80,7 @@ impl Action for RunReport {
         let more = next < table.row_count && !table.lines.is_empty();
         Ok(Report {
             period: Some(days.period()),
-            period_before: earlier.map(|earlier| earlier.period()),
+            period_before: earlier.map(Days::period),
             rows: Page {
                 items: table.rows(before.as_ref()),
                 next_cursor: more.then(|| next.to_string()),

@@ -14,7 +14,7 @@ use crate::permissions::{CHANGE, SETTINGS};
 #[serde(from = "Answer")]
 pub struct DataStream {
     /// Its number.
-    pub stream_id: Id,
+    pub id: Id,
     /// Its name.
     pub name: String,
     /// `WEB_DATA_STREAM`, `ANDROID_APP_DATA_STREAM` or `IOS_APP_DATA_STREAM`.
@@ -64,7 +64,7 @@ struct App {
 impl From<Answer> for DataStream {
     fn from(answer: Answer) -> Self {
         Self {
-            stream_id: answer.name,
+            id: answer.name,
             name: answer.display_name,
             kind: answer.kind,
             measurement_id: answer.web_stream_data.measurement_id,
@@ -212,9 +212,9 @@ pub(crate) mod tests {
         assert_eq!(
             page["items"],
             json!([
-                {"stream_id": "456", "name": "Site", "kind": "WEB_DATA_STREAM", "measurement_id": "G-FAKE",
+                {"id": "456", "name": "Site", "kind": "WEB_DATA_STREAM", "measurement_id": "G-FAKE",
                     "url": "https://shop.example", "created_at": "2026-01-01T10:00:00.123Z"},
-                {"stream_id": "457", "name": "App", "kind": "ANDROID_APP_DATA_STREAM", "app": "example.shop"}])
+                {"id": "457", "name": "App", "kind": "ANDROID_APP_DATA_STREAM", "app": "example.shop"}])
         );
     }
 

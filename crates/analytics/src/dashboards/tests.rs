@@ -69,7 +69,7 @@ async fn lists_dashboards_by_pages() {
     assert_eq!(first["next_cursor"], "b");
     assert_eq!(
         first["items"][0],
-        json!({"dashboard_id": "a", "name": "Weekly & more", "property_id": "123", "cards": ["Visits", "Countries"]})
+        json!({"id": "a", "name": "Weekly & more", "property_id": "123", "cards": ["Visits", "Countries"]})
     );
     let rest = fake.run::<ListDashboards>(json!({"limit": 2, "cursor": "b"})).await.unwrap();
     assert_eq!(rest["items"].as_array().unwrap().len(), 1);
@@ -81,7 +81,7 @@ async fn shows_each_card_with_the_numbers_of_the_wanted_days() {
     let shown = json!({"reports": [
         answer(&[], &["sessions"], &[&["9"]]), answer(&["country"], &["sessions"], &[&["Italy", "9"]])]});
     let fake = google().await.on("POST", BATCH, 200, shown);
-    let id = created(&fake).await["dashboard_id"].clone();
+    let id = created(&fake).await["id"].clone();
     let shown = fake
         .run::<ViewDashboard>(
             json!({"dashboard_id": id, "start_date": "2026-01-01", "end_date": "2026-01-31"}),
@@ -108,7 +108,7 @@ async fn more_cards_than_google_takes_at_once_are_shown_all_the_same() {
     input["cards"] = (0..7)
         .map(|number| json!({"title": format!("{number}"), "kind": "scorecard", "metrics": ["sessions"]}))
         .collect();
-    let id = fake.run::<CreateDashboard>(input).await.unwrap()["dashboard_id"].clone();
+    let id = fake.run::<CreateDashboard>(input).await.unwrap()["id"].clone();
     let shown = fake.run::<ViewDashboard>(only(&id)).await.unwrap();
     assert_eq!(shown["cards"].as_array().unwrap().len(), 7);
     let asked = fake.requests().await.pop().unwrap().body;
@@ -118,7 +118,7 @@ async fn more_cards_than_google_takes_at_once_are_shown_all_the_same() {
 #[tokio::test]
 async fn changes_what_is_given_and_keeps_the_rest() {
     let fake = google().await;
-    let id = created(&fake).await["dashboard_id"].clone();
+    let id = created(&fake).await["id"].clone();
     let changed = fake
         .run::<UpdateDashboard>(json!({"dashboard_id": id, "name": "Daily", "end_date": "today"}))
         .await
@@ -137,7 +137,7 @@ async fn changes_what_is_given_and_keeps_the_rest() {
 async fn a_deleted_dashboard_is_returned_and_gone() {
     let fake = google().await;
     let dashboard = created(&fake).await;
-    let id = &dashboard["dashboard_id"];
+    let id = &dashboard["id"];
     assert_eq!(fake.run::<DeleteDashboard>(only(id)).await.unwrap(), dashboard);
     for gone in [
         fake.run::<DeleteDashboard>(only(id)).await,
