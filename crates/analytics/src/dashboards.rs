@@ -32,6 +32,7 @@ enum Kind {
 
 /// A card of a dashboard: one report.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
 struct Card {
     /// Its title.
     #[schemars(length(min = 1, max = 100))]

@@ -33,6 +33,7 @@ enum Compare {
 
 /// A condition on the events that are looked at.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Condition {
     /// `event_name`, or the name of a parameter such as `page_location`.
     field: String,
@@ -46,6 +47,7 @@ struct Condition {
 
 /// A parameter of the new event.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Parameter {
     /// Its name.
     name: String,

@@ -21,6 +21,7 @@ enum Match {
 
 /// Keeps rows by a dimension's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DimensionFilter {
     /// Name of the dimension, which need not be in the report.
     dimension: String,
@@ -49,6 +50,7 @@ enum Compare {
 
 /// Keeps rows by a metric's number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct MetricFilter {
     /// Name of a metric of the report.
     metric: String,

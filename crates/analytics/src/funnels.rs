@@ -16,6 +16,7 @@ use crate::tables::{Answer, Table, notes};
 
 /// A step of a funnel: an event, a page, or both.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Step {
     /// As it is shown.
     name: String,
