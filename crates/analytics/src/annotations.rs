@@ -41,10 +41,9 @@ pub struct AnnotateProperty {
     /// Number of the property, from `list_properties`.
     property_id: Id,
     /// What happened, in a few words.
-    #[schemars(length(min = 1, max = 60))]
+    #[schemars(length(min = 1))]
     title: String,
     /// More about it.
-    #[schemars(length(max = 150))]
     description: Option<String>,
     /// The day, such as `2026-01-31`; it may be in the future.
     date: String,

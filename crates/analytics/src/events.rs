@@ -175,8 +175,8 @@ impl SendEvent {
                     "invalid input: `happened_at` must be a time such as 2026-01-31T12:00:00Z. Nothing was sent.",
                 )
             })?;
-            let micros = at.unix_timestamp_nanos() / 1000;
-            body.insert("timestamp_micros".to_owned(), micros.to_string().into());
+            let micros = at.unix_timestamp() * 1_000_000 + i64::from(at.microsecond());
+            body.insert("timestamp_micros".to_owned(), micros.into());
         }
         body.insert("events".to_owned(), json!([{"name": self.name, "params": self.params}]));
         Ok(Value::Object(body))
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(checked.body, collected.body);
         assert_eq!(
             collected.body,
-            json!({"client_id": "5.7", "user_id": "u1", "timestamp_micros": "1769817600500000",
+            json!({"client_id": "5.7", "user_id": "u1", "timestamp_micros": 1_769_817_600_500_000_u64,
                 "events": [{"name": "generate_lead", "params": {"value": 7, "currency": "EUR"}}]})
         );
         assert_eq!(collected.query["api_secret"], "plainly fake words");

@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 use crate::days::Days;
 use crate::filters::{self, DimensionFilter, MetricFilter};
 
+/// The most rows that are read to find the same ones of another period: several dimensions have more
+/// combinations than the wanted ones.
+const MAX_SAME: u32 = 2500;
+
 /// What to count, by what, and which rows. Actions flatten it into their input.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Question {
@@ -65,7 +69,7 @@ impl Question {
         };
         let only = self.dimensions.iter().enumerate();
         let only = only.map(|(column, name)| filters::is_one_of(name, &values(column))).collect();
-        Ok(over(self.narrowed(10_000, 0, only)?, days))
+        Ok(over(self.narrowed(MAX_SAME, 0, only)?, days))
     }
 
     fn narrowed(&self, limit: u32, offset: u64, only: Vec<Value>) -> Result<Map<String, Value>> {

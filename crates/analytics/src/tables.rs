@@ -16,7 +16,7 @@ use crate::quota::{Left, Quota};
 pub(crate) struct Answer {
     dimension_headers: Vec<DimensionHeader>,
     metric_headers: Vec<MetricHeader>,
-    rows: Vec<Line>,
+    rows: Vec<AnswerRow>,
     row_count: u64,
     metadata: Metadata,
     property_quota: Option<Quota>,
@@ -36,7 +36,7 @@ struct MetricHeader {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Line {
+struct AnswerRow {
     dimension_values: Vec<Cell>,
     metric_values: Vec<Cell>,
 }
@@ -95,12 +95,15 @@ fn is_empty(named: &Named<String>) -> bool {
     named.0.is_empty()
 }
 
+/// The values of a row's dimensions, and its numbers.
+type Line = (Vec<String>, Vec<Option<Number>>);
+
 /// Rows whose values still stand in the order of their columns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     names: Vec<String>,
     pub measured: Vec<Measured>,
-    pub lines: Vec<(Vec<String>, Vec<Option<Number>>)>,
+    pub lines: Vec<Line>,
     /// Rows that there are at Google.
     pub row_count: u64,
     pub notes: Vec<String>,
@@ -114,15 +117,23 @@ impl From<Answer> for Table {
             .metric_headers
             .into_iter()
             .map(|header| Measured { unit: unit(&header.kind, currency), metric: header.name });
+        let measured: Vec<Measured> = measured.collect();
         let lines = answer.rows.into_iter().map(|row| {
             let values = row.dimension_values.into_iter().map(|cell| cell.value);
             let numbers = row.metric_values.iter().map(|cell| Number::read(&cell.value));
             (values.collect(), numbers.collect())
         });
+        let mut lines: Vec<Line> = lines.collect();
+        let names: Vec<String> =
+            answer.dimension_headers.into_iter().map(|header| header.name).collect();
+        if names.is_empty() && lines.is_empty() && !measured.is_empty() {
+            // Google leaves out rows without anything in them, even the only one.
+            lines.push((Vec::new(), vec![Some(Number::Whole(0)); measured.len()]));
+        }
         Self {
-            names: answer.dimension_headers.into_iter().map(|header| header.name).collect(),
-            measured: measured.collect(),
-            lines: lines.collect(),
+            names,
+            measured,
+            lines,
             row_count: answer.row_count,
             notes: answer.metadata.notes(),
             left: answer.property_quota.map(Left::from),

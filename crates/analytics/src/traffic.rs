@@ -216,10 +216,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_site_without_visitors_has_zeros_and_nothing_else() {
-        let empty = json!({"reports": [{"kind": "analyticsData#runReport"}]});
+        let empty = json!({"reports": [answer(&[], &["activeUsers"], &[])]});
         let fake = FakeApi::new(&ANALYTICS).await.on("POST", BATCH, 200, empty);
         let traffic = fake.run::<GetTraffic>(json!({"property_id": "123"})).await.unwrap();
-        assert_eq!(traffic["totals"], json!({"metrics": {}}));
+        assert_eq!(
+            traffic["totals"],
+            json!({"metrics": {"activeUsers": 0}, "before": {"activeUsers": 0}, "change_percent": {}})
+        );
         assert_eq!(traffic["sources"], json!([]));
     }
 }
