@@ -2,8 +2,14 @@
 //! reply, and the people of the address book.
 
 mod account;
+mod attachments;
+mod bodies;
 mod errors;
+mod mailboxes;
+mod messages;
+mod parts;
 mod permissions;
+mod threads;
 mod times;
 
 use resto_core::{
@@ -68,5 +74,12 @@ pub static GMAIL: Integration = Integration {
 /// The adapter: Gmail and all its actions.
 #[must_use]
 pub fn adapter() -> Adapter {
-    Adapter::new::<account::Consent>(&GMAIL).action::<account::GetProfile>()
+    Adapter::new::<account::Consent>(&GMAIL)
+        .action::<account::GetProfile>()
+        .action::<messages::SearchMessages>()
+        .action::<messages::GetMessage>()
+        .action::<threads::ListThreads>()
+        .action::<threads::GetThread>()
+        .action::<threads::ListUnansweredThreads>()
+        .action::<attachments::GetAttachment>()
 }
