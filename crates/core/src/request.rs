@@ -30,6 +30,8 @@ pub struct Request<'a> {
     pub(crate) reads: bool,
     /// Goes without the credential.
     pub(crate) unsigned: bool,
+    /// A change that the provider's idempotency key does not protect.
+    pub(crate) once: bool,
     /// How long to read an answer that may have no end.
     pub(crate) listens: Option<Duration>,
     pub(crate) idempotency_key: Option<HeaderValue>,
@@ -63,6 +65,7 @@ impl<'a> Request<'a> {
             paging: &api.provider.paging,
             reads: false,
             unsigned: false,
+            once: false,
             listens: None,
             idempotency_key: None,
         }
@@ -147,6 +150,13 @@ impl<'a> Request<'a> {
     /// Sends it without the credential: to a part of the API that does not need it.
     pub fn unsigned(mut self) -> Self {
         self.unsigned = true;
+        self
+    }
+
+    /// Says that the provider heeds its idempotency key elsewhere but not here: this change is sent
+    /// once only.
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 
