@@ -4,7 +4,7 @@
 
 use resto_core::{
     Account, Action, Adapter, Api, Auth, Category, Integration, KeyAuth, Lifecycle, Permission,
-    Permissions, Proof, Provider, Result, Risk, Scheme,
+    Permissions, Proof, Provider, Result, Risk,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

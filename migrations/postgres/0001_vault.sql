@@ -27,9 +27,11 @@ CREATE VIEW clock AS SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGI
 CREATE FUNCTION current_tenant() RETURNS UUID LANGUAGE sql STABLE PARALLEL SAFE
 AS $$ SELECT NULLIF(current_setting('resto.tenant', true), '')::UUID $$;
 
--- One row for each root key in use; the sentinel tells a wrong key file at once.
+-- One row for each root key that was ever current. The sentinel tells a wrong key at once, and holds what must outlive the
+-- root key: it is sealed with the root key that wrapped_by names, in the end another one.
 CREATE TABLE installation (
     root_id    BYTEA PRIMARY KEY,
+    wrapped_by BYTEA NOT NULL,
     sentinel   BYTEA NOT NULL,
     checked_at BIGINT
 );
@@ -54,6 +56,7 @@ CREATE TABLE tenant_keys (
     CHECK ((state = 'destroyed') = (wrapped IS NULL))
 );
 CREATE UNIQUE INDEX tenant_keys_active ON tenant_keys (tenant_id) WHERE state = 'active';
+CREATE INDEX tenant_keys_root ON tenant_keys (root_id) WHERE wrapped IS NOT NULL;
 
 CREATE TABLE principals (
     id         UUID PRIMARY KEY,
@@ -78,6 +81,16 @@ CREATE TABLE access_tokens (
     UNIQUE (tenant_id, name),
     FOREIGN KEY (tenant_id, principal_id) REFERENCES principals (tenant_id, id) ON DELETE CASCADE
 );
+
+-- What a person must look at. What concerns no tenant but the whole vault has the tenant of zeros.
+CREATE TABLE alerts (
+    id        UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    kind      TEXT NOT NULL,
+    subject   TEXT NOT NULL,
+    raised_at BIGINT NOT NULL
+);
+CREATE INDEX alerts_of_tenant ON alerts (tenant_id, raised_at);
 
 CREATE TABLE integration_credentials (
     id                    UUID PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -194,7 +207,7 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['tenant_keys', 'principals', 'access_tokens', 'integration_credentials',
-        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records'] LOOP
+        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records', 'alerts'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY of_tenant ON %I USING (tenant_id = current_tenant())', name);
@@ -209,19 +222,22 @@ CREATE POLICY creation ON tenants FOR INSERT WITH CHECK (id = current_tenant());
 CREATE POLICY deletion ON tenants FOR DELETE USING (id = current_tenant());
 
 GRANT SELECT ON clock, integration_actions, _sqlx_migrations TO resto_app;
-GRANT SELECT, INSERT ON installation, integration_audit_log TO resto_app;
-GRANT UPDATE (checked_at) ON installation TO resto_app;
+GRANT SELECT, INSERT ON installation, integration_audit_log, alerts TO resto_app;
+GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
     integration_operations, tenant_secrets, records TO resto_app;
 
--- What must be found before the tenant is known, and nothing more: two functions of a role without login.
+-- What is found or done beyond one tenant, and nothing more: functions of a role without login.
 GRANT SELECT ON clock, tenants TO resto_lookup;
 GRANT SELECT (id, tenant_id, issuer, subject) ON principals TO resto_lookup;
 GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access_tokens TO resto_lookup;
 GRANT SELECT (tenant_id, started_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
+GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
+CREATE POLICY lookup ON tenant_keys FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY rewrap ON tenant_keys FOR UPDATE TO resto_lookup USING (wrapped IS NOT NULL) WITH CHECK (wrapped IS NOT NULL);
 CREATE POLICY lookup ON principals FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON access_tokens FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON open_intents FOR SELECT TO resto_lookup USING (true);
@@ -251,10 +267,41 @@ AS $$
     UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
 $$;
 
-REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT) TO resto_app;
+-- How many tenant keys each root key wraps.
+CREATE FUNCTION root_keys_in_use() RETURNS TABLE (root_id BYTEA, tenant_keys BIGINT)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT k.root_id, count(*) FROM public.tenant_keys k WHERE k.wrapped IS NOT NULL GROUP BY k.root_id $$;
+
+-- Tenant keys that another root key than this wraps, in their order. What is wrapped is worth nothing without its root key.
+CREATE FUNCTION tenant_keys_to_rewrap(current_root BYTEA, after_tenant UUID, after_key BYTEA, at_most BIGINT)
+RETURNS TABLE (tenant_id UUID, kek_id BYTEA, root_id BYTEA, wrapped BYTEA)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT k.tenant_id, k.kek_id, k.root_id, k.wrapped FROM public.tenant_keys k
+    WHERE k.wrapped IS NOT NULL AND k.root_id <> current_root AND (k.tenant_id, k.kek_id) > (after_tenant, after_key)
+    ORDER BY k.tenant_id, k.kek_id LIMIT at_most
+$$;
+
+-- Stores tenant keys under another root key, each only if it still is under the one that it was read under.
+CREATE FUNCTION rewrap_tenant_keys(current_root BYTEA, keys JSONB) RETURNS SETOF INTEGER
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE public.tenant_keys k SET root_id = current_root, wrapped = decode(j.wrapped, 'hex')
+    FROM jsonb_to_recordset(keys) AS j (tenant UUID, key TEXT, "from" TEXT, wrapped TEXT)
+    WHERE k.tenant_id = j.tenant AND k.kek_id = decode(j.key, 'hex') AND k.root_id = decode(j."from", 'hex')
+        AND k.wrapped IS NOT NULL
+    RETURNING 1
+$$;
+
+REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), root_keys_in_use(),
+    tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), root_keys_in_use(),
+    tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) TO resto_app;
 -- A function's new owner must be able to create in the schema, for as long as this takes.
 GRANT CREATE ON SCHEMA public TO resto_lookup;
 ALTER FUNCTION find_access_token(BYTEA) OWNER TO resto_lookup;
 ALTER FUNCTION due_tenants(BIGINT, BIGINT) OWNER TO resto_lookup;
+ALTER FUNCTION root_keys_in_use() OWNER TO resto_lookup;
+ALTER FUNCTION tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT) OWNER TO resto_lookup;
+ALTER FUNCTION rewrap_tenant_keys(BYTEA, JSONB) OWNER TO resto_lookup;
 REVOKE CREATE ON SCHEMA public FROM resto_lookup;

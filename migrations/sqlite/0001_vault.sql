@@ -2,9 +2,11 @@
 -- Times in TEXT columns are UTC with microseconds, in one width, so that they sort.
 CREATE VIEW clock AS SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) AS now_ms;
 
--- One row for each root key in use; the sentinel tells a wrong key file at once.
+-- One row for each root key that was ever current. The sentinel tells a wrong key at once, and holds what must outlive the
+-- root key: it is sealed with the root key that wrapped_by names, in the end another one.
 CREATE TABLE installation (
     root_id    BLOB PRIMARY KEY,
+    wrapped_by BLOB NOT NULL,
     sentinel   BLOB NOT NULL,
     checked_at INTEGER
 ) STRICT;
@@ -29,6 +31,7 @@ CREATE TABLE tenant_keys (
     CHECK ((state = 'destroyed') = (wrapped IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX tenant_keys_active ON tenant_keys (tenant_id) WHERE state = 'active';
+CREATE INDEX tenant_keys_root ON tenant_keys (root_id) WHERE wrapped IS NOT NULL;
 
 CREATE TABLE principals (
     id         BLOB PRIMARY KEY,
@@ -53,6 +56,16 @@ CREATE TABLE access_tokens (
     UNIQUE (tenant_id, name),
     FOREIGN KEY (tenant_id, principal_id) REFERENCES principals (tenant_id, id) ON DELETE CASCADE
 ) STRICT;
+
+-- What a person must look at. What concerns no tenant but the whole vault has the tenant of zeros.
+CREATE TABLE alerts (
+    id        BLOB PRIMARY KEY,
+    tenant_id BLOB NOT NULL,
+    kind      TEXT NOT NULL,
+    subject   TEXT NOT NULL,
+    raised_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX alerts_of_tenant ON alerts (tenant_id, raised_at);
 
 CREATE TABLE integration_credentials (
     id                    BLOB PRIMARY KEY,

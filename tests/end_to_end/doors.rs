@@ -134,7 +134,21 @@ fn a_web_page_of_a_stranger_is_turned_away() {
     assert_eq!(send("GET", page, &twice[1..], "").status(), 200);
     assert_eq!(provider.count(), before);
     let ours = [("origin", "https://app.example.com")];
-    result(&server.call(&ours, READ, &named("hello-world"))).output();
+    let answered = server.call(&ours, READ, &named("hello-world"));
+    result(&answered).output();
+    assert_eq!(answered.header("access-control-allow-origin"), Some(ours[0].1));
+    // A browser asks first, without a token.
+    let asks = |origin| {
+        let wanted = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,mcp-protocol-version"),
+        ];
+        let told = send("OPTIONS", &server.url, &wanted, "");
+        told.header("access-control-allow-origin").map(str::to_owned)
+    };
+    assert_eq!(asks("https://app.example.com").as_deref(), Some("https://app.example.com"));
+    assert_eq!(asks("https://evil.example"), None);
 }
 
 #[test]

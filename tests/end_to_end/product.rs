@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,12 +14,14 @@ use crate::wire::{Message, answer, open};
 /// An installation of the product.
 pub struct Product {
     folder: TempDir,
+    /// The URL of its database where that is not the file in `data`.
+    database: Option<String>,
 }
 
 impl Product {
     /// An installation for which GitHub's API is at `url`.
     pub fn at(url: &str) -> Self {
-        let product = Self { folder: tempfile::tempdir().unwrap() };
+        let product = Self { folder: tempfile::tempdir().unwrap(), database: None };
         product.configure(&format!("[integrations.github]\nbase_url = \"{url}\"\n"));
         product
     }
@@ -28,6 +31,11 @@ impl Product {
         let product = Self::at(url);
         product.must(&["connect", "github", "--key-stdin"], token);
         product
+    }
+
+    /// The same with its data on a database server.
+    pub fn on(self, database: String) -> Self {
+        Self { database: Some(database), ..self }
     }
 
     /// Replaces its configuration file.
@@ -43,12 +51,14 @@ impl Product {
     /// The environment in which every command of this installation runs.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.path(name).display().to_string();
-        vec![
+        let mut variables = vec![
             ("HOME", path("home")),
             ("RESTO_CONFIG", path("config.toml")),
             ("RESTO_DATA_DIR", path("data")),
             ("RESTO_KEY_FILE", path("root.key")),
-        ]
+        ];
+        variables.extend(self.database.clone().map(|url| ("RESTO_DATABASE_URL", url)));
+        variables
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -111,7 +121,10 @@ impl Product {
 
     /// As [`Product::serve`], with more in its environment.
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Server<'_> {
-        let token = self.token("local", "tests");
+        // An installation may have several servers.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("tests-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        let token = self.token("local", &name);
         let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
         let (process, url) = Running::start(command.envs(environment.iter().copied()), address);
         Server { url: format!("{url}/mcp"), token, process, _product: self }

@@ -127,6 +127,15 @@ fn a_name_that_cannot_be_read_is_not_confirmed() {
 }
 
 #[test]
+fn a_key_on_the_command_line_is_not_repeated() {
+    let product = Product::at("http://127.0.0.1:9");
+    let finished = product.run(&["connect", "github", KEY], "");
+    assert_eq!(finished.status.code(), Some(2));
+    assert!(finished.stderr.contains("--key-stdin"), "{finished:?}");
+    assert!(!format!("{finished:?}").contains(KEY), "{finished:?}");
+}
+
+#[test]
 fn a_wrong_command_line_is_answered_with_the_usage() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);
@@ -332,7 +341,7 @@ fn the_key_of_another_database_is_refused() {
     fs::copy(other.path("root.key"), &key).unwrap();
     refused(
         &product.run(&READ, ""),
-        &["another", "Use the key file that belongs to this database"],
+        &["another", "Use the root key that belongs to this database"],
     );
     fs::rename(&kept, &key).unwrap();
     product.must(&READ, "");

@@ -15,9 +15,13 @@ for (const level of ["trace", "debug", "info", "success", "warn", "error", "fata
 export async function judge(file) {
   const description = JSON.parse(await readFile(file, "utf8"));
   const routes = multiSegmentRoutes(description);
-  const operations = await prism.getHttpOperationsFromSpec(description);
-  for (const operation of operations)
-    for (const content of operation.request?.body?.contents ?? []) close(content.schema);
+  const known = new Map();
+  // Prism takes seconds for a whole description: it gets the paths that a request may mean.
+  const operationsAt = (templates) => {
+    const key = templates.join();
+    if (!known.has(key)) known.set(key, operationsOf(excerpt(description, templates)));
+    return known.get(key);
+  };
 
   // Prism calls `forward` with the operation that it found; the request itself is sent elsewhere.
   const instance = prism.createInstance(
@@ -43,15 +47,41 @@ export async function judge(file) {
       }
     }
     const path = joinSegments(routes, method, pathname);
+    const operations = await operationsAt(routes.filter(({ strict }) => strict.test(path)).map(({ template }) => template));
+    if (operations.length === 0) return [`the path ${pathname} hasn't been found in the description`];
     const outcome = await instance.request({ method: method.toLowerCase(), url: { path, query }, headers, body: value }, operations)();
     if (outcome._tag === "Left") return [outcome.left.detail ?? outcome.left.message];
     const { output, validations } = outcome.right;
-    const known = new Set((output.operation.request?.query ?? []).map(({ name }) => name));
+    const parameters = new Set((output.operation.request?.query ?? []).map(({ name }) => name));
     return [
       ...validations.input.map(({ path: place, message }) => `${(place ?? []).join(".") || "request"}: ${message}`),
-      ...Object.keys(query).filter((name) => !known.has(name)).map((name) => `query: the description has no parameter ${name}`),
+      ...Object.keys(query).filter((name) => !parameters.has(name)).map((name) => `query: the description has no parameter ${name}`),
     ];
   };
+}
+
+async function operationsOf(description) {
+  const operations = await prism.getHttpOperationsFromSpec(description);
+  for (const operation of operations)
+    for (const content of operation.request?.body?.contents ?? []) close(content.schema);
+  return operations;
+}
+
+/** The description of these paths only, with the components that they lead to. */
+function excerpt(description, templates) {
+  const { openapi, info } = description;
+  const part = { openapi, info, components: {}, paths: Object.fromEntries(templates.map((path) => [path, description.paths[path]])) };
+  const take = (node) => {
+    if (!node || typeof node !== "object") return;
+    const [, kind, name] = node.$ref?.match?.(/^#\/components\/(\w+)\/([^/]+)$/) ?? [];
+    if (kind && !part.components[kind]?.[name]) {
+      (part.components[kind] ??= {})[name] = description.components[kind][name];
+      take(part.components[kind][name]);
+    }
+    Object.values(node).forEach(take);
+  };
+  take(part.paths);
+  return part;
 }
 
 /** Makes every object schema that lists its fields refuse others. */
@@ -75,6 +105,7 @@ function multiSegmentRoutes(description) {
     for (const [method, operation] of Object.entries(methods)) {
       const wide = (operation.parameters ?? []).map(resolve).find((part) => part["x-multi-segment"])?.name;
       routes.push({
+        template,
         method: method.toUpperCase(),
         strict: pattern(template, "[^/]+"),
         spanning: wide && pattern(template, (_, name) => (name === wide ? "(?<wide>.+)" : "[^/]+")),

@@ -24,7 +24,7 @@ process.stdin.resume().on("end", () => process.exit(0));
 
 async function describedRequests() {
   if (existsSync(description)) return judge(description);
-  const sentence = `GitHub's description is not at ${description}: `tests/run tools` installs it.`;
+  const sentence = `GitHub's description is not at ${description}: tests/run tools installs it.`;
   if (process.env.CI) {
     console.error(sentence);
     process.exit(1);

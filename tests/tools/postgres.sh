@@ -28,7 +28,7 @@ as_postgres() {
   fi
 }
 
-# Starts the server and exports RESTO_TEST_POSTGRES, the URL of its superuser.
+# Starts the server and exports RESTO_TEST_POSTGRES, the URL of its superuser; psql is in PATH then.
 start_postgres() {
   local bin password port attempt
   bin=$(postgres_binaries) || { echo "PostgreSQL is missing: run tests/run tools."; return 1; }
@@ -54,6 +54,7 @@ CONF
     port=$((20000 + RANDOM % 12000))
     if as_postgres "$bin/pg_ctl" start --wait --silent --pgdata "$postgres_folder/data" --log "$postgres_folder/log" -o "-p $port"; then
       postgres_bin=$bin
+      export PATH=$PATH:$bin
       export RESTO_TEST_POSTGRES="postgres://postgres:$password@127.0.0.1:$port/postgres"
       return 0
     fi

@@ -49,7 +49,8 @@ pub struct Integration {
 /// A right at a provider.
 #[derive(Debug)]
 pub struct Permission {
-    /// The provider's name of it, with its level: `contents:write`.
+    /// The provider's name of it, with its level: `contents:write`. Where only one of several
+    /// providers knows it, after that one's id: `cloudflare:dns:write`.
     pub id: &'static str,
     /// What it allows, in plain words.
     pub allows: &'static str,
@@ -84,6 +85,8 @@ pub struct Provider {
     pub granted_header: Option<&'static str>,
     /// How lists are continued.
     pub paging: Paging,
+    /// Whether an answer whose list is empty does not hold the list at all, as protocol buffers in JSON do.
+    pub omits_empty_lists: bool,
     /// The header that makes a repeated change harmless, where the provider has one.
     pub idempotency_header: Option<&'static str>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
@@ -111,6 +114,7 @@ impl Provider {
         request_id_header: "x-request-id",
         granted_header: None,
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
+        omits_empty_lists: false,
         idempotency_header: None,
         classify: |_| None,
     };

@@ -25,7 +25,7 @@ pub use call::{
     BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef, Secrets,
 };
 pub use error::{Code, Details, Error, Result};
-pub use http::{Bounds, Http};
+pub use http::{Bounds, Http, is_public};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,
@@ -35,4 +35,4 @@ pub use path::{GitRef, PathArg, PathSegments};
 pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::Request as HttpRequest;
-pub use text::{clean, clean_json};
+pub use text::{clean, clean_json, quote};

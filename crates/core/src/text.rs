@@ -49,8 +49,9 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 /// The most that is kept of somebody else's words where we speak, in characters.
 const MAX_QUOTE: usize = 300;
 
-/// Somebody else's words as part of a sentence of ours: cleaned, on one line, cut.
-pub(crate) fn quote(words: &str) -> String {
+/// Somebody else's words as part of a sentence of ours: cleaned, on one line, cut at 300 characters.
+#[must_use]
+pub fn quote(words: &str) -> String {
     clean(words)
         .replace("\r\n", " ")
         .replace(['\n', '\t'], " ")

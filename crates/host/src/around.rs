@@ -27,6 +27,8 @@ pub struct Line {
     pub progress: Progress,
     /// Asks a person for the value of a named secret; `None` when nobody can be asked.
     pub ask_secret: Option<AskSecret>,
+    /// Asks even where a value is stored, and stores the new one in its place.
+    pub new_secrets: bool,
     /// Lets a person confirm what cannot be undone or spends money; `None` when nobody can be asked.
     pub confirm: Option<Confirm>,
 }
@@ -49,6 +51,7 @@ impl Line {
             cancelled: CancellationToken::new(),
             progress: Box::new(|_, _, _| {}),
             ask_secret: None,
+            new_secrets: false,
             confirm: None,
         }
     }
@@ -157,7 +160,9 @@ impl Call for Around {
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
         Box::pin(async move {
             let name = reference.name();
-            if let Some(value) = self.scope.secret(name).await.map_err(told)? {
+            if !self.line.new_secrets
+                && let Some(value) = self.scope.secret(name).await.map_err(told)?
+            {
                 return Ok(value);
             }
             let Some(ask) = &self.line.ask_secret else {
@@ -179,8 +184,10 @@ impl Call for Around {
         &'a self,
         name: &'a SecretRef,
         value: &'a SecretString,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.scope.put_secret(name.name(), value).await.map_err(told) })
+    ) -> BoxFuture<'a, Result<SecretRef>> {
+        Box::pin(async move {
+            self.scope.add_secret(name.name(), value).await.map(SecretRef::new).map_err(told)
+        })
     }
 
     fn records(&self) -> &dyn Records {

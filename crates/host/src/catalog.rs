@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use resto_core::{ActionSpec, Adapter, Error, Integration, Result};
+use resto_core::{ActionSpec, Adapter, Error, Integration, Result, quote};
 use serde_json::Value;
 
 /// The actions that this server offers.
@@ -93,7 +93,7 @@ impl Catalog {
             .filter(|(likeness, _)| *likeness > 0.85)
             .max_by(|(one, _), (other, _)| one.total_cmp(other));
         let hint = nearest.map(|(_, tool)| format!(" Did you mean {tool}?")).unwrap_or_default();
-        format!("There is no tool `{}`.{hint}", resto_core::clean(name))
+        format!("There is no tool `{}`.{hint}", quote(name))
     }
 
     /// The adapter of an integration.
@@ -143,8 +143,8 @@ impl Entry<'_> {
                     error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
                 match error.kind() {
                     ValidationErrorKind::AdditionalProperties { unexpected } => {
-                        field = unexpected.first().cloned();
-                        format!("unknown field `{}`", unexpected.join("`, `"))
+                        field = unexpected.first().map(|name| quote(name));
+                        format!("unknown field `{}`", quote(&unexpected.join("`, `")))
                     }
                     ValidationErrorKind::Required { property } => {
                         let name = property.as_str().unwrap_or_default().to_owned();
@@ -152,9 +152,9 @@ impl Entry<'_> {
                         field = Some(name);
                         problem
                     }
-                    _ if at.is_empty() => error.to_string(),
+                    _ if at.is_empty() => quote(&error.to_string()),
                     _ => {
-                        let problem = format!("`{at}`: {error}");
+                        let problem = format!("`{at}`: {}", quote(&error.to_string()));
                         field = Some(at);
                         problem
                     }
@@ -207,6 +207,8 @@ mod tests {
             assert_eq!(error.details().field.as_deref(), Some(field));
         }
         assert!(entry.check(&json!([])).is_err());
+        let long = json!({"owner": "o", "repo": ["x".repeat(100_000)], "z".repeat(100_000): 1});
+        assert!(entry.check(&long).unwrap_err().message().len() < 1_500);
     }
 
     #[test]

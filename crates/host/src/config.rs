@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use resto_core::{Code, Error, Result};
-use resto_vault::Cipher;
+use resto_vault::{Cipher, KeySource};
 use serde::{Deserialize, Serialize};
 
 /// The configuration. Everything may be left out.
@@ -21,6 +21,8 @@ pub struct Config {
     pub database: Option<String>,
     /// The file with the root key, outside `data_dir`. `RESTO_KEY_FILE`, `--key-file`.
     pub key_file: Option<PathBuf>,
+    /// Root keys from elsewhere than a file, and former ones.
+    pub keys: Keys,
     /// Where `resto serve` listens; `127.0.0.1:8787` if left out. `RESTO_BIND`, `--bind`.
     pub bind: Option<SocketAddr>,
     /// What seals new credentials: `xchacha20-poly1305` (the default) or `aes-256-gcm`.
@@ -31,6 +33,18 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
+}
+
+/// Where root keys come from: each is `{ file = "/path" }`, `{ env = "NAME" }`, or `{ command = ["program", "argument"] }`
+/// that prints it, all as 32 bytes in one line of base64.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// The key that seals, instead of the one in `key_file`.
+    pub current: Option<KeySource>,
+    /// Keys that only open: the next one before it becomes current, and former ones until `resto keys status` says
+    /// that they may go.
+    pub accept: Vec<KeySource>,
 }
 
 /// Other addresses than an integration's own: an enterprise server, or a stand-in for tests.
@@ -104,6 +118,20 @@ impl Config {
             None => folders()?.data_dir().to_owned(),
         };
         std::path::absolute(&dir).map_err(|error| unusable(&dir, &error))
+    }
+
+    /// Where the current root key comes from, when it is not the key file.
+    ///
+    /// # Errors
+    /// A key file is named as well.
+    pub fn key_source(&self) -> Result<Option<&KeySource>> {
+        if self.keys.current.is_some() && self.key_file.is_some() {
+            return Err(Error::new(
+                Code::InvalidInput,
+                "The current root key is named twice: by `keys.current` in the configuration, and by a key file (`key_file`, RESTO_KEY_FILE or --key-file). Leave one out.",
+            ));
+        }
+        Ok(self.keys.current.as_ref())
     }
 
     /// The key file.
@@ -196,5 +224,21 @@ mod tests {
             Some(("base_url", "http://127.0.0.1:1"))
         );
         assert!(Config::load(Some(&dir.path().join("none.toml"))).is_err());
+    }
+
+    #[test]
+    fn reads_the_sources_of_root_keys_and_refuses_a_second_current_one() {
+        let text = "[keys]\ncurrent = { command = [\"op\", \"read\", \"op://vault/root\"] }\n\
+                    accept = [{ file = \"/etc/old.key\" }, { env = \"OLD_KEY\" }]\n";
+        let mut config: Config = toml::from_str(text).unwrap();
+        let command = ["op", "read", "op://vault/root"].map(str::to_owned).to_vec();
+        assert_eq!(config.key_source().unwrap(), Some(&KeySource::Command(command)));
+        let accepted = [KeySource::File("/etc/old.key".into()), KeySource::Env("OLD_KEY".into())];
+        assert_eq!(config.keys.accept, accepted);
+        config.key_file = Some("/etc/new.key".into());
+        let refused = config.key_source().unwrap_err().to_string();
+        assert!(refused.contains("named twice"), "{refused}");
+        assert!(toml::from_str::<Config>("[keys]\ncurrent = { shell = \"id\" }\n").is_err());
+        assert_eq!(Config::default().key_source().unwrap(), None);
     }
 }

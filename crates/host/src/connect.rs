@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use resto_core::{
-    Account, Api, Auth, Code, Credentials, Error, HttpRequest, Integration, KeyAuth, Permissions,
-    Proof, Provider, Result, Risk, Scheme, Secrets, least,
+    Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Proof, Result,
+    Risk, Scheme, Secrets,
 };
 use resto_vault::{
     AuthType, Begun, Connection, Credential, Intent, Needs, NewConnection, Sealed, Status,
 };
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,6 +18,7 @@ use crate::around::{Around, Opening};
 use crate::call::Learnt;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, provider_of, told};
+use crate::provider_keys::{check_key, key_auth};
 use crate::redact::{redact_error, redact_name};
 
 /// A connection as people and programs are told of it.
@@ -26,6 +26,8 @@ use crate::redact::{redact_error, redact_name};
 pub struct Report {
     /// The integration's id.
     pub integration: String,
+    /// The company that it is with, as people write it.
+    pub provider: String,
     /// Whose account it is.
     pub account: String,
     /// `active`, `frozen`, `needs_reauth` or `revocation_pending`.
@@ -64,41 +66,6 @@ pub struct Receipt {
     /// What a person still has to do, and where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_to_do: Option<String>,
-}
-
-/// How an integration is connected with a pasted key: at this provider, or at the first that takes
-/// one.
-///
-/// # Errors
-/// It cannot be.
-pub fn key_auth(
-    integration: &'static Integration,
-    provider: Option<&str>,
-) -> Result<(&'static Provider, &'static KeyAuth)> {
-    let mut with_key = integration
-        .providers
-        .iter()
-        .filter(|candidate| provider.is_none_or(|id| candidate.id == id))
-        .filter_map(|candidate| {
-            candidate.auth.iter().find_map(|auth| match auth {
-                Auth::Key(key) => Some((candidate, key)),
-                Auth::OAuth(_) => None,
-            })
-        });
-    with_key.next().ok_or_else(|| {
-        let known: Vec<&str> = integration.providers.iter().map(|provider| provider.id).collect();
-        let name = integration.name;
-        Error::new(
-            Code::InvalidInput,
-            match provider {
-                Some(id) => format!(
-                    "{name} is not connected with a key of `{id}`. Its providers: {}.",
-                    known.join(", ")
-                ),
-                None => format!("{name} is not connected with a key."),
-            },
-        )
-    })
 }
 
 impl Host {
@@ -279,8 +246,10 @@ impl Host {
             by_standing.entry(key).or_default().push(action.tool.clone());
         }
         let mut take = |key: &str| by_standing.remove(key).unwrap_or_default();
+        let provider = integration.providers.iter().find(|one| one.id == connection.provider);
         Ok(Report {
             integration: integration.id.to_owned(),
+            provider: provider.map_or(integration.name, |provider| provider.name).to_owned(),
             account: connection.account_name.clone(),
             status: connection.status.to_string(),
             mode: connection.mode.clone(),
@@ -293,56 +262,6 @@ impl Host {
             last_used_at: connection.last_used_at,
         })
     }
-
-    /// The least rights that all actions of an integration need together, with what they allow.
-    #[must_use]
-    pub fn needed(&self, integration: &Integration) -> Vec<(String, &'static str)> {
-        let actions = self.catalog.adapter(integration.id).map(resto_core::Adapter::actions);
-        let first_sets =
-            actions.unwrap_or_default().iter().filter_map(|action| action.permissions.first());
-        least(first_sets.flat_map(|set| set.iter().copied()))
-            .into_iter()
-            .map(|right| {
-                let listed =
-                    integration.permissions.iter().find(|permission| permission.id == right);
-                (right.to_owned(), listed.map_or("", |permission| permission.allows))
-            })
-            .collect()
-    }
-}
-
-fn check_key(
-    provider: &Provider,
-    key: &KeyAuth,
-    field: &resto_core::KeyField,
-    value: Option<&SecretString>,
-) -> Result<()> {
-    // EXPOSE: its form is checked; nothing of it is repeated.
-    let value = value.map(ExposeSecret::expose_secret).unwrap_or_default();
-    let wrong = |why: &str| {
-        Err(Error::invalid(
-            field.name,
-            format!(
-                "This is not a {} of {}: {why}. One looks like {}; create it at {}",
-                key.name, provider.name, field.hint, key.create_url
-            ),
-        ))
-    };
-    if value.is_empty() {
-        return wrong("it is empty");
-    }
-    if value.len() > 4096 || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return wrong("it has spaces or characters that no key has");
-    }
-    if let Some((prefix, why)) = field.refused.iter().find(|(prefix, _)| value.starts_with(prefix))
-    {
-        return wrong(&format!("it begins with {prefix}. {why}"));
-    }
-    if !field.prefixes.is_empty() && !field.prefixes.iter().any(|prefix| value.starts_with(prefix))
-    {
-        return wrong(&format!("it begins with none of {}", field.prefixes.join(", ")));
-    }
-    Ok(())
 }
 
 /// A key that is not stored yet, or no longer.
@@ -378,24 +297,4 @@ fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
         .as_ref()
         .map(|value| serde_json::to_value(value).unwrap_or_default())
         .map_err(Clone::clone)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_key_of_stripe_is_refused_with_the_reason_and_the_page() {
-        let (provider, key) = key_auth(&resto_stripe::STRIPE, None).unwrap();
-        let check = |kind: &str| {
-            let value = SecretString::from(format!("{kind}_test_1234"));
-            check_key(provider, key, &key.fields[0], Some(&value))
-        };
-        assert!(check("rk").is_ok());
-        let error = check("sk").unwrap_err();
-        assert!(error.message().contains("can do everything in the account"), "{error}");
-        assert!(error.message().contains("dashboard.stripe.com/apikeys/create?"), "{error}");
-        assert!(!error.message().contains("1234"), "{error}");
-        assert!(check("xx").unwrap_err().message().contains("begins with none of rk_"));
-    }
 }

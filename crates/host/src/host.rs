@@ -1,15 +1,14 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
-use resto_vault::{Keyring, TenantScope, Vault};
+use resto_vault::{TenantScope, Vault};
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
-use crate::config::{Config, unusable};
+use crate::config::Config;
+use crate::root_keys;
 
 /// The tenant that exists without configuration, and its only principal.
 pub const LOCAL_TENANT: &str = "local";
@@ -37,7 +36,13 @@ pub struct Caller {
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 fn adapters() -> Vec<resto_core::Adapter> {
-    vec![resto_github::adapter(), resto_stripe::adapter(), resto_vercel::adapter()]
+    vec![
+        resto_analytics::adapter(),
+        resto_github::adapter(),
+        resto_registrar::adapter(),
+        resto_stripe::adapter(),
+        resto_vercel::adapter(),
+    ]
 }
 
 impl Host {
@@ -49,7 +54,10 @@ impl Host {
     pub async fn open(config: &Config) -> Result<Self> {
         let catalog = Catalog::new(adapters())?;
         let base_urls = checked_urls(config, &catalog)?;
-        let keyring = keyring(config)?;
+        if let Some(dir) = config.database_folder()? {
+            root_keys::private_dir(&dir)?;
+        }
+        let keyring = root_keys::keyring(config).await?;
         let vault = Vault::open(&config.database()?, keyring, config.cipher).await.map_err(told)?;
         Ok(Self {
             vault,
@@ -142,58 +150,6 @@ pub(crate) fn provider_of(
     Ok((provider, auth))
 }
 
-/// Creates the data folder and the key file where they are missing, and reads the key.
-fn keyring(config: &Config) -> Result<Keyring> {
-    let key_file = config.key_file()?;
-    let folder = config.database_folder()?;
-    if let Some(folder) = &folder {
-        private_dir(folder)?;
-    }
-    if key_file.exists() {
-        return Keyring::from_file(&key_file, folder.as_deref()).map_err(told);
-    }
-    if let Some(lost) = lost_key(config)? {
-        return Err(lost);
-    }
-    // Two processes may start at once: whoever comes second reads the first one's key.
-    let created = match Keyring::create_file(&key_file) {
-        Ok(_) => true,
-        Err(_) if key_file.exists() => false,
-        Err(error) => return Err(told(error)),
-    };
-    // Where a file lies is known for sure only when it is there.
-    Keyring::from_file(&key_file, folder.as_deref()).map_err(|error| {
-        if created {
-            let _ = std::fs::remove_file(&key_file);
-        }
-        told(error)
-    })
-}
-
-/// Why a missing key file must not be created anew: there is a database that was sealed with it.
-pub(crate) fn lost_key(config: &Config) -> Result<Option<Error>> {
-    let url = config.database()?;
-    if !url.strip_prefix("sqlite://").is_some_and(|file| Path::new(file).exists()) {
-        return Ok(None);
-    }
-    let key_file = config.key_file()?;
-    Ok(Some(Error::new(
-        Code::NotFound,
-        format!(
-            "The key file {} is missing, and without it the stored credentials cannot be opened. Bring it back, or name it: --key-file FILE",
-            key_file.display()
-        ),
-    )))
-}
-
-fn private_dir(dir: &Path) -> Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|error| unusable(dir, &error))
-}
-
 fn checked_urls(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
     let mut base_urls = BTreeMap::new();
     for (id, overrides) in &config.integrations {
@@ -234,7 +190,7 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
         Vault::Inactive { .. } => Code::AuthExpired,
         Vault::OperationInProgress { .. } | Vault::OperationMismatch { .. } => Code::Conflict,
         Vault::UnknownTenant => Code::NotFound,
-        Vault::Invalid(_) | Vault::KeyFile(_) => Code::InvalidInput,
+        Vault::Invalid(_) | Vault::RootKey(_) => Code::InvalidInput,
         _ => Code::Internal,
     };
     Error::new(code, error.to_string())

@@ -10,12 +10,13 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use resto_core::{Code, Error, Result};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::Config;
 use crate::console;
@@ -145,6 +146,7 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
     Router::new()
         .route_service("/mcp", service)
         .layer(from_fn_with_state(host.clone(), authenticate))
+        .layer(readable(config))
         .merge(console::router(host))
         .layer(from_fn_with_state(names(config), known_name))
 }
@@ -177,6 +179,16 @@ async fn known_name(State(names): State<Arc<[String]>>, request: Request, next: 
     }
     let why = "This server does not go by that name. Whoever runs it can add the name to allowed_hosts in the configuration.\n";
     (StatusCode::FORBIDDEN, why).into_response()
+}
+
+/// Lets the allowed web pages read answers; their browsers ask first, without a token.
+fn readable(config: &Config) -> CorsLayer {
+    let origins = config.allowed_origins.iter().filter_map(|origin| origin.parse().ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([header::WWW_AUTHENTICATE])
 }
 
 /// An origin with its port: without one, rmcp would let the pages of every port in.

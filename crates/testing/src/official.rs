@@ -15,27 +15,38 @@ use crate::{Recorded, discovery, form};
 pub(crate) const UNLISTED: &str = "it lists no such operation";
 
 /// The descriptions that a provider's requests are held against: Google's own of its APIs, or the one
-/// that is named after the integration.
+/// that is named after the integration; where that has several providers the one named after both,
+/// and the provider's others.
 pub(crate) fn names(integration: &Integration, provider: &Provider) -> Vec<String> {
     let addresses = [provider.base_url].into_iter().chain(provider.other_urls.iter().copied());
     let google = discovery::documents(addresses);
-    if google.is_empty() {
+    if !google.is_empty() {
+        let mut names: Vec<String> = beginning(&google, "discovery/");
+        if names.is_empty() {
+            names.push(format!("discovery/{}*", google.join("*, ")));
+        }
+        return names;
+    }
+    if integration.providers.len() == 1 {
         return vec![integration.id.to_owned()];
     }
-    let mut names: Vec<String> = folders()
+    let mut names = beginning(&[format!("{}-", provider.id)], "");
+    names.insert(0, format!("{}-{}", integration.id, provider.id));
+    names
+}
+
+/// The descriptions below a folder whose names begin with one of these.
+fn beginning(wanted: &[String], below: &str) -> Vec<String> {
+    folders()
         .iter()
-        .filter_map(|folder| std::fs::read_dir(folder.join("discovery")).ok())
+        .filter_map(|folder| std::fs::read_dir(folder.join(below)).ok())
         .flatten()
         .filter_map(|file| {
             file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
         })
-        .filter(|name| google.iter().any(|api| name.starts_with(api)))
-        .map(|name| format!("discovery/{name}"))
-        .collect();
-    if names.is_empty() {
-        names.push(format!("discovery/{}*", google.join("*, ")));
-    }
-    names
+        .filter(|name| wanted.iter().any(|start| name.starts_with(start)))
+        .map(|name| format!("{below}{name}"))
+        .collect()
 }
 
 /// Fails the test if none of these descriptions allows `request`, or if one of the sets of rights
@@ -55,8 +66,9 @@ pub(crate) fn check(names: &[String], permissions: &[&[&str]], request: &Recorde
     }
 }
 
+/// Where descriptions are: those that `tests/run tools` installs, then those of `RESTO_SPECS`.
 fn folders() -> [PathBuf; 2] {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let top = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let named =
         std::env::var_os("RESTO_SPECS").map_or_else(|| top.join("../shared/specs"), PathBuf::from);
     [top.join(".tools/specs"), named]
@@ -67,7 +79,8 @@ fn description(name: &str) -> Option<&'static Value> {
     let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
     *read.entry(name.to_owned()).or_insert_with(|| {
         let file = format!("{name}.json");
-        for folder in folders() {
+        let [installed, named] = folders();
+        for folder in [&installed, &named] {
             if let Ok(text) = std::fs::read_to_string(folder.join(&file)) {
                 let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
                 if value["discoveryVersion"].is_string() {
@@ -79,7 +92,7 @@ fn description(name: &str) -> Option<&'static Value> {
         }
         let message = format!(
             "NOT CHECKED: the official description {file} is neither among those that `tests/run tools` installs nor in {}, the folder that RESTO_SPECS names",
-            folders()[1].display()
+            named.display()
         );
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("{message}");

@@ -1,10 +1,17 @@
-//! What the vault costs: sealing and opening a credential of 2 KiB, and the two durable halves of an action on SQLite.
+//! What the vault costs: sealing and opening a credential of 2 KiB, the two durable halves of an action, and moving 100,000
+//! tenant keys to another root key, on SQLite.
 
 // The envelope is private to the vault, so it is compiled in here to be measured without a database around it.
 #[path = "../src/envelope.rs"]
 mod envelope;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use divan::Bencher;
 use envelope::{Context, Key};
@@ -28,7 +35,8 @@ fn main() {
 }
 
 fn key() -> Key {
-    Key { id: [1; 16], label: "resto/record/v1", bytes: Zeroizing::new([2; 32]) }
+    let bytes = envelope::random().unwrap_or_default();
+    Key { id: [1; 16], label: "resto/record/v1", bytes: Zeroizing::new(bytes) }
 }
 
 #[divan::bench(args = CIPHERS)]
@@ -60,6 +68,51 @@ fn begin_and_finish(bencher: Bencher<'_, '_>) {
         let (ticket, _) = store.begin();
         store.finish(ticket);
     });
+}
+
+/// Wrapping all tenant keys with another root key, in durable transactions: there and back in turns.
+#[divan::bench(sample_count = 3, sample_size = 1)]
+fn rewrap_100_000_tenant_keys(bencher: Bencher<'_, '_>) {
+    let rings = RINGS.get_or_init(Rings::new);
+    bencher.bench_local(|| rings.rewrap());
+}
+
+const TENANTS: u64 = 100_000;
+static RINGS: OnceLock<Rings> = OnceLock::new();
+
+/// Two servers with the same two root keys, each with another one as the current.
+struct Rings {
+    runtime: Runtime,
+    vaults: [Vault; 2],
+    next: AtomicUsize,
+    _dir: TempDir,
+}
+
+#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
+impl Rings {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let ring = |name| Keyring::create_file(&dir.path().join("keys").join(name)).unwrap();
+        let (one, two) = (ring("one"), ring("two"));
+        let url = format!("sqlite://{}/data/vault.db", dir.path().display());
+        let vaults = runtime.block_on(async {
+            let open = async |ring| Vault::open(&url, ring, Cipher::default()).await.unwrap();
+            let first = open(one.clone().accepting(two.clone())).await;
+            for n in 0..TENANTS {
+                first.create_tenant(&n.to_string(), "Acme Ltd").await.unwrap();
+            }
+            [open(two.accepting(one)).await, first]
+        });
+        Self { runtime, vaults, next: AtomicUsize::new(0), _dir: dir }
+    }
+
+    fn rewrap(&self) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % 2;
+        let vault = self.vaults.get(turn).unwrap();
+        let done = self.runtime.block_on(vault.rewrap_keys(|_| ())).unwrap();
+        assert_eq!(done.rewrapped, TENANTS);
+    }
 }
 
 /// A tenant on a new SQLite file, connected with a credential of 2 KiB.

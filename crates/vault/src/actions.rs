@@ -13,6 +13,7 @@ use crate::{
     chain::{Entry, Head},
     database::{Tx, on},
     operations::Repeat,
+    reveal,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
 };
@@ -165,8 +166,14 @@ impl TenantScope {
     ///
     /// # Errors
     /// [`Error::NotConnected`], [`Error::Inactive`], [`Error::CannotOpen`], [`Error::OperationInProgress`],
-    /// [`Error::OperationMismatch`], [`Error::Database`]: nothing was written, and nothing may be sent.
+    /// [`Error::OperationMismatch`], [`Error::Frozen`], [`Error::Database`]: nothing was written, and nothing may be sent.
     pub async fn begin(&self, intent: Intent<'_>) -> Result<Begun> {
+        let begun = self.try_begin(intent).await;
+        self.vault.raise_noted().await;
+        begun
+    }
+
+    async fn try_begin(&self, intent: Intent<'_>) -> Result<Begun> {
         let params_hash = self.check(&intent)?;
         let mut tx = self.write().await?;
         let mut head = self.head(&mut tx).await?;
@@ -190,7 +197,8 @@ impl TenantScope {
             None
         } else {
             let in_any_status = intent.connection == Needs::AnyStatus;
-            Some(self.usable(&mut tx, intent.integration_id, in_any_status).await?)
+            let usable = self.usable(&mut tx, intent.integration_id, in_any_status).await;
+            Some(self.noting(usable, reveal::PURPOSE, intent.integration_id)?)
         };
         ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
         self.append(&mut tx, &mut head, ticket.intent()).await?;
@@ -210,15 +218,17 @@ impl TenantScope {
         let duration_ms = i32::try_from(ticket.started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let result_id = Uuid::now_v7();
         let mut attempt = 1;
-        loop {
+        let finished = loop {
             match self.try_finish(&ticket, &outcome, result_id, duration_ms).await {
                 Err(error) if error.is_retryable() && attempt < FINISH_ATTEMPTS => {
                     tokio::time::sleep(FINISH_PAUSE * attempt).await;
                     attempt += 1;
                 }
-                done => return done,
+                done => break done,
             }
-        }
+        };
+        self.vault.raise_noted().await;
+        finished
     }
 
     /// Writes the intent and the result of something that is over or was refused, in one transaction.
@@ -267,11 +277,10 @@ impl TenantScope {
         }
         if let Some((id, generation)) = ticket.connection {
             let connection = (ticket.integration_id.as_str(), id, generation);
-            match self.learn(&mut tx, connection, ticket.executed_at, outcome).await {
+            let learnt = self.learn(&mut tx, connection, ticket.executed_at, outcome).await;
+            match self.noting(learnt, reveal::PURPOSE, &ticket.integration_id) {
                 // The row was changed outside since the action began. The result must not be lost for that.
-                Err(Error::CannotOpen) => {
-                    tracing::error!(tenant = %self.tenant, integration = ticket.integration_id, "a connection was changed outside the vault");
-                }
+                Err(Error::CannotOpen) => {}
                 learnt => learnt?,
             }
         }

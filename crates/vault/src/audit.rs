@@ -248,13 +248,15 @@ impl TenantScope {
         } else if event.prev_mac != last_mac {
             problems.push("It does not follow the entry before it.".into());
         }
-        if event.key_id != self.keyring().id() {
-            problems.push(format!(
-                "It was made with another root key, {}, and cannot be checked.",
+        match self.expected_mac(event)? {
+            None => problems.push(format!(
+                "It was made with an unknown root key, {}, and cannot be checked.",
                 event.key_id
-            ));
-        } else if !bool::from(self.mac(event)?.as_slice().ct_eq(&event.mac)) {
-            problems.push("It was changed, or not written by this program.".into());
+            )),
+            Some(mac) if !bool::from(mac.as_slice().ct_eq(&event.mac)) => {
+                problems.push("It was changed, or not written by this program.".into());
+            }
+            Some(_) => {}
         }
         Ok(problems)
     }

@@ -74,8 +74,10 @@ impl AuditEvent {
 }
 
 impl TenantScope {
-    pub(crate) fn mac(&self, event: &AuditEvent) -> Result<[u8; 32]> {
-        self.keyring().audit_mac(self.tenant.0, &event.message(self.tenant.0))
+    /// What the entry's mac must be, by the root key that it names; none when nothing is known of that key.
+    pub(crate) fn expected_mac(&self, event: &AuditEvent) -> Result<Option<[u8; 32]>> {
+        let message = event.message(self.tenant.0);
+        self.keyring().audit_mac_by(&event.key_id, self.tenant.0, &message)
     }
 
     /// The end of the chain, and the time; inside a write transaction nobody else extends it.
@@ -113,7 +115,8 @@ impl TenantScope {
             prev_mac: std::mem::take(&mut head.mac),
             mac: Vec::new(),
         };
-        event.mac = self.mac(&event)?.to_vec();
+        event.mac =
+            self.keyring().audit_mac(self.tenant.0, &event.message(self.tenant.0))?.to_vec();
         on!(tx, c => sqlx::query(
             "INSERT INTO integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status,
                 executed_at, duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id,
@@ -130,6 +133,11 @@ impl TenantScope {
 
     /// The keyed hash of an action's parameters: equal for equal parameters, whatever the order of their names.
     pub(crate) fn params_hash(&self, action: &str, params: &Value) -> Result<String> {
+        Ok(self.params_hashes(action, params)?.swap_remove(0))
+    }
+
+    /// The keyed hashes of an action's parameters: with the current root key first, then with those before it.
+    pub(crate) fn params_hashes(&self, action: &str, params: &Value) -> Result<Vec<String>> {
         let canonical = serde_json_canonicalizer::to_vec(params).map_err(|_| {
             Error::Invalid("The parameters hold a number that JSON cannot carry.".into())
         })?;
@@ -138,7 +146,8 @@ impl TenantScope {
         push_prefixed(&mut message, self.tenant.0.as_bytes());
         push_prefixed(&mut message, action.as_bytes());
         message.extend_from_slice(&canonical);
-        Ok(hex(&self.keyring().params_mac(self.tenant.0, &message)?))
+        let macs = self.keyring().params_macs(self.tenant.0, &message)?;
+        Ok(macs.iter().map(|mac| hex(mac)).collect())
     }
 }
 

@@ -208,10 +208,13 @@ impl TenantScope {
     /// The connection to one integration.
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::CannotOpen`] when the row holds what no version of this program wrote, [`Error::Database`].
     pub async fn connection(&self, integration_id: &str) -> Result<Option<Connection>> {
         let mut tx = self.read().await?;
-        self.row(&mut tx, integration_id).await?.map(Connection::from_row).transpose()
+        let row = self.row(&mut tx, integration_id).await?;
+        drop(tx);
+        let read = row.map(Connection::from_row).transpose();
+        self.alerting(read, reveal::PURPOSE, integration_id).await
     }
 
     /// All connections, by integration.
@@ -254,11 +257,13 @@ impl TenantScope {
         }
         self.rotate(&mut tx).await?;
         tx.commit().await?;
+        self.vault.raise_noted().await;
         self.vault.erase().await?;
         Ok(true)
     }
 
-    /// The connection with its sealed credential, when it may be used.
+    /// The connection with its sealed credential, when it may be used and its columns agree with what was sealed. One that
+    /// is taken apart may disagree: that must not keep it.
     pub(crate) async fn usable(
         &self,
         tx: &mut Tx,
@@ -277,6 +282,10 @@ impl TenantScope {
             });
         }
         let key = self.key(tx, &key_id).await?;
+        if !in_any_status {
+            // Whoever asked relies on these columns before the credential is opened to sign: they are held against it now.
+            drop(reveal::open(&key, &connection, &blob)?);
+        }
         let sealed = Sealed { key, blob, connection: connection.clone() };
         Ok((connection, sealed))
     }
@@ -305,7 +314,7 @@ impl TenantScope {
             return Ok(());
         }
         // Permissions are part of what is sealed, so they are sealed again.
-        let key = self.key(tx, &row.key_id).await?;
+        let key = self.stored_key(tx, &row.key_id).await?;
         let key_id = row.key_id.clone();
         let blob = row.encrypted_credentials.clone();
         let connection = Connection::from_row(row)?;

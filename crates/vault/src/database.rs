@@ -144,7 +144,10 @@ impl Database {
         Ok(match self {
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
             Self::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
+                // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
+                // rotation commits between the two statements.
+                let mut tx =
+                    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
                 if let Some(tenant) = tenant {
                     sqlx::query("SELECT set_config('resto.tenant', $1, true)")
                         .bind(tenant.to_string())

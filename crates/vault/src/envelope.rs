@@ -67,8 +67,15 @@ pub(crate) fn push_prefixed(out: &mut Vec<u8>, part: &[u8]) {
 
 /// Fills a new array with random bytes; without randomness there is no fallback.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    random_from(getrandom::fill)
+}
+
+/// Where random bytes come from.
+type Source = fn(&mut [u8]) -> std::result::Result<(), getrandom::Error>;
+
+fn random_from<const N: usize>(source: Source) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
+    source(&mut bytes).map_err(|_| Error::Random)?;
     Ok(bytes)
 }
 
@@ -87,9 +94,19 @@ pub(crate) fn seal(
     context: Context<'_>,
     plaintext: &[u8],
 ) -> Result<Vec<u8>> {
+    seal_from(getrandom::fill, key, cipher, context, plaintext)
+}
+
+pub(crate) fn seal_from(
+    source: Source,
+    key: &Key,
+    cipher: Cipher,
+    context: Context<'_>,
+    plaintext: &[u8],
+) -> Result<Vec<u8>> {
     let (alg, nonce_len) = algorithm(cipher);
-    let salt: [u8; SALT_LEN] = random()?;
-    let nonce: [u8; 24] = random()?;
+    let salt: [u8; SALT_LEN] = random_from(source)?;
+    let nonce: [u8; 24] = random_from(source)?;
     let (nonce, _) = nonce.split_at(nonce_len);
     let context = context.encode();
     let (aead_key, commitment) = derive(key, alg, &salt, &context)?;
@@ -186,7 +203,7 @@ pub(crate) fn encrypt<A: AeadInOut + KeyInit>(
     Ok(tag.to_vec())
 }
 
-fn decrypt<A: AeadInOut + KeyInit>(
+pub(crate) fn decrypt<A: AeadInOut + KeyInit>(
     key: &Zeroizing<[u8; 32]>,
     nonce: &[u8],
     aad: &[u8],

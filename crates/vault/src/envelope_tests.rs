@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use crate::{
     Cipher, Error,
     envelope::{
-        COMMITMENT_LEN, Context, Key, MAGIC, SALT_LEN, VERSION, algorithm, derive, encrypt, open,
-        seal,
+        COMMITMENT_LEN, Context, Key, MAGIC, SALT_LEN, VERSION, algorithm, decrypt, derive,
+        encrypt, open, seal, seal_from,
     },
 };
 
@@ -43,7 +43,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn opens_what_another_implementation_sealed() {
+fn b11_opens_what_another_implementation_sealed() {
     // Made with Python's cryptography package, and HChaCha20 written after draft-irtf-cfrg-xchacha.
     for blob in [
         "5253544501016465666768696a6b6c6d6e6f70717273202122232425262728292a2b2c2d2e2f30313233343536\
@@ -69,7 +69,7 @@ fn opens_what_either_cipher_sealed_and_adds_what_the_format_says() {
 }
 
 #[test]
-fn refuses_every_flipped_bit_every_truncation_and_an_added_byte() {
+fn b2_refuses_every_flipped_bit_every_truncation_and_added_bytes() {
     for cipher in CIPHERS {
         let blob = seal(&key(), cipher, context(), PLAINTEXT).unwrap();
         for position in 0..blob.len() {
@@ -82,13 +82,16 @@ fn refuses_every_flipped_bit_every_truncation_and_an_added_byte() {
             let refused = open(&key(), context(), &blob[..position]).unwrap_err();
             assert_eq!(refused, Error::CannotOpen, "cut at {position}");
         }
-        let longer = [blob.as_slice(), &[0]].concat();
-        assert_eq!(open(&key(), context(), &longer).unwrap_err(), Error::CannotOpen);
+        for added in [[0].as_slice(), &[0; 16], &blob] {
+            for longer in [[blob.as_slice(), added].concat(), [added, blob.as_slice()].concat()] {
+                assert_eq!(open(&key(), context(), &longer).unwrap_err(), Error::CannotOpen);
+            }
+        }
     }
 }
 
 #[test]
-fn refuses_a_blob_in_any_other_place() {
+fn b1_refuses_a_blob_in_any_other_place() {
     let here = context();
     for cipher in CIPHERS {
         let blob = seal(&key(), cipher, here, PLAINTEXT).unwrap();
@@ -106,7 +109,7 @@ fn refuses_a_blob_in_any_other_place() {
 }
 
 #[test]
-fn refuses_another_key_another_key_id_and_a_key_of_another_purpose() {
+fn b6_refuses_another_key_another_key_id_and_a_key_of_another_purpose() {
     for cipher in CIPHERS {
         let blob = seal(&key(), cipher, context(), PLAINTEXT).unwrap();
         let mut other_bytes = key();
@@ -122,7 +125,7 @@ fn refuses_another_key_another_key_id_and_a_key_of_another_purpose() {
 }
 
 #[test]
-fn refuses_a_ciphertext_whose_commitment_is_to_another_key() {
+fn b12_refuses_a_ciphertext_whose_commitment_is_to_another_key() {
     // The tag alone does not stop a blob that opens under two keys; here the tag is right and the commitment is not.
     for cipher in CIPHERS {
         let (alg, nonce_len) = algorithm(cipher);
@@ -149,14 +152,122 @@ fn refuses_a_ciphertext_whose_commitment_is_to_another_key() {
 }
 
 #[test]
-fn never_repeats_a_salt_or_a_nonce() {
-    for (cipher, nonce_len) in [(Cipher::XChaCha20Poly1305, 24), (Cipher::Aes256Gcm, 12)] {
-        let mut salts = HashSet::new();
-        let mut nonces = HashSet::new();
-        for _ in 0..2000 {
-            let blob = seal(&key(), cipher, context(), PLAINTEXT).unwrap();
+fn b2_refuses_every_other_version_and_algorithm_the_other_ciphers_included() {
+    for cipher in CIPHERS {
+        let blob = seal(&key(), cipher, context(), PLAINTEXT).unwrap();
+        for position in [MAGIC.len(), MAGIC.len() + 1] {
+            for byte in (0..=u8::MAX).filter(|byte| *byte != blob[position]) {
+                let mut changed = blob.clone();
+                changed[position] = byte;
+                assert_eq!(open(&key(), context(), &changed).unwrap_err(), Error::CannotOpen);
+            }
+        }
+        // A header that names the other cipher, with a nonce of the length that it wants.
+        let (alg, nonce_len) = algorithm(cipher);
+        let (other, other_len) = algorithm(CIPHERS.into_iter().find(|one| *one != cipher).unwrap());
+        assert_ne!(alg, other);
+        let mut nonce = blob[54..54 + nonce_len].to_vec();
+        nonce.resize(other_len, 0);
+        let changed =
+            [&blob[..5], &[other], &blob[6..54], &nonce, &blob[54 + nonce_len..]].concat();
+        assert_eq!(open(&key(), context(), &changed).unwrap_err(), Error::CannotOpen);
+    }
+}
+
+#[test]
+fn b12_a_ciphertext_that_decrypts_under_two_keys_opens_under_one() {
+    let ours = key();
+    let mut theirs = key();
+    theirs.bytes[0] ^= 1;
+    let (alg, nonce_len) = algorithm(Cipher::Aes256Gcm);
+    let place = context().encode();
+    let (salt, nonce) = ([1; SALT_LEN], vec![2; nonce_len]);
+    let (our_key, commitment) = derive(&ours, alg, &salt, &place).unwrap();
+    let (their_key, _) = derive(&theirs, alg, &salt, &place).unwrap();
+    let header = [MAGIC.as_slice(), &[VERSION, alg], &ours.id, &salt, &nonce, &commitment].concat();
+    let aad = [header.as_slice(), &place].concat();
+
+    // GCM's tag is linear in a block of ciphertext: tag(block) = tag(0) + block * h, in a field of 2^128 elements.
+    let tag = |key: &Zeroizing<[u8; 32]>, block: u128| {
+        let mut stream = [0; 16];
+        encrypt::<Aes256Gcm>(key, &nonce, b"", &mut stream).unwrap();
+        let mut body = (block ^ u128::from_be_bytes(stream)).to_be_bytes();
+        let tag = encrypt::<Aes256Gcm>(key, &nonce, &aad, &mut body).unwrap();
+        assert_eq!(body, block.to_be_bytes());
+        u128::from_be_bytes(tag.try_into().unwrap())
+    };
+    let h = |key| tag(key, 1 << 127) ^ tag(key, 0);
+    let block =
+        multiply(tag(&our_key, 0) ^ tag(&their_key, 0), inverse(h(&our_key) ^ h(&their_key)));
+    let tag_of_both = tag(&our_key, block).to_be_bytes();
+    assert_eq!(tag_of_both, tag(&their_key, block).to_be_bytes());
+    for key in [&our_key, &their_key] {
+        let mut body = block.to_be_bytes();
+        decrypt::<Aes256Gcm>(key, &nonce, &aad, &mut body, &tag_of_both).unwrap();
+    }
+
+    let blob = [header.as_slice(), &block.to_be_bytes(), &tag_of_both].concat();
+    assert!(open(&ours, context(), &blob).is_ok());
+    assert_eq!(open(&theirs, context(), &blob).unwrap_err(), Error::CannotOpen);
+}
+
+/// GCM's field: the first bit is the coefficient of 1.
+fn multiply(x: u128, mut y: u128) -> u128 {
+    let mut product = 0;
+    for bit in (0..128).rev() {
+        if x >> bit & 1 == 1 {
+            product ^= y;
+        }
+        y = if y & 1 == 1 { (y >> 1) ^ (0xe1 << 120) } else { y >> 1 };
+    }
+    product
+}
+
+fn inverse(x: u128) -> u128 {
+    // x to the power of 2^128 - 2.
+    let (mut power, mut result) = (x, 1 << 127);
+    for _ in 1..128 {
+        power = multiply(power, power);
+        result = multiply(result, power);
+    }
+    result
+}
+
+#[test]
+fn b13_without_randomness_nothing_is_sealed() {
+    use std::cell::Cell;
+    thread_local! { static LEFT: Cell<u32> = const { Cell::new(0) } }
+    for given in 0..2 {
+        LEFT.set(given);
+        let sealed = seal_from(
+            |bytes| {
+                bytes.fill(7);
+                LEFT.set(LEFT.get().checked_sub(1).ok_or(getrandom::Error::UNSUPPORTED)?);
+                Ok(())
+            },
+            &key(),
+            Cipher::default(),
+            context(),
+            PLAINTEXT,
+        );
+        assert_eq!(sealed.unwrap_err(), Error::Random, "after {given} answers");
+    }
+}
+
+#[test]
+fn b13_never_repeats_a_salt_or_a_nonce() {
+    let full = std::env::var_os("RESTO_TEST_FULL").is_some();
+    let seals = if full { 1_000_000 } else { 100_000 };
+    let key = key();
+    let mut salts = HashSet::new();
+    let mut nonces = HashSet::new();
+    for cipher in CIPHERS {
+        let (_, nonce_len) = algorithm(cipher);
+        for _ in 0..seals / 2 {
+            let blob = seal(&key, cipher, context(), b"").unwrap();
             assert!(salts.insert(blob[22..54].to_vec()));
             assert!(nonces.insert(blob[54..54 + nonce_len].to_vec()));
         }
     }
+    assert_eq!((salts.len(), nonces.len()), (seals, seals));
 }

@@ -36,19 +36,26 @@ pub enum Error {
     },
     /// A sealed value did not open. Every cause has this one error, so that nothing can be learnt by trying.
     CannotOpen,
-    /// The key file holds another root key than the one this database was sealed with.
+    /// This database was sealed with another root key, and no accepted one is it.
     WrongKey {
-        /// The id of the key in the file.
+        /// The id of the current root key.
         key_id: String,
     },
+    /// Tenant keys are still wrapped by root keys that are not in the ring.
+    MissingRootKeys {
+        /// The ids of the missing root keys.
+        key_ids: Vec<String>,
+    },
+    /// Credentials of so many tenants were opened within a minute that no more are opened.
+    Frozen,
     /// The database was migrated by a newer program.
     NewerDatabase,
     /// The database lacks migrations that this program needs.
     OlderDatabase,
     /// No tenant has this id.
     UnknownTenant,
-    /// The key file was refused; the text names the one reason.
-    KeyFile(String),
+    /// The source of a root key was refused; the text names the one reason.
+    RootKey(String),
     /// The caller asked for something that cannot be; the text says what.
     Invalid(String),
     /// The system has no randomness to give.
@@ -100,8 +107,18 @@ impl fmt::Display for Error {
             ),
             Self::WrongKey { key_id } => write!(
                 f,
-                "The key file holds the root key {key_id}, and this database was sealed with another one. \
-                 Use the key file that belongs to this database."
+                "The root key is {key_id}, and this database was sealed with another one. \
+                 Use the root key that belongs to this database."
+            ),
+            Self::MissingRootKeys { key_ids } => write!(
+                f,
+                "Tenant keys are still wrapped by a root key that was not given: {}. Accept that key again, \
+                 run `resto keys rewrap`, and take it away only when `resto keys status` says that it may go.",
+                key_ids.join(", ")
+            ),
+            Self::Frozen => f.write_str(
+                "The vault froze itself, because it opened values of unusually many tenants within a minute. \
+                 Find out who asked for them in the audit trail, then restart the server.",
             ),
             Self::NewerDatabase => f.write_str(
                 "The database was migrated by a newer version of this program. Run that version.",
@@ -110,7 +127,7 @@ impl fmt::Display for Error {
                 "The database lacks migrations that this program needs. Run `resto migrate` as the database's owner.",
             ),
             Self::UnknownTenant => f.write_str("The vault has no such tenant. Create it first."),
-            Self::KeyFile(reason) | Self::Invalid(reason) => f.write_str(reason),
+            Self::RootKey(reason) | Self::Invalid(reason) => f.write_str(reason),
             Self::Random => f.write_str(
                 "The operating system gave no random bytes, so nothing was sealed. Try again.",
             ),

@@ -1,27 +1,23 @@
-//! The root key: read from a guarded file, and never used itself but through keys derived for one purpose each.
+//! The root keys: one seals, others are accepted, and none is used itself but through keys derived for one purpose each.
 
-use std::{
-    fmt,
-    fs::{DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
-use rustix::{fs::OFlags, io::Errno, process::geteuid};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
     Error, Result,
-    envelope::{self, Key, KeyId, push_prefixed},
+    envelope::{Key, KeyId, MAGIC, push_prefixed},
 };
+
+mod source;
+
+pub use source::KeySource;
 
 /// The algorithm that seals new values. Both open whatever is stored, so one store may hold both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,158 +31,185 @@ pub enum Cipher {
     Aes256Gcm,
 }
 
-/// The root key, from which ids and keys for one purpose each are derived.
+/// The root keys: the current one wraps tenant keys, and what the accepted ones wrapped is still opened.
 #[derive(Clone)]
 pub struct Keyring {
-    root: Arc<Zeroizing<[u8; 32]>>,
-    id: KeyId,
+    current: Arc<Root>,
+    accepted: Vec<Arc<Root>>,
+    /// What is left of the roots that this database was sealed with before.
+    retired: Vec<Arc<MacKey>>,
+}
+
+/// What is derived from a root key. The key itself is not kept.
+struct Root {
+    wrapping: Key,
+    macs: MacKey,
+}
+
+/// What the keys of keyed hashes are derived from. It outlives its root key, sealed in the database, so that old audit
+/// entries can be checked and old access tokens work when the root key is gone; it opens nothing.
+pub(crate) struct MacKey {
+    root_id: KeyId,
+    bytes: Zeroizing<[u8; 32]>,
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("id", &self.id())
+            .field("accepted", &self.accepted_ids())
+            .finish_non_exhaustive()
     }
 }
 
 impl Keyring {
-    /// Reads a key file: 32 bytes as one line of base64, mode 0600 or 0400, owned by this process's user.
-    ///
-    /// # Errors
-    /// [`Error::KeyFile`] with the one reason: missing, a symbolic link, not a regular file, inside `data_dir`,
-    /// owned by another user, readable by others, or not 32 bytes of base64.
-    pub fn from_file(path: &Path, data_dir: Option<&Path>) -> Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK))
-            .open(path)
-            .map_err(|error| {
-                let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
-                let reason = match error.kind() {
-                    _ if is_link => "is a symbolic link. Name the file itself",
-                    io::ErrorKind::NotFound => "does not exist. Create it, or name another file",
-                    _ => "cannot be read by this process's user",
-                };
-                refuse(path, reason)
-            })?;
-        // What is checked is the opened file, so that it cannot be exchanged between the check and the reading.
-        let metadata = file.metadata().map_err(|_| refuse(path, "cannot be inspected"))?;
-        if !metadata.is_file() {
-            return Err(refuse(path, "is not a regular file"));
+    fn new(root: &Zeroizing<[u8; 32]>) -> Result<Self> {
+        const LABEL: &str = "resto/kek-wrap/v1";
+        let id_bytes = derive(root, "resto/root-id/v1", None)?;
+        let mut id = KeyId::default();
+        if let Some((start, _)) = id_bytes.split_first_chunk() {
+            id = *start;
         }
-        if metadata.uid() != geteuid().as_raw() {
-            return Err(refuse(path, "belongs to another user. Let this process's user own it"));
-        }
-        if metadata.mode() & 0o177 != 0 {
-            return Err(refuse(path, "can be used by others. Set its mode to 0600"));
-        }
-        if let Some(dir) = data_dir
-            && is_inside(path, dir)
-        {
-            return Err(refuse(
-                path,
-                "is inside the data folder, so every backup of the data would hold its key. Keep it elsewhere",
-            ));
-        }
-        let mut text = Zeroizing::new(String::with_capacity(256));
-        (&mut file)
-            .take(256)
-            .read_to_string(&mut text)
-            .map_err(|_| refuse(path, "is not one line of base64"))?;
-        let bytes = Zeroizing::new(
-            BASE64
-                .decode(text.trim_end())
-                .map_err(|_| refuse(path, "is not one line of base64"))?,
-        );
-        let mut root = Zeroizing::new([0; 32]);
-        if bytes.len() != root.len() {
-            return Err(refuse(path, "does not hold a key of 32 bytes"));
-        }
-        root.copy_from_slice(&bytes);
-        Self::new(root)
+        let wrapping = Key { id, label: LABEL, bytes: derive(root, LABEL, None)? };
+        let macs = MacKey { root_id: id, bytes: derive(root, "resto/mac/v1", None)? };
+        Ok(Self {
+            current: Arc::new(Root { wrapping, macs }),
+            accepted: Vec::new(),
+            retired: Vec::new(),
+        })
     }
 
-    /// Creates the file with a fresh key: mode 0600 in a folder of mode 0700, flushed to the disk.
-    ///
-    /// # Errors
-    /// [`Error::KeyFile`] when it exists or cannot be written.
-    pub fn create_file(path: &Path) -> Result<Self> {
-        let unwritable = |_| refuse(path, "cannot be written");
-        let root = Zeroizing::new(envelope::random()?);
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(
-                |error| match error.kind() {
-                    io::ErrorKind::AlreadyExists => {
-                        refuse(path, "exists already, and is not overwritten")
-                    }
-                    _ => refuse(path, "cannot be written"),
-                },
-            )?;
-        let mut line = Zeroizing::new(String::with_capacity(64));
-        BASE64.encode_string(root.as_slice(), &mut line);
-        line.push('\n');
-        file.write_all(line.as_bytes()).map_err(unwritable)?;
-        file.sync_all().map_err(unwritable)?;
-        // The folder's entry must be durable too, before anything is sealed with the key.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
-        Self::new(root)
-    }
-
-    fn new(root: Zeroizing<[u8; 32]>) -> Result<Self> {
-        let mut ring = Self { root: Arc::new(root), id: KeyId::default() };
-        let id = ring.derive("resto/root-id/v1", None)?;
-        if let Some((start, _)) = id.split_first_chunk() {
-            ring.id = *start;
+    /// This ring, which also opens what the keys of `other` wrapped.
+    #[must_use]
+    pub fn accepting(mut self, other: Self) -> Self {
+        for root in std::iter::once(other.current).chain(other.accepted) {
+            if self.roots().all(|known| known.id() != root.id()) {
+                self.accepted.push(root);
+            }
         }
-        Ok(ring)
+        self
     }
 
-    /// The root key's id: 32 hexadecimal digits, computed from the key; safe to show.
+    /// The current root key's id: 32 hexadecimal digits, computed from the key; safe to show.
     #[must_use]
     pub fn id(&self) -> String {
-        hex(&self.id)
+        hex(&self.raw_id())
+    }
+
+    /// The ids of the accepted root keys.
+    #[must_use]
+    pub fn accepted_ids(&self) -> Vec<String> {
+        self.accepted.iter().map(|root| hex(&root.id())).collect()
     }
 
     pub(crate) fn raw_id(&self) -> KeyId {
-        self.id
+        self.current.id()
+    }
+
+    /// Whether what the root key of this id wrapped can be opened.
+    pub(crate) fn holds(&self, root_id: &[u8]) -> bool {
+        self.roots().any(|root| root.id() == root_id)
     }
 
     /// The key that wraps tenant keys and seals the sentinel.
-    pub(crate) fn wrapping_key(&self) -> Result<Key> {
-        const LABEL: &str = "resto/kek-wrap/v1";
-        Ok(Key { id: self.id, label: LABEL, bytes: self.derive(LABEL, None)? })
+    pub(crate) fn wrapping_key(&self) -> &Key {
+        &self.current.wrapping
     }
 
-    /// HMAC-SHA256 for the tenant's audit chain.
-    pub(crate) fn audit_mac(&self, tenant: Uuid, message: &[u8]) -> Result<[u8; 32]> {
-        Ok(mac(&self.derive("resto/audit/v1", Some(tenant))?, message))
+    /// The key that a blob says it was wrapped with; whether that is true shows when it is opened.
+    pub(crate) fn unwrapping_key(&self, blob: &[u8]) -> Result<&Key> {
+        let id: Option<&KeyId> = blob.get(MAGIC.len() + 2..).and_then(|rest| rest.first_chunk());
+        let root = self.roots().find(|root| Some(&root.id()) == id).ok_or(Error::CannotOpen)?;
+        Ok(&root.wrapping)
     }
 
-    /// Keyed hash of an action's canonical parameters.
-    pub(crate) fn params_mac(&self, tenant: Uuid, message: &[u8]) -> Result<[u8; 32]> {
-        Ok(mac(&self.derive("resto/params/v1", Some(tenant))?, message))
+    /// What the sentinel holds: what must outlive the current root key.
+    pub(crate) fn sentinel(&self) -> &[u8] {
+        self.current.macs.bytes.as_slice()
     }
 
-    /// Keyed hash of an access token: the only thing of it that is stored.
-    pub(crate) fn token_mac(&self, token: &str) -> Result<[u8; 32]> {
-        Ok(mac(&self.derive("resto/token/v1", None)?, token.as_bytes()))
-    }
-
-    fn derive(&self, label: &str, tenant: Option<Uuid>) -> Result<Zeroizing<[u8; 32]>> {
-        let mut info = label.as_bytes().to_vec();
-        if let Some(tenant) = tenant {
-            push_prefixed(&mut info, tenant.as_bytes());
+    /// Whether `opened` is the sentinel of this root key; of a key that is not in the ring, it is remembered.
+    pub(crate) fn admit(&mut self, root_id: &[u8], opened: &[u8]) -> bool {
+        if let Some(root) = self.roots().find(|root| root.id() == root_id) {
+            return root.macs.bytes.ct_eq(opened).into();
         }
-        let mut key = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(None, self.root.as_slice())
-            .expand(&info, key.as_mut_slice())
-            .map_err(|_| Error::CannotOpen)?;
-        Ok(key)
+        let (Ok(root_id), Ok(bytes)) = (root_id.try_into(), opened.try_into()) else {
+            return false;
+        };
+        if self.retired.iter().all(|known| known.root_id != root_id) {
+            self.retired.push(Arc::new(MacKey { root_id, bytes: Zeroizing::new(bytes) }));
+        }
+        true
+    }
+
+    /// HMAC-SHA256 for the tenant's audit chain, with the current key.
+    pub(crate) fn audit_mac(&self, tenant: Uuid, message: &[u8]) -> Result<[u8; 32]> {
+        self.current.macs.audit(tenant, message)
+    }
+
+    /// HMAC-SHA256 for the tenant's audit chain, with the key of this root; none when nothing is left of it.
+    pub(crate) fn audit_mac_by(
+        &self,
+        root_id: &str,
+        tenant: Uuid,
+        message: &[u8],
+    ) -> Result<Option<[u8; 32]>> {
+        let key = self.mac_keys().find(|key| hex(&key.root_id) == root_id);
+        key.map(|key| key.audit(tenant, message)).transpose()
+    }
+
+    /// Keyed hashes of an action's canonical parameters: with the current key first, then with the others.
+    pub(crate) fn params_macs(&self, tenant: Uuid, message: &[u8]) -> Result<Vec<[u8; 32]>> {
+        self.mac_keys().map(|key| key.mac("resto/params/v1", Some(tenant), message)).collect()
+    }
+
+    /// Keyed hashes of an access token, the only thing of it that is stored: with the current key first.
+    pub(crate) fn token_macs(&self, token: &str) -> Result<Vec<[u8; 32]>> {
+        self.mac_keys().map(|key| key.mac("resto/token/v1", None, token.as_bytes())).collect()
+    }
+
+    fn roots(&self) -> impl Iterator<Item = &Arc<Root>> {
+        std::iter::once(&self.current).chain(&self.accepted)
+    }
+
+    fn mac_keys(&self) -> impl Iterator<Item = &MacKey> {
+        self.roots().map(|root| &root.macs).chain(self.retired.iter().map(AsRef::as_ref))
     }
 }
 
-fn mac(key: &Zeroizing<[u8; 32]>, message: &[u8]) -> [u8; 32] {
+impl Root {
+    fn id(&self) -> KeyId {
+        self.wrapping.id
+    }
+}
+
+impl MacKey {
+    fn audit(&self, tenant: Uuid, message: &[u8]) -> Result<[u8; 32]> {
+        self.mac("resto/audit/v1", Some(tenant), message)
+    }
+
+    fn mac(&self, label: &str, tenant: Option<Uuid>, message: &[u8]) -> Result<[u8; 32]> {
+        Ok(mac(&derive(&self.bytes, label, tenant)?, message))
+    }
+}
+
+fn derive(
+    from: &Zeroizing<[u8; 32]>,
+    label: &str,
+    tenant: Option<Uuid>,
+) -> Result<Zeroizing<[u8; 32]>> {
+    let mut info = label.as_bytes().to_vec();
+    if let Some(tenant) = tenant {
+        push_prefixed(&mut info, tenant.as_bytes());
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, from.as_slice())
+        .expand(&info, key.as_mut_slice())
+        .map_err(|_| Error::CannotOpen)?;
+    Ok(key)
+}
+
+pub(crate) fn mac(key: &Zeroizing<[u8; 32]>, message: &[u8]) -> [u8; 32] {
     // HMAC pads a short key with zeros to its block, so this is the HMAC of the 32 bytes, without a length to fail on.
     let mut block = Zeroizing::new([0; 64]);
     let (start, _) = block.split_at_mut(32);
@@ -204,23 +227,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .filter_map(|digit| DIGITS.get(usize::from(digit)).copied())
         .map(char::from)
         .collect()
-}
-
-fn flags(flags: OFlags) -> i32 {
-    // The flags are small positive numbers on every system.
-    i32::try_from(flags.bits()).unwrap_or_default()
-}
-
-fn is_inside(path: &Path, dir: &Path) -> bool {
-    match (path.canonicalize(), dir.canonicalize()) {
-        (Ok(path), Ok(dir)) => path.starts_with(dir),
-        // A folder that does not exist holds nothing.
-        _ => path.starts_with(dir),
-    }
-}
-
-fn refuse(path: &Path, reason: &str) -> Error {
-    Error::KeyFile(format!("The key file {} {reason}.", path.display()))
 }
 
 #[cfg(test)]

@@ -5,21 +5,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    Cipher, Error, Keyring, Result, TenantId, TenantScope,
+    Cipher, Error, Keyring, Result, TenantId, TenantScope, Vault,
     database::{Tx, on},
     envelope::{self, Context, Key, KeyId},
     keyring::hex,
     timestamp::from_millis,
 };
-
-/// What [`TenantScope::rotate_key`] did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotation {
-    /// How many sealed values moved to the new key.
-    pub rewrapped: u64,
-    /// The new key's id, 32 hexadecimal digits.
-    pub key_id: String,
-}
 
 /// Whether a key is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +50,8 @@ type KeyRow = (Vec<u8>, Vec<u8>, String, i64, i64);
 
 /// What is needed to seal or open values of a tenant.
 pub(crate) struct Sealer {
-    keyring: Keyring,
-    cipher: Cipher,
-    tenant: TenantId,
+    pub(crate) vault: Vault,
+    pub(crate) tenant: TenantId,
     key: WrappedKey,
 }
 
@@ -79,7 +69,7 @@ impl Sealer {
     ) -> Result<Vec<u8>> {
         envelope::seal(
             &self.unwrap()?,
-            self.cipher,
+            self.vault.inner.cipher,
             self.context(purpose, name, version),
             plaintext,
         )
@@ -99,40 +89,44 @@ impl Sealer {
         Context { purpose, tenant: self.tenant.0, name, version }
     }
 
-    fn unwrap(&self) -> Result<Key> {
+    pub(crate) fn unwrap(&self) -> Result<Key> {
         let id: KeyId = self.key.id.as_slice().try_into().map_err(|_| Error::CannotOpen)?;
-        let name = hex(&id);
-        let opened = envelope::open(
-            &self.keyring.wrapping_key()?,
-            wrap_context(self.tenant, &name),
-            &self.key.wrapped,
-        )?;
-        let mut bytes = Zeroizing::new([0; 32]);
-        if opened.len() != bytes.len() {
-            return Err(Error::CannotOpen);
-        }
-        bytes.copy_from_slice(&opened);
+        let bytes = unwrap(&self.vault.inner.keyring, self.tenant.0, &id, &self.key.wrapped)?;
         Ok(Key { id, label: "resto/record/v1", bytes })
     }
 }
 
-fn wrap_context(tenant: TenantId, key_id: &str) -> Context<'_> {
-    Context { purpose: "tenant-key", tenant: tenant.0, name: key_id, version: 0 }
+/// Wraps a tenant key with the current root key.
+pub(crate) fn wrap(
+    keyring: &Keyring,
+    cipher: Cipher,
+    tenant: Uuid,
+    key_id: &[u8],
+    bytes: &Zeroizing<[u8; 32]>,
+) -> Result<Vec<u8>> {
+    let name = hex(key_id);
+    envelope::seal(keyring.wrapping_key(), cipher, wrap_context(tenant, &name), bytes.as_slice())
+}
+
+/// Unwraps a tenant key with whichever root key of the ring wrapped it.
+pub(crate) fn unwrap(
+    keyring: &Keyring,
+    tenant: Uuid,
+    key_id: &[u8],
+    wrapped: &[u8],
+) -> Result<Zeroizing<[u8; 32]>> {
+    let name = hex(key_id);
+    let root = keyring.unwrapping_key(wrapped)?;
+    let opened = envelope::open(root, wrap_context(tenant, &name), wrapped)?;
+    let bytes = opened.as_slice().try_into().map_err(|_| Error::CannotOpen)?;
+    Ok(Zeroizing::new(bytes))
+}
+
+fn wrap_context(tenant: Uuid, key_id: &str) -> Context<'_> {
+    Context { purpose: "tenant-key", tenant, name: key_id, version: 0 }
 }
 
 impl TenantScope {
-    /// Makes a new tenant key, seals all values of the tenant with it and destroys the old one, in one transaction.
-    ///
-    /// # Errors
-    /// [`Error::UnknownTenant`], [`Error::CannotOpen`] when the old key does not open, [`Error::Database`].
-    pub async fn rotate_key(&self) -> Result<Rotation> {
-        let mut tx = self.write().await?;
-        let rotation = self.rotate(&mut tx).await?;
-        tx.commit().await?;
-        self.vault.erase().await?;
-        Ok(rotation)
-    }
-
     /// The tenant's keys, newest first.
     ///
     /// # Errors
@@ -170,11 +164,8 @@ impl TenantScope {
         let id: KeyId = envelope::random()?;
         let key = {
             let bytes = Zeroizing::new(envelope::random::<32>()?);
-            let name = hex(&id);
-            let context = wrap_context(self.tenant, &name);
-            let wrapping_key = self.keyring().wrapping_key()?;
-            let wrapped =
-                envelope::seal(&wrapping_key, self.vault.inner.cipher, context, bytes.as_slice())?;
+            let cipher = self.vault.inner.cipher;
+            let wrapped = wrap(self.keyring(), cipher, self.tenant.0, &id, &bytes)?;
             WrappedKey { id: id.to_vec(), wrapped }
         };
         let (tenant, root_id) = (self.tenant.0, self.keyring().raw_id().to_vec());
@@ -195,8 +186,14 @@ impl TenantScope {
         Ok(self.sealer(WrappedKey { id, wrapped }))
     }
 
-    /// The key that a value was sealed with. A key that is gone cannot open anything.
+    /// The key that a value was sealed with, to open it for a caller. A key that is gone cannot open anything.
     pub(crate) async fn key(&self, tx: &mut Tx, key_id: &[u8]) -> Result<Sealer> {
+        self.vault.admit_opening(self.tenant)?;
+        self.stored_key(tx, key_id).await
+    }
+
+    /// The key that a value was sealed with, to seal it anew: nobody is shown what it opens.
+    pub(crate) async fn stored_key(&self, tx: &mut Tx, key_id: &[u8]) -> Result<Sealer> {
         let tenant = self.tenant.0;
         let wrapped: Option<Option<Vec<u8>>> = on!(tx, c => sqlx::query_scalar(
             "SELECT wrapped FROM tenant_keys WHERE tenant_id = $1 AND kek_id = $2",
@@ -206,123 +203,6 @@ impl TenantScope {
     }
 
     fn sealer(&self, key: WrappedKey) -> Sealer {
-        Sealer {
-            keyring: self.keyring().clone(),
-            cipher: self.vault.inner.cipher,
-            tenant: self.tenant,
-            key,
-        }
-    }
-
-    /// Replaces the active key, inside the caller's transaction; [`Vault::erase`](crate::Vault) must follow its commit.
-    pub(crate) async fn rotate(&self, tx: &mut Tx) -> Result<Rotation> {
-        let tenant = self.tenant.0;
-        let old = self.active_key(tx).await?;
-        // Values are lost if this key is not the one that sealed them: it must open before anything is replaced.
-        drop(old.unwrap()?);
-        let retired: Vec<u8> = old.key_id().to_vec();
-        on!(tx, c => sqlx::query(
-            "UPDATE tenant_keys SET state = 'destroyed', wrapped = NULL, destroyed_at = (SELECT now_ms FROM clock)
-             WHERE tenant_id = $1 AND kek_id = $2",
-        ).bind(tenant).bind(&retired).execute(c).await.map(drop))?;
-        let new = self.create_key(tx).await?;
-        let mut rewrapped = self.rotate_credentials(tx, &old, &new).await?;
-        rewrapped += self.rotate_outcomes(tx, &old, &new).await?;
-        rewrapped += self.rotate_secrets(tx, &old, &new).await?;
-        rewrapped += self.rotate_records(tx, &old, &new).await?;
-        Ok(Rotation { rewrapped, key_id: hex(new.key_id()) })
-    }
-
-    async fn rotate_credentials(&self, tx: &mut Tx, old: &Sealer, new: &Sealer) -> Result<u64> {
-        let tenant = self.tenant.0;
-        let rows: Vec<(Uuid, String, i64, Vec<u8>)> = on!(tx, c => sqlx::query_as(
-            "SELECT id, integration_id, generation, encrypted_credentials FROM integration_credentials
-             WHERE tenant_id = $1 AND key_id = $2",
-        ).bind(tenant).bind(old.key_id()).fetch_all(c).await)?;
-        let mut moved = 0;
-        for (id, integration_id, generation, blob) in rows {
-            let Some(blob) = reseal(old, new, "credential", &integration_id, generation, &blob)?
-            else {
-                continue;
-            };
-            moved += on!(tx, c => sqlx::query(
-                "UPDATE integration_credentials SET encrypted_credentials = $3, key_id = $4 WHERE tenant_id = $1 AND id = $2",
-            ).bind(tenant).bind(id).bind(&blob).bind(new.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
-        }
-        Ok(moved)
-    }
-
-    async fn rotate_outcomes(&self, tx: &mut Tx, old: &Sealer, new: &Sealer) -> Result<u64> {
-        let tenant = self.tenant.0;
-        let rows: Vec<(Uuid, Vec<u8>)> = on!(tx, c => sqlx::query_as(
-            "SELECT op_id, outcome FROM integration_operations WHERE tenant_id = $1 AND key_id = $2",
-        ).bind(tenant).bind(old.key_id()).fetch_all(c).await)?;
-        let mut moved = 0;
-        for (op_id, blob) in rows {
-            let Some(blob) = reseal(old, new, "outcome", &op_id.to_string(), 0, &blob)? else {
-                continue;
-            };
-            moved += on!(tx, c => sqlx::query(
-                "UPDATE integration_operations SET outcome = $3, key_id = $4 WHERE tenant_id = $1 AND op_id = $2",
-            ).bind(tenant).bind(op_id).bind(&blob).bind(new.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
-        }
-        Ok(moved)
-    }
-
-    async fn rotate_secrets(&self, tx: &mut Tx, old: &Sealer, new: &Sealer) -> Result<u64> {
-        let tenant = self.tenant.0;
-        let rows: Vec<(String, Vec<u8>)> = on!(tx, c => sqlx::query_as(
-            "SELECT name, sealed FROM tenant_secrets WHERE tenant_id = $1 AND key_id = $2",
-        ).bind(tenant).bind(old.key_id()).fetch_all(c).await)?;
-        let mut moved = 0;
-        for (name, blob) in rows {
-            let Some(blob) = reseal(old, new, "tenant-secret", &name, 0, &blob)? else {
-                continue;
-            };
-            moved += on!(tx, c => sqlx::query(
-                "UPDATE tenant_secrets SET sealed = $3, key_id = $4 WHERE tenant_id = $1 AND name = $2",
-            ).bind(tenant).bind(&name).bind(&blob).bind(new.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
-        }
-        Ok(moved)
-    }
-
-    async fn rotate_records(&self, tx: &mut Tx, old: &Sealer, new: &Sealer) -> Result<u64> {
-        let tenant = self.tenant.0;
-        let rows: Vec<(String, String, Option<i64>, Vec<u8>)> = on!(tx, c => sqlx::query_as(
-            "SELECT collection, id, expires_at, sealed FROM records WHERE tenant_id = $1 AND key_id = $2",
-        ).bind(tenant).bind(old.key_id()).fetch_all(c).await)?;
-        let mut moved = 0;
-        for (collection, id, expires_at, blob) in rows {
-            let name = crate::records::sealed_name(&collection, &id);
-            let Some(blob) = reseal(old, new, "record", &name, expires_at.unwrap_or(0), &blob)?
-            else {
-                continue;
-            };
-            moved += on!(tx, c => sqlx::query(
-                "UPDATE records SET sealed = $4, key_id = $5 WHERE tenant_id = $1 AND collection = $2 AND id = $3",
-            ).bind(tenant).bind(&collection).bind(&id).bind(&blob).bind(new.key_id()).execute(c).await
-             .map(|done| done.rows_affected()))?;
-        }
-        Ok(moved)
-    }
-}
-
-/// Moves a blob to the new key. One that the right key does not open was changed outside; it stays as it is, lost,
-/// because it must not keep the tenant from disconnecting anything else.
-fn reseal(
-    old: &Sealer,
-    new: &Sealer,
-    purpose: &'static str,
-    name: &str,
-    version: i64,
-    blob: &[u8],
-) -> Result<Option<Vec<u8>>> {
-    match old.open(purpose, name, version, blob) {
-        Ok(plaintext) => new.seal(purpose, name, version, &plaintext).map(Some),
-        Err(Error::CannotOpen) => {
-            tracing::error!(purpose, tenant = %old.tenant, "a sealed value was changed outside the vault and is lost");
-            Ok(None)
-        }
-        Err(other) => Err(other),
+        Sealer { vault: self.vault.clone(), tenant: self.tenant, key }
     }
 }

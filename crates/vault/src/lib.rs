@@ -2,6 +2,8 @@
 //! It opens a credential for one request, and lets no action start before its audit entry is durable.
 
 mod actions;
+mod alarm;
+mod alerts;
 mod audit;
 mod chain;
 mod connections;
@@ -9,12 +11,16 @@ mod database;
 mod envelope;
 #[cfg(test)]
 mod envelope_tests;
+#[cfg(test)]
+mod envelope_vectors;
 mod error;
 mod keyring;
 mod keys;
 mod operations;
 mod records;
 mod reveal;
+mod roots;
+mod rotation;
 mod secrets;
 mod sweep;
 mod tenants;
@@ -23,12 +29,15 @@ mod tokens;
 mod vault;
 
 pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ticket};
+pub use alerts::{Alert, AlertKind};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
 pub use connections::{Connection, NewConnection, Status};
 pub use error::{Error, Result};
-pub use keyring::{Cipher, Keyring};
-pub use keys::{KeyInfo, KeyState, Rotation};
+pub use keyring::{Cipher, KeySource, Keyring};
+pub use keys::{KeyInfo, KeyState};
 pub use reveal::{AuthType, Credential, Sealed};
+pub use roots::{Rewrap, RootKeyInfo, RootRole};
+pub use rotation::Rotation;
 pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
 pub use tokens::{AccessToken, Caller};
 pub use vault::{TenantScope, Vault};

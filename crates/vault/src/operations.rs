@@ -51,8 +51,10 @@ impl TenantScope {
             "SELECT integration_id, action, params_hash, state, outcome, key_id FROM integration_operations
              WHERE tenant_id = $1 AND op_id = $2",
         ).bind(self.tenant.0).bind(op_id).fetch_one(c).await)?;
-        if integration_id != intent.integration_id || action != intent.action || hash != params_hash
-        {
+        // An operation from before the root key was exchanged has the hash of that time.
+        let same_params = hash == params_hash
+            || self.params_hashes(intent.action, intent.params)?.contains(&hash);
+        if integration_id != intent.integration_id || action != intent.action || !same_params {
             return Err(Error::OperationMismatch { op_id });
         }
         if state == "executing" {
@@ -66,15 +68,27 @@ impl TenantScope {
                 output: None,
             }));
         };
-        let key = self.key(tx, &key_id).await?;
-        let plaintext = key.open(PURPOSE, &op_id.to_string(), 0, &outcome)?;
+        let name = op_id.to_string();
+        let opened = self.open_outcome(tx, &name, &key_id, &outcome).await;
+        self.noting(opened, PURPOSE, &name).map(Repeat::Finished)
+    }
+
+    async fn open_outcome(
+        &self,
+        tx: &mut Tx,
+        name: &str,
+        key_id: &[u8],
+        outcome: &[u8],
+    ) -> Result<StoredOutcome> {
+        let key = self.key(tx, key_id).await?;
+        let plaintext = key.open(PURPOSE, name, 0, outcome)?;
         let payload: Payload<String, Value> =
             serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)?;
-        Ok(Repeat::Finished(StoredOutcome {
+        Ok(StoredOutcome {
             status: ResultStatus::parse(&payload.status)?,
             error_message: payload.error_message,
             output: payload.output,
-        }))
+        })
     }
 
     /// Stores the outcome for those who repeat the call.

@@ -74,8 +74,13 @@ impl TenantScope {
     /// Reads a document; none when it has expired.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`].
+    /// [`Error::CannotOpen`], [`Error::Frozen`].
     pub async fn record(&self, collection: &str, id: &str) -> Result<Option<Value>> {
+        let read = self.read_record(collection, id).await;
+        self.alerting(read, PURPOSE, &sealed_name(collection, id)).await
+    }
+
+    async fn read_record(&self, collection: &str, id: &str) -> Result<Option<Value>> {
         let mut tx = self.read().await?;
         let row: Option<RecordRow> = on!(&mut tx, c => sqlx::query_as(
             "SELECT sealed, key_id, expires_at FROM records WHERE tenant_id = $1 AND collection = $2 AND id = $3
@@ -90,8 +95,18 @@ impl TenantScope {
     /// The documents of a collection in the order of their ids, after the id `after`.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`].
+    /// [`Error::CannotOpen`], [`Error::Frozen`].
     pub async fn records(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Value)>> {
+        let read = self.read_records(collection, after, limit).await;
+        self.alerting(read, PURPOSE, collection).await
+    }
+
+    async fn read_records(
         &self,
         collection: &str,
         after: Option<&str>,
@@ -114,8 +129,14 @@ impl TenantScope {
     /// Takes a document out: of several who try, one gets it.
     ///
     /// # Errors
-    /// [`Error::CannotOpen`]; the document is gone all the same.
+    /// [`Error::CannotOpen`]; the document is gone all the same. [`Error::Frozen`]; it is still there.
     pub async fn take_record(&self, collection: &str, id: &str) -> Result<Option<Value>> {
+        let taken = self.try_take_record(collection, id).await;
+        self.alerting(taken, PURPOSE, &sealed_name(collection, id)).await
+    }
+
+    async fn try_take_record(&self, collection: &str, id: &str) -> Result<Option<Value>> {
+        self.vault.admit_opening(self.tenant)?;
         let mut tx = self.write().await?;
         let row: Option<RecordRow> = on!(&mut tx, c => sqlx::query_as(
             "DELETE FROM records WHERE tenant_id = $1 AND collection = $2 AND id = $3

@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::{Connection, Error, Result, keys::Sealer, timestamp::Timestamp};
+use crate::{AlertKind, Connection, Error, Result, keys::Sealer, timestamp::Timestamp};
 
 /// The purpose in the sealed context.
 pub(crate) const PURPOSE: &str = "credential";
@@ -98,7 +98,13 @@ impl Sealed {
     /// # Errors
     /// [`Error::CannotOpen`], also when a column of the row disagrees with what was sealed.
     pub fn open(&self) -> Result<Credential> {
-        open(&self.key, &self.connection, &self.blob)
+        let opened = open(&self.key, &self.connection, &self.blob);
+        if opened.is_err() {
+            // Written when the action is finished: nothing can be awaited here.
+            let subject = format!("{PURPOSE} {}", self.connection.integration_id);
+            self.key.vault.note(AlertKind::Tampered, self.key.tenant, &subject);
+        }
+        opened
     }
 }
 

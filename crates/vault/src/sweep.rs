@@ -29,6 +29,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
     pub async fn sweep_unfinished(&self, older_than: Duration) -> Result<u64> {
+        self.raise_noted().await;
         if self.erasure_is_pending() {
             self.erase().await?;
         }

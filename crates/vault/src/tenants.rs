@@ -16,6 +16,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub(crate) Uuid);
 
+impl TenantId {
+    /// No tenant: what belongs to the whole vault.
+    pub(crate) const NONE: Self = Self(Uuid::nil());
+}
+
 /// A principal's id in the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PrincipalId(pub(crate) Uuid);

@@ -8,12 +8,12 @@ use std::{
     },
 };
 
-use uuid::Uuid;
-
 use crate::{
     Cipher, Error, Keyring, Result, TenantId,
+    alarm::Alarm,
+    alerts::Noted,
     database::{Database, Tx, on},
-    envelope::{self, Context},
+    roots,
 };
 
 /// The store of secrets and of the audit trail. A clone shares the same database connections.
@@ -26,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) keyring: Keyring,
     pub(crate) cipher: Cipher,
+    pub(crate) alarm: Alarm,
+    pub(crate) noted: Noted,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }
@@ -48,21 +50,23 @@ impl Vault {
     /// and its role must be one that row-level security holds.
     ///
     /// # Errors
-    /// [`Error::WrongKey`], [`Error::NewerDatabase`], [`Error::OlderDatabase`], [`Error::Invalid`] for the URL or the
+    /// [`Error::WrongKey`], [`Error::MissingRootKeys`], [`Error::NewerDatabase`], [`Error::OlderDatabase`],
+    /// [`Error::Invalid`] for the URL or the
     /// role, [`Error::Database`].
     pub async fn open(url: &str, keyring: Keyring, cipher: Cipher) -> Result<Self> {
         let database = Database::open(url).await?;
         database.check_schema().await?;
-        let vault = Self {
+        let keyring = roots::admit(&database, keyring, cipher).await?;
+        Ok(Self {
             inner: Arc::new(Inner {
                 database,
                 keyring,
                 cipher,
+                alarm: Alarm::default(),
+                noted: Noted::default(),
                 erasure_pending: AtomicBool::new(false),
             }),
-        };
-        vault.check_key().await?;
-        Ok(vault)
+        })
     }
 
     /// Brings the database to this program's schema. On PostgreSQL the URL is the owner's.
@@ -79,7 +83,7 @@ impl Vault {
     /// What is wrong, as [`Vault::open`] says it.
     pub async fn check(&self) -> Result<()> {
         self.inner.database.check_schema().await?;
-        self.check_key().await?;
+        roots::admit(&self.inner.database, self.inner.keyring.clone(), self.inner.cipher).await?;
         let mut tx = self.inner.database.write_shared().await?;
         let root_id = self.inner.keyring.raw_id().to_vec();
         on!(&mut tx, c => {
@@ -114,47 +118,6 @@ impl Vault {
     pub(crate) fn erasure_is_pending(&self) -> bool {
         self.inner.erasure_pending.load(Ordering::Relaxed)
     }
-
-    /// Compares the root key with the sentinel that was sealed when the database was new.
-    async fn check_key(&self) -> Result<()> {
-        const SENTINEL: &[u8] = b"resto";
-        let keyring = &self.inner.keyring;
-        let context = Context { purpose: "sentinel", tenant: Uuid::nil(), name: "", version: 0 };
-        let root_id = keyring.raw_id().to_vec();
-        let mut tx = self.inner.database.read(None).await?;
-        let mut rows = sentinels(&mut tx).await?;
-        drop(tx);
-        if rows.is_empty() {
-            let sealed =
-                envelope::seal(&keyring.wrapping_key()?, self.inner.cipher, context, SENTINEL)?;
-            let mut tx = self.inner.database.write_shared().await?;
-            // Two programs may meet a new database with two keys: the first one's row stands.
-            on!(&mut tx, c => {
-                sqlx::query(
-                    "INSERT INTO installation (root_id, sentinel)
-                     SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM installation) ON CONFLICT DO NOTHING",
-                )
-                .bind(&root_id)
-                .bind(&sealed)
-                .execute(c)
-                .await
-                .map(drop)
-            })?;
-            rows = sentinels(&mut tx).await?;
-            tx.commit().await?;
-        }
-        let wrong = || Error::WrongKey { key_id: keyring.id() };
-        let (_, sealed) = rows.into_iter().find(|(id, _)| *id == root_id).ok_or_else(wrong)?;
-        let opened =
-            envelope::open(&keyring.wrapping_key()?, context, &sealed).map_err(|_| wrong())?;
-        if opened.as_slice() == SENTINEL { Ok(()) } else { Err(wrong()) }
-    }
-}
-
-async fn sentinels(tx: &mut Tx) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    Ok(
-        on!(tx, c => sqlx::query_as("SELECT root_id, sentinel FROM installation").fetch_all(c).await)?,
-    )
 }
 
 impl TenantScope {

@@ -1,9 +1,9 @@
-//! `resto token`, `tenant`, `keys` and `migrate`.
+//! `resto token`, `secret`, `tenant` and `migrate`.
 
 use std::time::Duration;
 
 use resto_core::{Code, Error, Result};
-use resto_vault::{AccessToken, KeyState, Tenant, Vault};
+use resto_vault::{AccessToken, Tenant, Vault};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Session;
 use super::audit::short;
-use super::print::{Tone, confirm};
+use super::print::confirm;
 use crate::host::told;
 
 #[derive(clap::Subcommand)]
@@ -94,8 +94,43 @@ fn token_json(token: &AccessToken) -> Value {
     })
 }
 
-fn rfc3339(at: OffsetDateTime) -> String {
+pub(super) fn rfc3339(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum SecretCommand {
+    /// List the names, never the values
+    List,
+    /// Delete a secret here; what a service was given it keeps
+    Delete {
+        /// The secret's name
+        name: String,
+    },
+}
+
+pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<()> {
+    let (_, caller) = session.owner().await?;
+    let out = session.out;
+    match command {
+        SecretCommand::List => {
+            let names = caller.scope.secret_names().await.map_err(told)?;
+            if out.json {
+                return out.value(&names);
+            }
+            names.iter().for_each(|name| out.line(name));
+        }
+        SecretCommand::Delete { name } => {
+            if !caller.scope.delete_secret(&name).await.map_err(told)? {
+                return Err(Error::new(
+                    Code::NotFound,
+                    format!("There is no secret named `{name}`. `resto secret list` names them."),
+                ));
+            }
+            out.remark(format!("The secret `{name}` is deleted."));
+        }
+    }
+    Ok(())
 }
 
 #[derive(clap::Subcommand)]
@@ -162,68 +197,6 @@ pub(super) async fn tenant(session: &Session, command: TenantCommand) -> Result<
             )?;
             host.vault.delete_tenant(found.id).await.map_err(told)?;
             out.remark(format!("The tenant `{id}` is deleted. Its audit trail stays."));
-        }
-    }
-    Ok(())
-}
-
-#[derive(clap::Subcommand)]
-pub(super) enum KeysCommand {
-    /// Show which keys seal what
-    #[command(after_help = "Example:\n  resto keys status --json")]
-    Status,
-    /// Seal everything of the tenant with a fresh key, and destroy the old one
-    #[command(after_help = "Example:\n  resto keys rotate")]
-    Rotate,
-}
-
-pub(super) async fn keys(session: &Session, command: KeysCommand) -> Result<()> {
-    let (_, caller) = session.owner().await?;
-    let out = session.out;
-    match command {
-        KeysCommand::Status => {
-            let keys = caller.scope.keys().await.map_err(told)?;
-            let state = |state: KeyState| match state {
-                KeyState::Active => "active",
-                KeyState::Read => "read",
-                KeyState::Destroyed => "destroyed",
-            };
-            if out.json {
-                let values: Vec<Value> = keys
-                    .iter()
-                    .map(|key| json!({"key_id": key.key_id, "root_id": key.root_id, "state": state(key.state), "created_at": rfc3339(key.created_at), "sealed": key.sealed}))
-                    .collect();
-                return out.value(&values);
-            }
-            let rows: Vec<[String; 5]> = keys
-                .iter()
-                .map(|key| {
-                    [
-                        key.key_id.clone(),
-                        state(key.state).into(),
-                        key.sealed.to_string(),
-                        short(key.created_at),
-                        key.root_id.clone(),
-                    ]
-                })
-                .collect();
-            out.table(
-                ["TENANT KEY", "STATE", "SEALS", "CREATED (UTC)", "WRAPPED BY ROOT KEY"],
-                &rows,
-            );
-        }
-        KeysCommand::Rotate => {
-            let rotation = caller.scope.rotate_key().await.map_err(told)?;
-            if out.json {
-                return out
-                    .value(&json!({"key_id": rotation.key_id, "resealed": rotation.rewrapped}));
-            }
-            out.line(format!(
-                "{} {} values are sealed with the new key {}; the old key is destroyed.",
-                out.tone(Tone::Good, "Rotated."),
-                rotation.rewrapped,
-                rotation.key_id
-            ));
         }
     }
     Ok(())

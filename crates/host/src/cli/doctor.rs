@@ -3,12 +3,19 @@
 use std::os::unix::fs::PermissionsExt;
 
 use resto_core::{Code, Error, Result};
-use resto_vault::Keyring;
+use resto_vault::KeySource;
 use serde::Serialize;
+use time::{Duration, OffsetDateTime};
 
 use super::Session;
+use super::audit::short;
 use super::print::Tone;
-use crate::host::{Host, lost_key, told};
+use crate::host::{Host, told};
+use crate::root_keys;
+
+/// How many alerts are told, and for how long.
+const ALERTS: u32 = 5;
+const RECENT: Duration = Duration::days(7);
 
 #[derive(Serialize)]
 struct Finding {
@@ -26,9 +33,20 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
     };
     find("configuration", broken.map_or(Ok("is right".to_owned()), Err));
     let started = find("data folder", data_dir(session));
-    let key = find("key file", key_file(session));
+    let key = find("root keys", root_keys(session).await);
     if started && key {
-        find("database", database(session).await);
+        match database(session).await {
+            Ok(Some(host)) => {
+                find("database", answers(&host).await);
+                find("alerts", alerts(session, &host).await);
+            }
+            Ok(None) => {
+                find("database", Ok("is not there yet; the first start creates it".to_owned()));
+            }
+            Err(error) => {
+                find("database", Err(error));
+            }
+        }
     }
     let wrong = findings.iter().filter(|finding| !finding.ok).count();
     let out = session.out;
@@ -72,26 +90,60 @@ fn data_dir(session: &Session) -> Result<String> {
     Ok(format!("{} is ours alone", dir.display()))
 }
 
-fn key_file(session: &Session) -> Result<String> {
-    let file = session.config.key_file()?;
-    let folder = session.config.database_folder()?;
-    if !file.exists() {
-        if let Some(lost) = lost_key(&session.config)? {
-            return Err(lost);
+async fn root_keys(session: &Session) -> Result<String> {
+    let config = &session.config;
+    if config.key_source()?.is_none() {
+        let file = config.key_file()?;
+        if !file.exists() {
+            if let Some(lost) = root_keys::lost_key(config)? {
+                return Err(lost);
+            }
+            return Ok(format!("{} is not there yet; the first start creates it", file.display()));
         }
-        return Ok(format!("{} is not there yet; the first start creates it", file.display()));
     }
-    let keyring = Keyring::from_file(&file, folder.as_deref()).map_err(told)?;
-    Ok(format!("{} holds the root key {}", file.display(), keyring.id()))
+    let keyring = root_keys::keyring(config).await?;
+    let source = match config.key_source()? {
+        None => format!("{} holds", config.key_file()?.display()),
+        Some(KeySource::File(file)) => format!("{} holds", file.display()),
+        Some(KeySource::Env(name)) => format!("the environment variable {name} holds"),
+        Some(KeySource::Command(argv)) => {
+            format!("the command {} gives", argv.first().map_or("", String::as_str))
+        }
+    };
+    let accepted = match keyring.accepted_ids() {
+        ids if ids.is_empty() => String::new(),
+        ids => format!("; accepted: {}", ids.join(", ")),
+    };
+    Ok(format!("{source} the root key {}{accepted}", keyring.id()))
 }
 
-async fn database(session: &Session) -> Result<String> {
+async fn alerts(session: &Session, host: &Host) -> Result<String> {
+    let mut alerts = host.vault.alerts(ALERTS).await.map_err(told)?;
+    if let Some(tenant) = host.vault.tenant(&session.options.tenant).await.map_err(told)? {
+        alerts.extend(host.vault.scope(tenant.id).alerts(ALERTS).await.map_err(told)?);
+    }
+    alerts.retain(|alert| OffsetDateTime::now_utc() - alert.raised_at < RECENT);
+    if alerts.is_empty() {
+        return Ok("none within 7 days".to_owned());
+    }
+    let lines: Vec<String> = alerts
+        .iter()
+        .map(|alert| format!("{} {} {}", short(alert.raised_at), alert.kind, alert.subject))
+        .collect();
+    Err(Error::new(Code::Denied, format!("Someone must look at this: {}.", lines.join("; "))))
+}
+
+/// None where there is no database yet.
+async fn database(session: &Session) -> Result<Option<Host>> {
     let url = session.config.database()?;
     let file = url.strip_prefix("sqlite://");
     if file.is_some_and(|file| !std::path::Path::new(file).exists()) {
-        return Ok("is not there yet; the first start creates it".to_owned());
+        return Ok(None);
     }
-    let host = Host::open(&session.config).await?;
+    Host::open(&session.config).await.map(Some)
+}
+
+async fn answers(host: &Host) -> Result<String> {
     host.vault.check().await.map_err(told)?;
     let tenants = host.vault.tenants().await.map_err(told)?.len();
     Ok(format!("answers, takes writes, and knows {tenants} tenants"))

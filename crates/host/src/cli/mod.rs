@@ -4,11 +4,13 @@ mod admin;
 mod audit;
 mod connections;
 mod doctor;
+mod keys;
 mod log;
 mod print;
 mod serve;
 mod tools;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -113,6 +115,14 @@ enum Command {
         #[command(subcommand)]
         command: admin::TokenCommand,
     },
+    /// Manage the secrets that tools use by name, such as a CI secret
+    #[command(
+        after_help = "Example:\n  resto secret list\n  resto secret delete deploy_key\nOne is stored when a tool needs it: resto call github_set_workflow_secret '...'"
+    )]
+    Secret {
+        #[command(subcommand)]
+        command: admin::SecretCommand,
+    },
     /// Manage businesses
     #[command(after_help = "Example:\n  resto tenant create acme --name \"Acme Ltd\"")]
     Tenant {
@@ -120,10 +130,12 @@ enum Command {
         command: admin::TenantCommand,
     },
     /// Look after the encryption keys
-    #[command(after_help = "Example:\n  resto keys status\n  resto keys rotate")]
+    #[command(
+        after_help = "Example:\n  resto keys status\n  resto keys rotate --all\n  resto keys rewrap"
+    )]
     Keys {
         #[command(subcommand)]
-        command: admin::KeysCommand,
+        command: keys::KeysCommand,
     },
     /// Bring the database to this version; on PostgreSQL as its owner
     #[command(
@@ -158,7 +170,10 @@ impl Session {
 /// Runs the program; the exit code is 0, 1 for a failure that was told, 2 for wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     log::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -169,6 +184,20 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => out.fail(&error),
     }
+}
+
+/// Tells of wrong usage, and helps. What stands where `connect` takes nothing may be a key: it is not repeated.
+fn usage(error: &clap::Error) -> ExitCode {
+    let connects = std::env::args_os().any(|argument| argument == "connect");
+    if connects && error.kind() == clap::error::ErrorKind::UnknownArgument {
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: resto connect takes the name of a service and nothing after it. It asks for a key at a hidden prompt, or reads it with --key-stdin.\nIf a key was in the command, your shell may have kept it in its history: revoke that key and make another."
+        );
+        return ExitCode::from(2);
+    }
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 async fn run(cli: Cli, out: Out) -> Result<()> {
@@ -196,8 +225,9 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Call(args) => tools::call(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,
+        Command::Secret { command } => admin::secret(&session, command).await,
         Command::Tenant { command } => admin::tenant(&session, command).await,
-        Command::Keys { command } => admin::keys(&session, command).await,
+        Command::Keys { command } => keys::keys(&session, command).await,
         Command::Migrate => admin::migrate(&session).await,
         Command::Doctor => doctor::check(&session, broken).await,
     }

@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Lines, StdinLock, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use resto_core::{Code, Error, Result, clean};
@@ -102,6 +105,22 @@ fn paint(coloured: bool, tone: Tone, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// Set when a person pressed Ctrl-C in a command that goes on to its end: a prompt does not.
+pub(super) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// What a person typed, unless Ctrl-C came first.
+fn typed<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(read()));
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(typed) => return Ok(typed),
+            Err(RecvTimeoutError::Timeout) if !INTERRUPTED.load(Ordering::Relaxed) => {}
+            Err(_) => return Err(Error::new(Code::Denied, "Interrupted. Nothing was done.")),
+        }
+    }
+}
+
 /// Reads a secret: the next line of standard input, or a prompt that shows nothing.
 pub(super) fn read_secret(
     prompt: &str,
@@ -113,7 +132,8 @@ pub(super) fn read_secret(
     let text = if let Some(lines) = stdin {
         lines.next().transpose().map_err(unreadable)?.unwrap_or_default()
     } else if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(prompt).map_err(unreadable)?
+        let prompt = prompt.to_owned();
+        typed(move || rpassword::prompt_password(prompt))?.map_err(unreadable)?
     } else {
         return Err(Error::new(
             Code::InvalidInput,
@@ -147,9 +167,8 @@ pub(super) fn confirm(what: &str, name: &str) -> Result<()> {
     }
     let mut stderr = std::io::stderr();
     let _ = write!(stderr, "{what}\nType `{name}` to go on: ");
-    let mut typed = String::new();
-    let read = std::io::stdin().read_line(&mut typed);
-    if read.is_ok() && typed.trim() == name {
+    let answer = typed(|| std::io::stdin().lines().next())?;
+    if answer.is_some_and(|line| line.is_ok_and(|line| line.trim() == name)) {
         return Ok(());
     }
     Err(Error::new(Code::Denied, "The name was not typed. Nothing was done."))

@@ -47,13 +47,19 @@ async fn stopped() {
 
 async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Result<()> {
     let out = session.out;
-    let mcp = format!("http://{address}/mcp");
+    // "All addresses" is none that a client can go to.
+    let page = if address.ip().is_unspecified() {
+        format!("http://localhost:{}/", address.port())
+    } else {
+        format!("http://{address}/")
+    };
+    let mcp = format!("{page}mcp");
     if out.json {
-        return out.value(&serde_json::json!({"mcp": mcp, "page": format!("http://{address}/")}));
+        return out.value(&serde_json::json!({"mcp": mcp, "page": page}));
     }
     out.line(out.tone(Tone::Strong, "Resto integrations is running. Stop it with Ctrl-C."));
     out.line(format!("  For agents   {mcp}"));
-    out.line(format!("  For people   http://{address}/"));
+    out.line(format!("  For people   {page}"));
     let tokens = owner.scope.tokens().await.map_err(told)?;
     if !tokens.is_empty() || !std::io::stdout().is_terminal() {
         out.line("  An agent needs an access token: resto token create --name my-agent");

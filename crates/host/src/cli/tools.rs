@@ -1,10 +1,12 @@
 //! `resto tools` and `resto call`.
 
+use std::sync::atomic::Ordering;
+
 use resto_core::{Code, Error, Result};
 use serde_json::Value;
 
 use super::Session;
-use super::print::{confirm, read_secret};
+use super::print::{INTERRUPTED, confirm, read_secret};
 use crate::around::Line;
 use crate::call::Failed;
 use crate::catalog::Entry;
@@ -18,7 +20,7 @@ pub(super) struct CallArgs {
     /// The arguments, a JSON object
     #[arg(default_value = "{}", value_name = "JSON")]
     arguments: String,
-    /// Read the value of a secret that the tool asks for from standard input
+    /// Read the value of a secret that the tool asks for from standard input, in place of a stored one
     #[arg(long)]
     secret_stdin: bool,
 }
@@ -62,11 +64,13 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         let mut lines = from_stdin.then(|| std::io::stdin().lines());
         read_secret(&format!("Value of the secret {name} (not shown): "), lines.as_mut())
     }));
+    line.new_secrets = args.secret_stdin;
     line.confirm = Some(Box::new(confirm));
     // Ctrl-C stops a read; a change under way goes on to its end, so that its outcome is known.
     let cancelled = line.cancelled.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
+            INTERRUPTED.store(true, Ordering::Relaxed);
             cancelled.cancel();
         }
     });

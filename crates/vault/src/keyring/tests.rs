@@ -1,15 +1,27 @@
-//! The key file's refusals, and the derived values against another implementation.
+//! What the sources of a root key refuse, and the derived values against another implementation.
 
-use std::{fs, os::unix::fs::PermissionsExt, os::unix::fs::symlink};
+use std::{
+    fs,
+    io::Read,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::Path,
+    process::Command as Process,
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use rustix::process::geteuid;
+use tokio::sync::oneshot;
 
 use super::*;
+use crate::envelope::{self, Context};
 
 const TENANT: Uuid = Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
 
 fn ring() -> Keyring {
     let mut root = Zeroizing::new([0; 32]);
     root.iter_mut().zip(0..).for_each(|(byte, n)| *byte = n);
-    Keyring::new(root).unwrap()
+    Keyring::new(&root).unwrap()
 }
 
 #[test]
@@ -18,25 +30,25 @@ fn derives_what_another_implementation_derives() {
     assert_eq!(ring().id(), "56d543bbe0ced624bf4b685d422a9d74");
     assert_eq!(
         hex(&ring().audit_mac(TENANT, b"message").unwrap()),
-        "d395f127e9f28383b94ba14ef29fa658bb25eef825d35ab88112c1bca37d6b33"
+        "d3364b41963a5f2421be9bc9ec900b2d87ae003ab2211324cc98d34d764f4d09"
     );
     assert_eq!(
-        hex(&ring().params_mac(TENANT, b"message").unwrap()),
-        "3a895ea769b21e0db58f1d9d33b41bd46f52968f8a2cf07241fc3760e5398476"
+        hex(&ring().params_macs(TENANT, b"message").unwrap()[0]),
+        "68a7dcca5106fab64fc3c1ab5bead2860f9bfb80b0c1fdf47317cd716243a135"
     );
     assert_eq!(
-        hex(&ring().token_mac("resto_x").unwrap()),
-        "6be758f775cfdfffde785ddcfcb21f6237ddcc7caaa7d8cdf5390d4256ef0614"
+        hex(&ring().token_macs("resto_x").unwrap()[0]),
+        "e07b496cceb84d18144233a3886e7ba69cb22c30f458068a0dcb8ec6849835c0"
     );
 }
 
 #[test]
-fn keeps_the_keys_of_tenants_and_purposes_apart() {
+fn b6_keeps_the_keys_of_tenants_and_purposes_apart() {
     let macs = [
         ring().audit_mac(TENANT, b"resto_x").unwrap(),
         ring().audit_mac(Uuid::nil(), b"resto_x").unwrap(),
-        ring().params_mac(TENANT, b"resto_x").unwrap(),
-        ring().token_mac("resto_x").unwrap(),
+        ring().params_macs(TENANT, b"resto_x").unwrap()[0],
+        ring().token_macs("resto_x").unwrap()[0],
     ];
     for (n, mac) in macs.iter().enumerate() {
         assert!(!macs[n + 1..].contains(mac));
@@ -67,7 +79,7 @@ fn does_not_overwrite_a_key() {
 }
 
 #[test]
-fn names_the_one_reason_for_refusing_a_key_file() {
+fn b4_names_the_one_reason_for_refusing_a_key_file() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -106,7 +118,7 @@ fn names_the_one_reason_for_refusing_a_key_file() {
 }
 
 #[test]
-fn shows_its_id_and_no_bytes_of_the_key() {
+fn b4_shows_its_id_and_no_bytes_of_the_key() {
     let shown = format!("{:?}", ring());
     assert!(shown.contains("56d543bbe0ced624bf4b685d422a9d74"));
     assert!(!shown.contains("00, 1, 2") && !shown.contains("000102"));
@@ -117,4 +129,150 @@ fn names_the_ciphers_as_the_configuration_does() {
     let name = |cipher| serde_json::to_value(cipher).unwrap();
     assert_eq!(name(Cipher::default()), "xchacha20-poly1305");
     assert_eq!(name(Cipher::Aes256Gcm), "aes-256-gcm");
+}
+
+fn other_ring(byte: u8) -> Keyring {
+    Keyring::new(&Zeroizing::new([byte; 32])).unwrap()
+}
+
+#[test]
+fn b6_no_key_of_one_purpose_opens_or_signs_for_another() {
+    let ring = ring();
+    let bytes = Zeroizing::new([9; 32]);
+    let tenant_key = |label| Key { id: [7; 16], label, bytes: bytes.clone() };
+    let wrapping =
+        |label| Key { id: ring.raw_id(), label, bytes: ring.wrapping_key().bytes.clone() };
+    // The same bytes and id under the labels of the two purposes, and the two keys as they are.
+    let keys = [
+        tenant_key("resto/record/v1"),
+        tenant_key("resto/kek-wrap/v1"),
+        wrapping("resto/kek-wrap/v1"),
+        wrapping("resto/record/v1"),
+    ];
+    // Every purpose that values are sealed for.
+    let purposes = ["credential", "tenant-secret", "record", "outcome", "tenant-key", "sentinel"];
+    let places = purposes.map(|purpose| Context { purpose, tenant: TENANT, name: "n", version: 0 });
+    let mut opened = 0;
+    for (sealing, sealer) in keys.iter().enumerate() {
+        for (here, place) in places.iter().enumerate() {
+            let blob = envelope::seal(sealer, Cipher::default(), *place, b"x").unwrap();
+            for (opening, opener) in keys.iter().enumerate() {
+                for (there, elsewhere) in places.iter().enumerate() {
+                    match envelope::open(opener, *elsewhere, &blob) {
+                        Ok(_) => {
+                            assert_eq!((sealing, here), (opening, there));
+                            opened += 1;
+                        }
+                        Err(error) => assert_eq!(error, Error::CannotOpen),
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(opened, keys.len() * places.len());
+}
+
+#[test]
+fn b7_a_ring_opens_what_its_accepted_keys_wrapped_and_nothing_else() {
+    let place = Context { purpose: "tenant-key", tenant: TENANT, name: "n", version: 0 };
+    let blob = envelope::seal(ring().wrapping_key(), Cipher::default(), place, b"x").unwrap();
+    let both = other_ring(1).accepting(ring()).accepting(ring());
+    assert_eq!(both.accepted_ids(), [ring().id()]);
+    assert_eq!(both.id(), other_ring(1).id());
+    let key = both.unwrapping_key(&blob).unwrap();
+    assert_eq!(envelope::open(key, place, &blob).unwrap().as_slice(), b"x");
+    for stranger in [other_ring(1), other_ring(1).accepting(other_ring(2))] {
+        assert_eq!(stranger.unwrapping_key(&blob).err(), Some(Error::CannotOpen));
+    }
+    assert_eq!(both.unwrapping_key(&blob[..21]).err(), Some(Error::CannotOpen));
+    let current = both.token_macs("resto_x").unwrap();
+    assert_eq!(current.len(), 2);
+    assert_eq!(current[1], ring().token_macs("resto_x").unwrap()[0]);
+    assert_eq!(both.clone().accepting(both).accepted_ids().len(), 1);
+}
+
+async fn from(argv: &[&str]) -> Result<Keyring> {
+    let argv = argv.iter().map(|&part| part.to_owned()).collect();
+    Keyring::from_source(&KeySource::Command(argv), None).await
+}
+
+#[tokio::test]
+async fn b4_reads_a_root_key_from_the_output_of_a_command_without_a_shell() {
+    let key = BASE64.encode([7; 32]);
+    let wanted = other_ring(7).id();
+    assert_eq!(from(&["printf", "%s\\n", &key]).await.unwrap().id(), wanted);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a file; with $(odd) \"name\"");
+    fs::write(&file, &key).unwrap();
+    assert_eq!(from(&["cat", file.to_str().unwrap()]).await.unwrap().id(), wanted);
+    // A shell would run these and find the key.
+    for argv in [["echo", "$(cat key)"], ["echo", "`cat key`"], ["printf %s key", ""]] {
+        assert!(matches!(from(&argv).await, Err(Error::RootKey(_))));
+    }
+}
+
+#[tokio::test]
+async fn b4_names_the_one_reason_for_refusing_a_command() {
+    let key = BASE64.encode([7; 32]);
+    let short = BASE64.encode([7; 31]);
+    let long = "A".repeat(10_000);
+    for (argv, reason) in [
+        (vec![], "is empty"),
+        (vec!["/nowhere/kms", "decrypt"], "does not start"),
+        (vec!["false"], "failed: exit status: 1"),
+        (vec!["sh", "-c", "echo $0; exit 3", &key], "failed: exit status: 3"),
+        (vec!["sh", "-c", "echo $0; kill -9 $$", &key], "signal: 9"),
+        (vec!["true"], "32 bytes"),
+        (vec!["echo", &short], "32 bytes"),
+        (vec!["echo", "no key", &key], "is not one line of base64"),
+        (vec!["sh", "-c", "echo $0; echo $0", &key], "is not one line of base64"),
+        (vec!["sh", "-c", "trap '' PIPE; echo $0", &long], "32 bytes"),
+    ] {
+        let refused = from(&argv).await.unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+        assert!(!refused.contains(&key) && !refused.contains(&short), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn b4_kills_a_command_that_does_not_answer_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(Process::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap().to_owned();
+    // The command holds the pipe open for as long as it lives; the time is over as soon as it runs.
+    let argv = ["sh", "-c", "exec 3>\"$0\"; exec sleep 600", &pipe].map(str::to_owned);
+    let (running, runs) = oneshot::channel();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut pipe = fs::File::open(pipe).unwrap();
+        running.send(()).unwrap();
+        pipe.read_to_end(&mut Vec::new()).unwrap()
+    });
+    let refused = Keyring::from_command(&argv, async { runs.await.unwrap() }).await.unwrap_err();
+    assert!(refused.to_string().contains("did not end within 10 s"), "{refused}");
+    assert_eq!(tokio::time::timeout(Duration::from_mins(1), ended).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn b4_reads_a_root_key_from_an_environment_variable_and_names_it_when_it_is_missing() {
+    let source = |name: &str| KeySource::Env(name.to_owned());
+    // What every test process has is set, and is no key.
+    let refused = Keyring::from_source(&source("PATH"), None).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("The environment variable PATH is not one line of base64"),
+        "{refused}"
+    );
+    let missing = Keyring::from_source(&source("RESTO_NO_SUCH_KEY"), None).await.unwrap_err();
+    assert!(missing.to_string().contains("RESTO_NO_SUCH_KEY is not set"), "{missing}");
+}
+
+#[test]
+fn names_the_sources_as_the_configuration_does() {
+    for (source, text) in [
+        (KeySource::File("/k".into()), r#"{"file":"/k"}"#),
+        (KeySource::Env("K".into()), r#"{"env":"K"}"#),
+        (KeySource::Command(vec!["op".into(), "read".into()]), r#"{"command":["op","read"]}"#),
+    ] {
+        assert_eq!(serde_json::from_str::<KeySource>(text).unwrap(), source);
+    }
 }

@@ -9,7 +9,7 @@ on_both! {
     verification_finds_every_changed_column
     verification_finds_a_removed_an_added_and_a_moved_entry
     verification_cannot_see_a_cut_tail_without_an_anchor
-    verification_names_entries_made_with_another_root_key
+    verification_names_entries_made_with_an_unknown_root_key
     lists_actions_newest_first_and_in_pages
     keeps_parameters_as_a_hash_of_the_tenants_own
     takes_no_line_breaks_and_no_endless_text
@@ -118,12 +118,12 @@ async fn verification_cannot_see_a_cut_tail_without_an_anchor(store: Store) {
     assert_eq!((verified.events, verified.problems.len()), (4, 0));
 }
 
-async fn verification_names_entries_made_with_another_root_key(store: Store) {
+async fn verification_names_entries_made_with_an_unknown_root_key(store: Store) {
     let scope = trail(&store, 1).await;
     store.tamper("UPDATE integration_audit_log SET key_id = 'feed' WHERE seq = 2").await;
     let found = scope.verify_audit().await.unwrap().problems;
     assert_eq!(found.len(), 1);
-    assert!(found[0].what.contains("another root key, feed"), "{}", found[0].what);
+    assert!(found[0].what.contains("an unknown root key, feed"), "{}", found[0].what);
 }
 
 async fn lists_actions_newest_first_and_in_pages(store: Store) {

@@ -12,9 +12,8 @@ use crate::store::{
 on_both! {
     gives_back_what_was_connected
     a_reconnect_keeps_the_id_and_counts_the_generation
-    stores_no_secret_that_a_thief_of_the_database_can_read
-    refuses_a_credential_moved_between_tenants_integrations_or_generations
-    refuses_a_row_whose_columns_were_changed
+    b1_refuses_a_credential_moved_between_tenants_integrations_or_generations
+    b5_refuses_a_row_whose_columns_were_changed_and_raises_an_alert
     refuses_a_connection_that_is_not_active
     learns_permissions_and_rate_limits_without_losing_the_credential
     learns_nothing_about_a_credential_that_was_replaced_meanwhile
@@ -72,25 +71,7 @@ async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
     assert_eq!(token(&scope, "github").await, "new");
 }
 
-async fn stores_no_secret_that_a_thief_of_the_database_can_read(store: Store) {
-    let (_, scope) = store.tenant().await;
-    let secrets = [canary(), canary(), canary(), canary()];
-    scope.connect(new_connection("github", &secrets[0])).await.unwrap();
-    scope.put_secret("dns", &secrets[1].clone().into()).await.unwrap();
-    scope.put_record("quotes", "1", &json!(secrets[2]), None).await.unwrap();
-    let params = json!({ "body": secrets[3] });
-    let intent = resto_vault::Intent { unsafe_: true, ..intent("create_issue", &params) };
-    let begun = scope.begin(intent).await.unwrap();
-    let output = json!({ "answer": secrets[3] });
-    let outcome = resto_vault::Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
-    scope.finish(begun.ticket, outcome).await.unwrap();
-    for secret in &secrets {
-        assert!(!store.dump_holds(secret.as_bytes()).await);
-    }
-    assert!(store.dump_holds(b"octocat").await, "the dump is a dump");
-}
-
-async fn refuses_a_credential_moved_between_tenants_integrations_or_generations(store: Store) {
+async fn b1_refuses_a_credential_moved_between_tenants_integrations_or_generations(store: Store) {
     let (vault, acme) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
     for scope in [&acme, &other] {
@@ -134,7 +115,7 @@ async fn refuses_a_credential_moved_between_tenants_integrations_or_generations(
     assert_eq!(open(&acme, "github").await, Err(Error::CannotOpen));
 }
 
-async fn refuses_a_row_whose_columns_were_changed(store: Store) {
+async fn b5_refuses_a_row_whose_columns_were_changed_and_raises_an_alert(store: Store) {
     let (_, scope) = store.tenant().await;
     for change in [
         "host = 'evil.example'",
@@ -156,6 +137,12 @@ async fn refuses_a_row_whose_columns_were_changed(store: Store) {
         assert_eq!(changed, 1);
         let name = if change.starts_with("integration_id") { "gitlab" } else { "github" };
         assert_eq!(open(&scope, name).await, Err(Error::CannotOpen), "{change}");
+        let alert = scope.alerts(1).await.unwrap().remove(0);
+        assert_eq!(
+            (alert.kind.as_str(), alert.subject),
+            ("tampered", format!("credential {name}"))
+        );
+        store.tamper("DELETE FROM alerts").await;
         scope.disconnect(name).await.unwrap();
     }
 }

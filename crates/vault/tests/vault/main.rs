@@ -5,7 +5,11 @@ mod actions;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod children;
+#[cfg(test)]
 mod connections;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
@@ -15,6 +19,10 @@ mod operations;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod roots;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tampering;
 #[cfg(test)]
 mod tenants;

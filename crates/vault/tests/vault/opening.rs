@@ -11,7 +11,7 @@ use crate::store::{
 };
 
 on_both! {
-    refuses_another_key_and_says_so
+    b4_refuses_another_key_and_says_so
     refuses_a_database_that_a_newer_program_migrated
     two_vaults_work_on_one_database
     programs_that_start_together_on_a_new_database_all_open_it
@@ -21,13 +21,13 @@ on_both! {
     proves_that_the_database_takes_a_write
 }
 
-async fn refuses_another_key_and_says_so(store: Store) {
+async fn b4_refuses_another_key_and_says_so(store: Store) {
     drop(store.open().await);
     let other = Keyring::create_file(&store.dir.path().join("keys/other.key")).unwrap();
     let key_id = other.id();
     let refused = Vault::open(&store.url, other, Cipher::default()).await.unwrap_err();
     assert_eq!(refused, Error::WrongKey { key_id });
-    assert!(refused.to_string().contains("Use the key file that belongs to this database"));
+    assert!(refused.to_string().contains("Use the root key that belongs to this database"));
     store.open().await;
 }
 

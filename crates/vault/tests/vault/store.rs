@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     io::Write,
-    path::PathBuf,
     sync::{Arc, Once},
 };
 
@@ -106,12 +105,13 @@ impl Store {
         self.postgres.is_some()
     }
 
-    pub fn key_file(&self) -> PathBuf {
-        self.dir.path().join("keys/root.key")
+    pub fn keyring(&self) -> Keyring {
+        self.ring("root")
     }
 
-    pub fn keyring(&self) -> Keyring {
-        let path = self.key_file();
+    /// A ring with one root key, which is made when it is first named.
+    pub fn ring(&self, name: &str) -> Keyring {
+        let path = self.dir.path().join(format!("keys/{name}.key"));
         if path.exists() {
             Keyring::from_file(&path, None).unwrap()
         } else {
@@ -121,6 +121,22 @@ impl Store {
 
     pub async fn open(&self) -> Vault {
         Vault::open(&self.url, self.keyring(), Cipher::default()).await.unwrap()
+    }
+
+    pub async fn open_with(&self, keyring: Keyring) -> resto_vault::Result<Vault> {
+        Vault::open(&self.url, keyring, Cipher::default()).await
+    }
+
+    /// How this database writes bytes in SQL.
+    pub fn literal(&self, bytes: &[u8]) -> String {
+        let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        if self.is_postgres() { format!("'\\x{hex}'::BYTEA") } else { format!("x'{hex}'") }
+    }
+
+    /// How this database writes a tenant's id in SQL.
+    pub fn id(&self, scope: &TenantScope) -> String {
+        let id = scope.tenant().to_string();
+        if self.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.replace('-', "")) }
     }
 
     /// A vault with one tenant.
@@ -220,6 +236,40 @@ impl Store {
         }
         connection.close().await.unwrap();
         all
+    }
+
+    /// Whether the database's files hold these bytes, as they lie on the disk.
+    pub async fn files_hold(&self, needle: &[u8]) -> bool {
+        if !self.is_postgres() {
+            return self.dump().await.windows(needle.len()).any(|window| window == needle);
+        }
+        self.tamper("CHECKPOINT").await;
+        let sql = "SELECT count(*) FROM pg_database d,
+             LATERAL (SELECT 'base/' || d.oid || '/' || pg_ls_dir('base/' || d.oid) AS path) f
+             WHERE d.datname = current_database() AND position(NEEDLE IN pg_read_binary_file(f.path, 0, 1 << 24, true)) > 0";
+        self.number(&sql.replace("NEEDLE", &self.literal(needle))).await > 0
+    }
+
+    /// How far PostgreSQL's log is written.
+    pub async fn log_position(&self) -> Vec<u8> {
+        if !self.is_postgres() {
+            return Vec::new();
+        }
+        self.bytes("SELECT convert_to(pg_walfile_name(pg_current_wal_lsn()), 'UTF8')").await
+    }
+
+    /// Whether PostgreSQL's log holds these bytes, from the file of the position on. SQLite's is among its files.
+    pub async fn log_holds(&self, position: &[u8], needle: &[u8]) -> bool {
+        if !self.is_postgres() {
+            return self.files_hold(needle).await;
+        }
+        let position = String::from_utf8_lossy(position);
+        let needle = self.literal(needle);
+        let sql = format!(
+            "SELECT count(*) FROM pg_ls_waldir() w WHERE w.name >= '{position}'
+             AND position({needle} IN pg_read_binary_file('pg_wal/' || w.name, 0, w.size, true)) > 0"
+        );
+        self.number(&sql).await > 0
     }
 
     /// Whether the dump holds these bytes, raw or in hexadecimal.
