@@ -116,7 +116,8 @@ pub(crate) struct Around {
     pub scope: TenantScope,
     pub op_id: Uuid,
     pub seen: Arc<Mutex<Seen>>,
-    pub tool: String,
+    /// How a person does the same.
+    pub command: String,
     pub account: Option<Connected>,
 }
 
@@ -129,7 +130,7 @@ impl Around {
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
             seen: Arc::default(),
-            tool: step.to_owned(),
+            command: step.to_owned(),
         }
     }
 }
@@ -169,8 +170,8 @@ impl Call for Around {
                 return Err(Error::new(
                     Code::ActionRequired,
                     format!(
-                        "No secret is stored under the name `{name}`, and its value must not pass through an agent. A person runs: resto call {} '<the same arguments>' and types the value; after that it is known by this name.",
-                        self.tool
+                        "No secret is stored under the name `{name}`, and its value must not pass through an agent. A person runs: {} '<the same arguments>' and types the value; after that it is known by this name.",
+                        self.command
                     ),
                 ));
             };

@@ -32,6 +32,18 @@ pub struct Caller {
     pub scope: TenantScope,
     /// Who, and by which door, for the audit trail: `owner (mcp)`.
     pub actor: String,
+    /// The tenant, as people name it.
+    pub tenant: String,
+}
+
+impl Caller {
+    /// What a person types for the caller's tenant.
+    pub(crate) fn command(&self, words: &str) -> String {
+        match self.tenant.as_str() {
+            LOCAL_TENANT => format!("resto {words}"),
+            tenant => format!("resto --tenant {tenant} {words}"),
+        }
+    }
 }
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
@@ -79,18 +91,16 @@ impl Host {
             {
                 Ok(created) => created,
                 // Another process was faster.
-                Err(_) => self
-                    .vault
-                    .tenant(tenant)
-                    .await
-                    .map_err(told)?
-                    .ok_or_else(|| no_tenant(tenant))?,
+                Err(error) => {
+                    self.vault.tenant(tenant).await.map_err(told)?.ok_or_else(|| told(error))?
+                }
             },
             None => return Err(no_tenant(tenant)),
         };
         let scope = self.vault.scope(found.id);
         let owner = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
-        Ok(Caller { scope, actor: format!("{} ({door})", owner.subject) })
+        let actor = format!("{} ({door})", owner.subject);
+        Ok(Caller { scope, actor, tenant: found.external_id })
     }
 
     /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
@@ -102,6 +112,7 @@ impl Host {
         Ok(found.map(|caller| Caller {
             scope: self.vault.scope(caller.tenant.id),
             actor: format!("{} ({door})", caller.principal.subject),
+            tenant: caller.tenant.external_id,
         }))
     }
 

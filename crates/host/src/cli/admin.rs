@@ -27,8 +27,10 @@ pub(super) enum TokenCommand {
         days: Option<u16>,
     },
     /// List the tokens, without their text
+    #[command(after_help = "Example:\n  resto token list --json")]
     List,
     /// Revoke a token
+    #[command(after_help = "Example:\n  resto token revoke my-agent")]
     Revoke {
         /// The token's name
         name: String,
@@ -101,8 +103,10 @@ pub(super) fn rfc3339(at: OffsetDateTime) -> String {
 #[derive(clap::Subcommand)]
 pub(super) enum SecretCommand {
     /// List the names, never the values
+    #[command(after_help = "Example:\n  resto secret list --json")]
     List,
     /// Delete a secret here; what a service was given it keeps
+    #[command(after_help = "Example:\n  resto secret delete deploy_key")]
     Delete {
         /// The secret's name
         name: String,
@@ -145,8 +149,10 @@ pub(super) enum TenantCommand {
         name: Option<String>,
     },
     /// List all businesses
+    #[command(after_help = "Example:\n  resto tenant list --json")]
     List,
     /// Delete a business: its connections, tokens, secrets and keys
+    #[command(after_help = "Example:\n  resto tenant delete acme")]
     Delete {
         /// Its id
         id: String,
@@ -196,7 +202,10 @@ pub(super) async fn tenant(session: &Session, command: TenantCommand) -> Result<
                 &id,
             )?;
             host.vault.delete_tenant(found.id).await.map_err(told)?;
-            out.remark(format!("The tenant `{id}` is deleted. Its audit trail stays."));
+            out.remark(format!(
+                "The tenant `{id}` is deleted. Its audit trail stays: resto --tenant {} audit",
+                found.id
+            ));
         }
     }
     Ok(())

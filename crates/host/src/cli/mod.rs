@@ -243,15 +243,17 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         let mut cli = Cli::command();
         cli.build();
-        let lacking: Vec<&str> = cli
-            .get_subcommands()
-            .filter(|command| command.get_name() != "help")
-            .filter(|command| {
-                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-                !help.contains("Example") || command.get_about().is_none()
-            })
-            .map(clap::Command::get_name)
-            .collect();
+        let mut commands: Vec<&clap::Command> = cli.get_subcommands().collect();
+        let mut lacking = Vec::new();
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if !help.contains("Example") || command.get_about().is_none() {
+                lacking.push(command.get_bin_name().unwrap_or_default());
+            }
+            commands.extend(command.get_subcommands());
+            commands.retain(|command| command.get_name() != "help");
+        }
+        lacking.retain(|name| *name != "resto help");
         assert!(lacking.is_empty(), "{lacking:?}");
         cli.debug_assert();
     }
