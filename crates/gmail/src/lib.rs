@@ -7,6 +7,7 @@ mod attachments;
 mod bodies;
 mod drafts;
 mod errors;
+mod forwards;
 mod letters;
 mod mailboxes;
 mod messages;
@@ -88,10 +89,10 @@ pub fn adapter() -> Adapter {
         .action::<attachments::GetAttachment>()
         .action::<drafts::CreateDraft>()
         .action::<drafts::ListDrafts>()
-        .action::<drafts::UpdateDraft>()
+        .action::<drafts::changes::UpdateDraft>()
         .action::<drafts::DeleteDraft>()
         .action::<sending::SendDraft>()
         .action::<sending::SendMessage>()
         .action::<answers::ReplyToThread>()
-        .action::<answers::ForwardMessage>()
+        .action::<forwards::ForwardMessage>()
 }
