@@ -86,7 +86,7 @@ pub(crate) async fn create(api: &Api, mail: Mail, thread: Option<&str>) -> Resul
 pub struct CreateDraft {
     #[serde(flatten)]
     letter: Letter,
-    /// Conversation that it answers; recipients and subject then follow from it where left out.
+    /// Conversation that it answers: its subject stays, and recipients follow from it where `to` is left out.
     thread_id: Option<String>,
 }
 
@@ -192,4 +192,109 @@ impl Action for DeleteDraft {
 pub(crate) async fn delete(api: &Api, id: &str) -> Result<()> {
     // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/delete
     api.delete("/gmail/v1/users/me/drafts/{}", &[&id]).send_empty().await
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use resto_testing::FakeApi;
+
+    use super::*;
+    use crate::GMAIL;
+    use crate::letters::tests::{header_names, parsed};
+    use crate::messages::tests::from_ada;
+
+    pub const DRAFTS: &str = "/gmail/v1/users/me/drafts";
+    pub const DRAFT: &str = "/gmail/v1/users/me/drafts/r1";
+    const THREAD: &str = "/gmail/v1/users/me/threads/t1";
+
+    /// A draft as Gmail answers when it wrote it.
+    pub fn written() -> Value {
+        json!({"id": "r1", "message": {"id": "m9", "threadId": "t1", "labelIds": ["DRAFT"]}})
+    }
+
+    async fn fake() -> FakeApi {
+        let messages = json!([from_ada("m1", &json!(["INBOX"]))]);
+        FakeApi::new(&GMAIL)
+            .await
+            .connected("you@example.com")
+            .on("POST", DRAFTS, 200, written())
+            .on("GET", THREAD, 200, json!({"id": "t1", "messages": messages}))
+    }
+
+    #[tokio::test]
+    async fn writes_a_draft_that_nobody_receives() {
+        let fake = fake().await;
+        let letter = json!({"to": ["ada@example.com"], "bcc": ["bo@example.com"], "subject": "Offer", "text": "Hello"});
+        let draft = fake.run::<CreateDraft>(letter).await.unwrap();
+        assert_eq!(draft, json!({"draft_id": "r1", "thread_id": "t1"}));
+        let [request] = &fake.requests().await[..] else { panic!("more than the draft") };
+        let message = parsed(&request.body["message"]["raw"]);
+        assert_eq!(message.subject(), Some("Offer"));
+        assert!(header_names(&message).contains(&"Bcc".to_owned()));
+        assert!(request.body["message"].get("threadId").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_draft_in_a_conversation_answers_it() {
+        let fake = fake().await;
+        fake.run::<CreateDraft>(json!({"thread_id": "t1", "text": "Yes", "subject": "Other"}))
+            .await
+            .unwrap();
+        let body = &fake.requests().await[1].body["message"];
+        assert_eq!(body["threadId"], "t1");
+        let message = parsed(&body["raw"]);
+        // Gmail would begin another conversation under another subject.
+        assert_eq!(message.subject(), Some("Re: Offer"));
+        assert_eq!(message.in_reply_to().as_text(), Some("m1@example.com"));
+        assert_eq!(Mailbox::list(message.to())[0].email, "ada@example.com");
+    }
+
+    #[tokio::test]
+    async fn recipients_of_an_answer_may_be_others() {
+        let fake = fake().await;
+        let letter = json!({"thread_id": "t1", "to": ["cy@example.com"], "text": "Yes"});
+        fake.run::<CreateDraft>(letter).await.unwrap();
+        let message = parsed(&fake.requests().await[1].body["message"]["raw"]);
+        let to = Mailbox::list(message.to());
+        assert_eq!((to.len(), to[0].email.as_str()), (1, "cy@example.com"));
+    }
+
+    #[tokio::test]
+    async fn lists_drafts_and_leaves_out_those_sent_meanwhile() {
+        let draft = json!({"id": "r1", "message": from_ada("m9", &json!(["DRAFT"]))});
+        let fake = FakeApi::new(&GMAIL)
+            .await
+            .on("GET", DRAFTS, 200, json!({"drafts": [{"id": "r1", "message": {"id": "m9", "threadId": "t1"}}, {"id": "r2"}], "nextPageToken": "next"}))
+            .on("GET", DRAFT, 200, draft)
+            .on("GET", "/gmail/v1/users/me/drafts/r2", 404, json!({"error": {"code": 404}}));
+        let page = fake.run::<ListDrafts>(json!({"query": "subject:offer"})).await.unwrap();
+        assert_eq!(
+            page,
+            json!({"items": [{"draft_id": "r1", "thread_id": "t1", "to": [{"email": "you@example.com"}],
+                "subject": "Offer", "snippet": "It's me & you"}], "next_cursor": "next"})
+        );
+        assert_eq!(fake.requests().await[0].query["q"], "subject:offer");
+    }
+
+    #[tokio::test]
+    async fn lists_no_drafts_without_a_fault() {
+        let fake =
+            FakeApi::new(&GMAIL).await.on("GET", DRAFTS, 200, json!({"resultSizeEstimate": 0}));
+        assert_eq!(fake.run::<ListDrafts>(json!({})).await.unwrap(), json!({"items": []}));
+    }
+
+    #[tokio::test]
+    async fn deletes_a_draft() {
+        let fake = FakeApi::new(&GMAIL).await.on("DELETE", DRAFT, 204, Value::Null);
+        let gone = fake.run::<DeleteDraft>(json!({"draft_id": "r1"})).await.unwrap();
+        assert_eq!(gone, json!({"draft_id": "r1"}));
+    }
+
+    #[tokio::test]
+    async fn explains_a_missing_draft() {
+        let gone = json!({"error": {"code": 404, "message": "Requested entity was not found."}});
+        let fake = FakeApi::new(&GMAIL).await.on("DELETE", DRAFT, 404, gone);
+        let error = fake.run::<DeleteDraft>(json!({"draft_id": "r1"})).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound);
+    }
 }

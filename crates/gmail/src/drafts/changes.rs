@@ -118,3 +118,108 @@ fn read(api: &Api, message: &Message) -> Result<Mail> {
         references,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use resto_testing::FakeApi;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::GMAIL;
+    use crate::drafts::tests::{DRAFT, written};
+    use crate::letters::tests::parsed;
+
+    /// A draft as a mail program leaves it: formatted, with a file, in a conversation.
+    const KEPT: &str = "From: you@example.com\r\nTo: Ada <ada@example.com>\r\nCc: bo@example.com\r\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n\
+        Message-ID: <old@example.com>\r\nIn-Reply-To: <b@x>\r\nReferences: <a@x> <b@x>\r\nX-Other: 7\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n\
+        --a\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nOld text\r\n\
+        --a\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<b>Old text</b>\r\n--a--\r\n\
+        --m\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"offer.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAEC\r\n--m--\r\n";
+
+    async fn fake(source: &str) -> FakeApi {
+        let raw = BASE64.encode(source);
+        let draft = json!({"id": "r1", "message": {"id": "m9", "threadId": "t1", "raw": raw}});
+        FakeApi::new(&GMAIL).await.connected("you@example.com").on("GET", DRAFT, 200, draft).on(
+            "PUT",
+            DRAFT,
+            200,
+            written(),
+        )
+    }
+
+    async fn changed(source: &str, change: Value) -> mail_parser::Message<'static> {
+        let fake = fake(source).await;
+        let result = fake.run::<UpdateDraft>(change).await.unwrap();
+        assert_eq!(result, json!({"draft_id": "r1", "thread_id": "t1"}));
+        let requests = fake.requests().await;
+        assert_eq!(requests[0].query["format"], "raw");
+        assert_eq!(requests[1].body["message"]["threadId"], "t1");
+        parsed(&requests[1].body["message"]["raw"])
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_stays() {
+        let message = changed(KEPT, json!({"draft_id": "r1", "cc": []})).await;
+        let to = Mailbox::list(message.to());
+        assert_eq!(to[0].shown(), "Ada <ada@example.com>");
+        assert!(message.cc().is_none());
+        assert_eq!(message.subject(), Some("Grüße"));
+        assert_eq!(message.body_text(0).unwrap().trim(), "Old text");
+        assert_eq!(message.body_html(0).unwrap().trim(), "<b>Old text</b>");
+        let file = message.attachment(0).unwrap();
+        assert_eq!(
+            (file.attachment_name(), file.contents()),
+            (Some("offer.pdf"), &[0_u8, 1, 2][..])
+        );
+        assert_eq!(ids(message.references()), ["a@x", "b@x"]);
+        assert_eq!(message.in_reply_to().as_text(), Some("b@x"));
+    }
+
+    #[tokio::test]
+    async fn new_text_leaves_no_old_html() {
+        let message = changed(KEPT, json!({"draft_id": "r1", "text": "New", "to": ["cy@example.com"], "subject": "Other", "bcc": ["d@example.com"], "attachments": []})).await;
+        assert_eq!(message.body_text(0).unwrap().trim(), "New");
+        assert!(
+            !message.html_bodies().any(|part| matches!(part.body, PartType::Html(_))),
+            "{message:?}"
+        );
+        assert_eq!(Mailbox::list(message.to())[0].email, "cy@example.com");
+        assert_eq!(Mailbox::list(message.bcc())[0].email, "d@example.com");
+        assert_eq!((message.subject(), message.attachment_count()), (Some("Other"), 0));
+    }
+
+    #[tokio::test]
+    async fn new_html_says_the_same_as_text() {
+        let message = changed(KEPT, json!({"draft_id": "r1", "html": "<p>Brand new</p>"})).await;
+        assert_eq!(message.body_text(0).unwrap().trim(), "Brand new");
+        assert_eq!(message.body_html(0).unwrap().trim(), "<p>Brand new</p>");
+    }
+
+    #[tokio::test]
+    async fn every_part_of_a_text_stays() {
+        let source = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n\
+            --m\r\nContent-Type: text/plain\r\n\r\nBefore\r\n--m\r\nContent-Type: text/html\r\n\r\n<i>After</i>\r\n--m--\r\n";
+        let message = changed(source, json!({"draft_id": "r1", "subject": "y"})).await;
+        let text = message.body_text(0).unwrap().into_owned();
+        assert!(text.contains("Before") && text.contains("After"), "{text}");
+        let html = message.body_html(0).unwrap().into_owned();
+        assert!(html.contains("Before") && html.contains("<i>After</i>"), "{html}");
+    }
+
+    #[tokio::test]
+    async fn explains_a_missing_draft() {
+        let gone = json!({"error": {"code": 404, "message": "Requested entity was not found."}});
+        let fake = FakeApi::new(&GMAIL).await.on("GET", DRAFT, 404, gone);
+        let error = fake.run::<UpdateDraft>(json!({"draft_id": "r1"})).await.unwrap_err();
+        assert!(error.message().contains("gmail_list_drafts"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn changes_nothing_that_it_cannot_read() {
+        let draft = json!({"id": "r1", "message": {"id": "m9", "raw": "%%%"}});
+        let fake = FakeApi::new(&GMAIL).await.on("GET", DRAFT, 200, draft);
+        let error = fake.run::<UpdateDraft>(json!({"draft_id": "r1"})).await.unwrap_err();
+        assert!(error.message().contains("Nothing was changed"), "{error}");
+    }
+}
