@@ -133,3 +133,119 @@ impl Action for ReplyToThread {
         send(api, mail, Some(&self.thread_id)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::messages::tests::from_ada;
+    use crate::sending::tests::{message_of, obliging};
+
+    const THREAD: &str = "/gmail/v1/users/me/threads/t1";
+
+    /// Answers a conversation of these messages; what arrived and how it was put into a conversation.
+    async fn answer(
+        messages: Value,
+        arguments: Value,
+    ) -> Result<(mail_parser::Message<'static>, Value)> {
+        let thread = json!({"id": "t1", "messages": messages});
+        let fake = obliging().await.on("GET", THREAD, 200, thread);
+        fake.run::<ReplyToThread>(arguments).await?;
+        Ok(message_of(&fake).await)
+    }
+
+    fn with(headers: &Value) -> Value {
+        let mut message = from_ada("m1", &json!(["INBOX"]));
+        message["payload"]["headers"] = headers.clone();
+        message
+    }
+
+    fn people(list: Option<&mail_parser::Address<'_>>) -> Vec<String> {
+        Mailbox::list(list).iter().map(Mailbox::shown).collect()
+    }
+
+    #[tokio::test]
+    async fn answers_whoever_wrote_last() {
+        let draft = json!({"id": "m2", "threadId": "t1", "labelIds": ["DRAFT"]});
+        let messages = json!([from_ada("m1", &json!(["INBOX"])), draft]);
+        let arguments = json!({"thread_id": "t1", "text": "Yes", "cc": ["cy@example.com"]});
+        let (message, thread) = answer(messages, arguments).await.unwrap();
+        assert_eq!(thread, "t1");
+        assert_eq!(message.subject(), Some("Re: Offer"));
+        assert_eq!(people(message.to()), ["Ada <ada@example.com>"]);
+        assert_eq!(people(message.cc()), ["cy@example.com"]);
+        assert_eq!(message.in_reply_to().as_text(), Some("m1@example.com"));
+        assert_eq!(
+            crate::parts::ids(message.references()),
+            ["first@example.com", "m1@example.com"]
+        );
+    }
+
+    #[tokio::test]
+    async fn answers_everybody_but_the_owner_once() {
+        let messages = json!([from_ada("m1", &json!(["INBOX"]))]);
+        let arguments =
+            json!({"thread_id": "t1", "text": "Yes", "reply_all": true, "cc": ["BO@example.com"]});
+        let (message, _) = answer(messages, arguments).await.unwrap();
+        assert_eq!(people(message.to()), ["Ada <ada@example.com>"]);
+        assert_eq!(people(message.cc()), ["BO@example.com"]);
+    }
+
+    #[tokio::test]
+    async fn goes_on_with_those_whom_the_owner_wrote_to() {
+        let mut own = from_ada("m1", &json!(["SENT"]));
+        own["payload"]["headers"] = json!([{"name": "From", "value": "you@example.com"},
+            {"name": "To", "value": "ada@example.com"}, {"name": "Subject", "value": "RE: Offer"}]);
+        let (message, _) =
+            answer(json!([own]), json!({"thread_id": "t1", "text": "And?"})).await.unwrap();
+        assert_eq!(people(message.to()), ["ada@example.com"]);
+        assert_eq!(message.subject(), Some("RE: Offer"));
+    }
+
+    #[tokio::test]
+    async fn heeds_where_answers_are_wanted() {
+        let message = with(&json!([{"name": "From", "value": "shop@example.com"},
+            {"name": "Reply-To", "value": "Help <help@example.com>"}]));
+        let (message, _) =
+            answer(json!([message]), json!({"thread_id": "t1", "text": "x"})).await.unwrap();
+        assert_eq!(people(message.to()), ["Help <help@example.com>"]);
+    }
+
+    /// D3: what a stranger wrote into headers becomes no header of the answer.
+    #[tokio::test]
+    async fn takes_over_no_header_of_a_stranger() {
+        let message = with(&json!([
+            {"name": "From", "value": "=?utf-8?B?QWRhDQpCY2M6IGV2aWxAZXhhbXBsZS5uZXQ=?= <ada@example.com>"},
+            {"name": "Subject", "value": "=?utf-8?B?eA0KQmNjOiBldmlsQGV4YW1wbGUubmV0?="},
+            {"name": "Message-ID", "value": "<a@x>\r\nBcc: evil@example.net"}]));
+        let (message, _) =
+            answer(json!([message]), json!({"thread_id": "t1", "text": "x"})).await.unwrap();
+        assert!(message.bcc().is_none() && message.header("Bcc").is_none(), "{message:?}");
+        assert_eq!(Mailbox::list(message.to())[0].email, "ada@example.com");
+    }
+
+    #[tokio::test]
+    async fn a_long_conversation_keeps_its_first_and_latest_references() {
+        let ids: Vec<String> = (0..60).map(|n| format!("<{n}@x>")).collect();
+        let message = with(&json!([{"name": "From", "value": "ada@example.com"},
+            {"name": "References", "value": ids.join(" ")}, {"name": "Message-ID", "value": "<last@x>"}]));
+        let (message, _) =
+            answer(json!([message]), json!({"thread_id": "t1", "text": "x"})).await.unwrap();
+        let kept = crate::parts::ids(message.references());
+        assert_eq!((kept.len(), kept[0].as_str(), kept[1].as_str()), (20, "0@x", "42@x"));
+        assert_eq!(kept[19], "last@x");
+    }
+
+    #[tokio::test]
+    async fn explains_a_conversation_that_cannot_be_answered() {
+        for (messages, code) in [
+            (json!([{"id": "m1", "threadId": "t1", "labelIds": ["DRAFT"]}]), Code::Conflict),
+            (json!([with(&json!([{"name": "From", "value": "undisclosed"}]))]), Code::InvalidInput),
+        ] {
+            let error =
+                answer(messages, json!({"thread_id": "t1", "text": "x"})).await.unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+        }
+    }
+}

@@ -121,7 +121,10 @@ impl Message {
             }
         }
         block.push_str("\r\n");
-        let parsed = MessageParser::default().parse_headers(block.as_bytes()).unwrap_or_default();
+        // `None` without any header; the library's empty message cannot be asked.
+        let Some(parsed) = MessageParser::default().parse_headers(block.as_bytes()) else {
+            return Envelope::default();
+        };
         let auto = parsed.header("Auto-Submitted").and_then(HeaderValue::as_text);
         let precedence = parsed.header("Precedence").and_then(HeaderValue::as_text);
         Envelope {
@@ -311,6 +314,14 @@ mod tests {
         assert!(envelope.bcc.is_empty() && !envelope.bulk);
         assert_eq!(envelope.message_id.as_deref(), Some("1@example.com"));
         assert_eq!(envelope.references, ["a@x", "b@x"]);
+    }
+
+    #[test]
+    fn a_message_may_have_no_header_at_all() {
+        for headers in [json!([]), json!([{"name": "X-Other", "value": "7"}])] {
+            let envelope = message(json!({"headers": headers})).envelope();
+            assert!(envelope.from.is_none() && envelope.subject.is_empty(), "{envelope:?}");
+        }
     }
 
     #[test]

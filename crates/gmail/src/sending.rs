@@ -164,3 +164,185 @@ async fn sent(api: &Api, id: &str) -> Result<Option<Message>> {
     let found: Found = request.query("maxResults", 1).send().await?;
     Ok(found.messages.into_iter().next())
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use resto_testing::FakeApi;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::GMAIL;
+    use crate::drafts::tests::{DRAFT, DRAFTS, written};
+    use crate::letters::tests::parsed;
+    use crate::messages::tests::{MESSAGES, from_ada};
+
+    const SEND: &str = "/gmail/v1/users/me/drafts/send";
+
+    pub fn sent() -> Value {
+        json!({"id": "m9", "threadId": "t1", "labelIds": ["SENT"]})
+    }
+
+    fn found() -> Value {
+        json!({"messages": [{"id": "m9", "threadId": "t1"}], "resultSizeEstimate": 1})
+    }
+
+    fn none() -> Value {
+        json!({"resultSizeEstimate": 0})
+    }
+
+    fn gone() -> Value {
+        json!({"error": {"code": 404, "message": "Requested entity was not found."}})
+    }
+
+    fn fault() -> Value {
+        json!({"error": {"code": 503, "message": "Backend Error"}})
+    }
+
+    /// A mailbox that takes a draft; what it answers to sending it is up to the test.
+    async fn mailbox() -> FakeApi {
+        FakeApi::new(&GMAIL).await.connected("you@example.com").on("GET", MESSAGES, 200, none()).on(
+            "POST",
+            DRAFTS,
+            200,
+            written(),
+        )
+    }
+
+    /// A mailbox that takes and sends every message.
+    pub async fn obliging() -> FakeApi {
+        mailbox().await.on("POST", SEND, 200, sent())
+    }
+
+    /// The message that was sent, with the conversation that it was put into.
+    pub async fn message_of(fake: &FakeApi) -> (mail_parser::Message<'static>, Value) {
+        let requests = fake.requests().await;
+        let draft = requests.iter().find(|request| request.path == DRAFTS).unwrap();
+        assert_eq!(requests.last().unwrap().path, SEND);
+        let message = &draft.body["message"];
+        (parsed(&message["raw"]), message["threadId"].clone())
+    }
+
+    fn letter() -> Value {
+        json!({"to": ["Ada <ada@example.com>"], "bcc": ["bo@example.com"], "subject": "Offer", "text": "Hello"})
+    }
+
+    async fn error(fake: &FakeApi) -> Error {
+        fake.run::<SendMessage>(letter()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn sends_a_message_by_way_of_a_draft() {
+        let fake = obliging().await;
+        let result = fake.run::<SendMessage>(letter()).await.unwrap();
+        assert_eq!(
+            result,
+            json!({"message_id": "m9", "thread_id": "t1", "recipients": ["ada@example.com", "bo@example.com"]})
+        );
+        let (message, thread) = message_of(&fake).await;
+        assert_eq!((message.subject(), thread), (Some("Offer"), Value::Null));
+        let requests = fake.requests().await;
+        let id = message.message_id().unwrap();
+        assert_eq!(requests[0].query["q"], format!("rfc822msgid:{id}"));
+        assert_eq!(requests[2].body, json!({"id": "r1"}));
+    }
+
+    #[tokio::test]
+    async fn sends_nothing_twice() {
+        let fake = FakeApi::new(&GMAIL).await.on("GET", MESSAGES, 200, found());
+        let result = fake.run::<SendMessage>(letter()).await.unwrap();
+        assert_eq!(result["message_id"], "m9");
+        assert_eq!(fake.requests().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn finds_the_message_when_the_answer_is_lost() {
+        let fake = mailbox()
+            .await
+            .on("GET", MESSAGES, 200, found())
+            .on("POST", SEND, 503, fault())
+            .on("GET", DRAFT, 404, gone());
+        let result = fake.run::<SendMessage>(letter()).await.unwrap();
+        assert_eq!(result["message_id"], "m9");
+        let requests = fake.requests().await;
+        assert_eq!(requests.iter().filter(|request| request.path == SEND).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn says_what_to_do_when_it_cannot_tell() {
+        let fake = mailbox().await.on("POST", SEND, 503, fault()).on("GET", DRAFT, 200, written());
+        let still = error(&fake).await;
+        assert!(still.message().contains("it is still the draft `r1`"), "{still}");
+
+        let fake = mailbox().await.on("POST", SEND, 503, fault()).on("GET", DRAFT, 404, gone());
+        let likely = error(&fake).await;
+        assert!(likely.message().contains("most likely sent"), "{likely}");
+
+        let fake = mailbox().await.on("POST", SEND, 503, fault()).on("GET", DRAFT, 503, fault());
+        let unknown = error(&fake).await;
+        assert!(unknown.message().contains("If it was not sent"), "{unknown}");
+
+        for error in [still, likely, unknown] {
+            assert_eq!(error.code(), Code::UnknownOutcome, "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_refused_leaves_no_draft() {
+        let refused = json!({"error": {"code": 400, "message": "Recipient address required",
+            "errors": [{"reason": "invalidArgument"}]}});
+        let fake =
+            mailbox().await.on("POST", SEND, 400, refused).on("DELETE", DRAFT, 204, Value::Null);
+        let error = error(&fake).await;
+        assert_eq!(error.code(), Code::InvalidInput);
+        assert!(error.message().contains("Recipient address required"), "{error}");
+        assert_eq!(fake.requests().await.last().unwrap().method, "DELETE");
+    }
+
+    #[tokio::test]
+    async fn a_draft_whose_answer_is_lost_was_not_sent() {
+        let fake = FakeApi::new(&GMAIL).await.on("GET", MESSAGES, 200, none()).on(
+            "POST",
+            DRAFTS,
+            503,
+            fault(),
+        );
+        let error = error(&fake).await;
+        assert_eq!(error.code(), Code::ProviderDown);
+        assert!(error.message().contains("Nothing was sent"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn refuses_a_message_to_nobody() {
+        let fake = FakeApi::new(&GMAIL).await;
+        let error = fake.run::<SendMessage>(json!({"text": "Hello"})).await.unwrap_err();
+        assert_eq!(error.details().field.as_deref(), Some("to"), "{error}");
+        assert!(fake.requests().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn sends_a_draft_as_it_is() {
+        let draft = json!({"id": "r1", "message": from_ada("m9", &json!(["DRAFT"]))});
+        let fake =
+            FakeApi::new(&GMAIL).await.on("GET", DRAFT, 200, draft).on("POST", SEND, 200, sent());
+        let result = fake.run::<SendDraft>(json!({"draft_id": "r1"})).await.unwrap();
+        assert_eq!(
+            result["recipients"],
+            json!(["you@example.com", "bo@example.com", "you@example.com"])
+        );
+        assert_eq!(fake.requests().await[1].body, json!({"id": "r1"}));
+    }
+
+    #[tokio::test]
+    async fn sends_no_draft_that_is_missing_or_to_nobody() {
+        let fake = FakeApi::new(&GMAIL).await.on("GET", DRAFT, 404, gone()).on(
+            "GET",
+            DRAFT,
+            200,
+            written(),
+        );
+        let missing = fake.run::<SendDraft>(json!({"draft_id": "r1"})).await.unwrap_err();
+        assert_eq!(missing.code(), Code::NotFound);
+        let nobody = fake.run::<SendDraft>(json!({"draft_id": "r1"})).await.unwrap_err();
+        assert!(nobody.message().contains("no recipient"), "{nobody}");
+    }
+}
