@@ -8,9 +8,11 @@ mod bodies;
 mod drafts;
 mod errors;
 mod forwards;
+mod labels;
 mod letters;
 mod mailboxes;
 mod messages;
+mod pages;
 mod parts;
 mod permissions;
 mod sending;
@@ -70,6 +72,7 @@ pub static GMAIL: Integration = Integration {
             cursor: "pageToken",
             next: "/nextPageToken",
         },
+        omits_empty_lists: true,
         classify: errors::classify,
         ..Provider::REST
     }],
@@ -95,4 +98,9 @@ pub fn adapter() -> Adapter {
         .action::<sending::SendMessage>()
         .action::<answers::ReplyToThread>()
         .action::<forwards::ForwardMessage>()
+        .action::<labels::ListLabels>()
+        .action::<labels::CreateLabel>()
+        .action::<threads::changes::OrganizeThreads>()
+        .action::<threads::changes::TrashThread>()
+        .action::<threads::changes::RestoreThread>()
 }

@@ -1,5 +1,7 @@
 //! Conversations: listed, read, and those in which the last word is not yours.
 
+pub(crate) mod changes;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
