@@ -7,6 +7,7 @@ mod attachments;
 mod bodies;
 mod drafts;
 mod errors;
+mod filters;
 mod forwards;
 mod labels;
 mod letters;
@@ -18,6 +19,7 @@ mod permissions;
 mod sending;
 mod threads;
 mod times;
+mod vacation_replies;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider, Scheme,
@@ -103,4 +105,8 @@ pub fn adapter() -> Adapter {
         .action::<threads::changes::OrganizeThreads>()
         .action::<threads::changes::TrashThread>()
         .action::<threads::changes::RestoreThread>()
+        .action::<filters::ListFilters>()
+        .action::<filters::CreateFilter>()
+        .action::<filters::DeleteFilter>()
+        .action::<vacation_replies::SetVacationReply>()
 }

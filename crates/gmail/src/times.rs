@@ -24,10 +24,10 @@ impl From<String> for At {
     }
 }
 
-/// A time in RFC 3339 as Gmail wants it.
-pub(crate) fn milliseconds(time: &str) -> Option<String> {
+/// A time in RFC 3339 as Gmail counts it.
+pub(crate) fn milliseconds(time: &str) -> Option<i128> {
     let at = OffsetDateTime::parse(time, &Rfc3339).ok()?;
-    Some((at.unix_timestamp_nanos() / 1_000_000).to_string())
+    Some(at.unix_timestamp_nanos() / 1_000_000)
 }
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
         ] {
             assert_eq!(At::from(digits.to_owned()).0, text);
         }
-        assert_eq!(milliseconds("2026-01-01T01:00:00.123+01:00").unwrap(), "1767225600123");
+        assert_eq!(milliseconds("2026-01-01T01:00:00.123+01:00").unwrap(), 1_767_225_600_123);
         assert_eq!(milliseconds("tomorrow"), None);
     }
 }
