@@ -5,6 +5,7 @@ mod account;
 mod answers;
 mod attachments;
 mod bodies;
+mod contacts;
 mod drafts;
 mod errors;
 mod filters;
@@ -109,4 +110,9 @@ pub fn adapter() -> Adapter {
         .action::<filters::CreateFilter>()
         .action::<filters::DeleteFilter>()
         .action::<vacation_replies::SetVacationReply>()
+        .action::<contacts::ListContacts>()
+        .action::<contacts::SearchContacts>()
+        .action::<contacts::changes::CreateContact>()
+        .action::<contacts::changes::UpdateContact>()
+        .action::<contacts::changes::DeleteContact>()
 }
