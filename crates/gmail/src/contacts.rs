@@ -31,7 +31,8 @@ pub struct Reached {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Contact {
     /// Its id.
-    pub contact_id: String,
+    #[serde(rename = "contact_id")]
+    pub id: String,
     /// The state that it was read in; a change names it.
     pub etag: String,
     /// Whole name.
@@ -86,11 +87,14 @@ struct Source {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 struct Name {
-    display_name: String,
-    given_name: Option<String>,
-    family_name: Option<String>,
+    #[serde(rename = "displayName")]
+    whole: String,
+    #[serde(rename = "givenName")]
+    given: Option<String>,
+    #[serde(rename = "familyName")]
+    family: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,11 +128,11 @@ impl From<Person> for Contact {
         let own = person.metadata.sources.into_iter().find(|source| source.kind == "CONTACT");
         let notes = person.biographies.into_iter().next();
         Self {
-            contact_id: id.to_owned(),
+            id: id.to_owned(),
             etag: own.unwrap_or_default().etag,
-            name: name.display_name,
-            given_name: name.given_name,
-            family_name: name.family_name,
+            name: name.whole,
+            given_name: name.given,
+            family_name: name.family,
             emails: person.email_addresses.into_iter().map(Reached::from).collect(),
             phones: person.phone_numbers.into_iter().map(Reached::from).collect(),
             organization: organization.name,

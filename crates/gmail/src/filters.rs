@@ -36,7 +36,8 @@ pub struct Criteria {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Filter {
     /// Its id.
-    pub filter_id: String,
+    #[serde(rename = "filter_id")]
+    pub id: String,
     /// Which mail it takes.
     pub criteria: Criteria,
     /// What it says of the size of a message in bytes, such as `larger 1000000`.
@@ -82,7 +83,7 @@ impl From<Raw> for Filter {
     fn from(raw: Raw) -> Self {
         let comparison = raw.criteria.comparison.unwrap_or_else(|| "exactly".to_owned());
         Self {
-            filter_id: raw.id,
+            id: raw.id,
             criteria: raw.criteria.common,
             size: raw.criteria.size.map(|bytes| format!("{comparison} {bytes}")),
             add_label_ids: raw.action.add_label_ids,
@@ -120,23 +121,39 @@ pub struct CreateFilter {
     criteria: Criteria,
     /// Label to add, by name or id; Gmail takes one per filter.
     label: Option<String>,
-    /// Whether the mail skips the inbox.
+    /// What else happens to it.
     #[serde(default)]
-    archive: bool,
-    /// Whether it counts as read.
-    #[serde(default)]
-    mark_read: bool,
-    /// Whether it gets a star.
-    #[serde(default)]
-    star: bool,
-    /// Whether it is always, or never, marked as important.
-    important: Option<bool>,
-    /// Whether it is never taken for spam.
-    #[serde(default)]
-    never_spam: bool,
-    /// Whether it goes to the trash.
-    #[serde(default)]
-    trash: bool,
+    #[schemars(length(max = 7))]
+    actions: Vec<Deed>,
+}
+
+/// What a filter does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Deed {
+    Archive,
+    MarkRead,
+    Star,
+    MarkImportant,
+    NeverImportant,
+    NeverSpam,
+    Trash,
+}
+
+impl Deed {
+    /// The label that it adds, or takes off.
+    fn label(self) -> (&'static str, bool) {
+        // https://developers.google.com/workspace/gmail/api/guides/filter_settings
+        match self {
+            Self::Star => ("STARRED", true),
+            Self::MarkImportant => ("IMPORTANT", true),
+            Self::Trash => ("TRASH", true),
+            Self::Archive => ("INBOX", false),
+            Self::MarkRead => ("UNREAD", false),
+            Self::NeverImportant => ("IMPORTANT", false),
+            Self::NeverSpam => ("SPAM", false),
+        }
+    }
 }
 
 impl Action for CreateFilter {
@@ -158,26 +175,16 @@ impl Action for CreateFilter {
                 "invalid input: `criteria` would take all mail. Nothing was changed. Say which mail, such as by `from`.",
             ));
         }
-        // https://developers.google.com/workspace/gmail/api/guides/filter_settings
-        let flags = |all: &[(bool, &str)]| -> Vec<String> {
-            all.iter().filter(|(wanted, _)| *wanted).map(|(_, id)| (*id).to_owned()).collect()
+        let labels = |adds: bool| -> Vec<String> {
+            let all = self.actions.iter().map(|deed| deed.label());
+            all.filter(|(_, added)| *added == adds).map(|(id, _)| id.to_owned()).collect()
         };
-        let mut add = flags(&[
-            (self.star, "STARRED"),
-            (self.important == Some(true), "IMPORTANT"),
-            (self.trash, "TRASH"),
-        ]);
-        let remove = flags(&[
-            (self.archive, "INBOX"),
-            (self.mark_read, "UNREAD"),
-            (self.important == Some(false), "IMPORTANT"),
-            (self.never_spam, "SPAM"),
-        ]);
+        let (mut add, remove) = (labels(true), labels(false));
         let label: Vec<String> = self.label.into_iter().collect();
         if add.is_empty() && remove.is_empty() && label.is_empty() {
             return Err(Error::invalid(
                 "label",
-                "invalid input: the filter would do nothing. Nothing was changed. Give a `label`, or such as `archive`.",
+                "invalid input: the filter would do nothing. Nothing was changed. Give a `label`, or `actions` such as `archive`.",
             ));
         }
         add.extend(ids(api, &[("label", &label)]).await?.into_iter().flatten());
@@ -280,7 +287,7 @@ mod tests {
     async fn creates_a_filter() {
         let fake = fake().await;
         let arguments = json!({"criteria": {"from": "news@example.com", "not_query": "offer"}, "label": "done",
-            "archive": true, "mark_read": true, "star": true, "important": false, "never_spam": true});
+            "actions": ["archive", "mark_read", "star", "never_important", "never_spam"]});
         let created = fake.run::<CreateFilter>(arguments).await.unwrap();
         assert_eq!(created["filter_id"], "ANe1Bmj");
         assert_eq!(
@@ -294,7 +301,7 @@ mod tests {
     async fn a_filter_without_a_label_looks_none_up() {
         let fake = fake().await;
         let arguments =
-            json!({"criteria": {"has_attachment": true}, "important": true, "trash": true});
+            json!({"criteria": {"has_attachment": true}, "actions": ["mark_important", "trash"]});
         fake.run::<CreateFilter>(arguments).await.unwrap();
         let [request] = &fake.requests().await[..] else { panic!("more than the filter") };
         assert_eq!(
@@ -307,8 +314,8 @@ mod tests {
     async fn creates_no_filter_of_all_mail_or_without_an_effect() {
         let fake = fake().await;
         for (arguments, field) in [
-            (json!({"criteria": {}, "archive": true}), "criteria"),
-            (json!({"criteria": {"query": " * "}, "archive": true}), "criteria"),
+            (json!({"criteria": {}, "actions": ["archive"]}), "criteria"),
+            (json!({"criteria": {"query": " * "}, "actions": ["archive"]}), "criteria"),
             (json!({"criteria": {"from": "news@example.com"}}), "label"),
             (json!({"criteria": {"from": "news@example.com"}, "label": "Nobody"}), "label"),
         ] {

@@ -101,7 +101,7 @@ async fn fetch(api: &Api, message: &Message) -> Result<Vec<File>> {
     }
     let mut files = Vec::new();
     for one in listed {
-        let Some(part) = message.payload.file(&one.attachment_id) else { continue };
+        let Some(part) = message.payload.file(&one.id) else { continue };
         let is_plain = is_media_type(&one.media_type);
         files.push(File {
             name: defused(&one.name).replace(['/', '\\'], "_"),

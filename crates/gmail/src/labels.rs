@@ -12,8 +12,8 @@ use crate::permissions::{LABELS_READ, LABELS_WRITE};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Label {
     /// Its id, such as `INBOX` or `Label_7`.
-    #[serde(rename(deserialize = "id"))]
-    pub label_id: String,
+    #[serde(rename(serialize = "label_id"))]
+    pub id: String,
     /// Its name; `/` separates it from the one above it.
     #[serde(default)]
     pub name: String,
@@ -59,10 +59,10 @@ pub(crate) async fn ids(api: &Api, fields: &[(&str, &[String])]) -> Result<Vec<V
     }
     let labels = all(api).await?;
     let id = |field: &str, given: &String| {
-        let same = |label: &&Label| label.label_id == *given;
+        let same = |label: &&Label| label.id == *given;
         let named = |label: &&Label| label.name.to_lowercase() == given.to_lowercase();
         let found = labels.iter().find(same).or_else(|| labels.iter().find(named));
-        found.map(|label| label.label_id.clone()).ok_or_else(|| {
+        found.map(|label| label.id.clone()).ok_or_else(|| {
             let shown: String = given.chars().take(100).collect();
             Error::invalid(
                 field,

@@ -1,5 +1,7 @@
 //! A message as Gmail writes it: its headers, its parts, and what of them is text.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -36,7 +38,8 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Part {
-    pub part_id: String,
+    #[serde(rename = "partId")]
+    pub id: String,
     pub mime_type: String,
     pub filename: String,
     pub headers: Vec<Header>,
@@ -64,7 +67,8 @@ pub(crate) struct Content {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attachment {
     /// Its id within the message.
-    pub attachment_id: String,
+    #[serde(rename = "attachment_id")]
+    pub id: String,
     /// Its file name, as its sender chose it.
     pub name: String,
     /// Such as `application/pdf`, as its sender says.
@@ -117,7 +121,7 @@ impl Message {
             if ENVELOPE.iter().any(|name| name.eq_ignore_ascii_case(&header.name)) {
                 // Whatever ends a line in a value is not the end of the header.
                 let value = header.value.replace(['\r', '\n'], " ");
-                block.push_str(&format!("{}: {value}\r\n", header.name));
+                let _ = write!(block, "{}: {value}\r\n", header.name);
             }
         }
         block.push_str("\r\n");
@@ -218,10 +222,10 @@ impl Part {
     }
 
     fn attachment(&self) -> Attachment {
-        let id = if self.part_id.is_empty() { WHOLE } else { &self.part_id };
+        let id = if self.id.is_empty() { WHOLE } else { &self.id };
         let name = if self.filename.is_empty() { "unnamed" } else { &self.filename };
         Attachment {
-            attachment_id: id.to_owned(),
+            id: id.to_owned(),
             name: name.to_owned(),
             media_type: self.mime_type.clone(),
             size: self.body.size,
@@ -230,7 +234,7 @@ impl Part {
 
     /// The part of an [`Attachment`].
     pub(crate) fn file(&self, attachment_id: &str) -> Option<&Self> {
-        if self.is_file() && self.attachment().attachment_id == attachment_id {
+        if self.is_file() && self.attachment().id == attachment_id {
             return Some(self);
         }
         self.parts.iter().find_map(|part| part.file(attachment_id))
@@ -247,7 +251,7 @@ mod tests {
         json!({"size": text.len(), "data": BASE64.encode(text)})
     }
 
-    fn message(payload: Value) -> Message {
+    fn message(payload: &Value) -> Message {
         serde_json::from_value(json!({"id": "m1", "threadId": "t1", "payload": payload})).unwrap()
     }
 
@@ -257,7 +261,7 @@ mod tests {
 
     #[test]
     fn prefers_plain_text_and_puts_files_aside() {
-        let (found, files) = message(json!({"mimeType": "multipart/mixed", "parts": [
+        let (found, files) = message(&json!({"mimeType": "multipart/mixed", "parts": [
             {"partId": "0", "mimeType": "multipart/alternative", "parts": [
                 text("text/html", "<b>Hello</b>"), text("text/plain", "Hello there")]},
             {"partId": "1", "mimeType": "application/pdf", "filename": "offer.pdf", "body": {"attachmentId": "A", "size": 9}},
@@ -267,13 +271,13 @@ mod tests {
         .contents();
         assert_eq!(found, "Hello there");
         let names: Vec<(&str, &str)> =
-            files.iter().map(|file| (file.attachment_id.as_str(), file.name.as_str())).collect();
+            files.iter().map(|file| (file.id.as_str(), file.name.as_str())).collect();
         assert_eq!(names, [("1", "offer.pdf"), ("2", "notes.txt"), ("3", "unnamed")]);
     }
 
     #[test]
     fn reads_html_where_the_plain_text_is_empty() {
-        let (found, _) = message(json!({"mimeType": "multipart/alternative", "parts": [
+        let (found, _) = message(&json!({"mimeType": "multipart/alternative", "parts": [
             text("text/plain", " \r\n"), text("text/html", "<p>Only&nbsp;here</p>")]}))
         .contents();
         assert_eq!(found.replace('\u{a0}', " "), "Only here");
@@ -283,15 +287,15 @@ mod tests {
     fn reads_the_charset_that_the_header_names() {
         let part = json!({"mimeType": "text/plain", "headers": [{"name": "content-type", "value": "text/plain; charset=\"iso-8859-1\"; format=flowed"}],
             "body": {"size": 4, "data": BASE64.encode(b"gr\xfcn")}});
-        assert_eq!(message(part).contents().0, "grün");
+        assert_eq!(message(&part).contents().0, "grün");
     }
 
     #[test]
     fn finds_the_part_of_a_file() {
         let whole = message(
-            json!({"mimeType": "application/pdf", "filename": "a.pdf", "body": {"attachmentId": "A", "size": 1}}),
+            &json!({"mimeType": "application/pdf", "filename": "a.pdf", "body": {"attachmentId": "A", "size": 1}}),
         );
-        assert_eq!(whole.contents().1[0].attachment_id, WHOLE);
+        assert_eq!(whole.contents().1[0].id, WHOLE);
         assert_eq!(whole.payload.file(WHOLE).unwrap().filename, "a.pdf");
         assert!(whole.payload.file("0").is_none());
     }
@@ -306,7 +310,7 @@ mod tests {
             {"name": "References", "value": "<a@x> <b@x>"},
             {"name": "X-Other", "value": "7"},
         ]});
-        let envelope = message(headers).envelope();
+        let envelope = message(&headers).envelope();
         assert_eq!(envelope.from.unwrap().shown(), "Adá <ada@example.com>");
         let to: Vec<String> = envelope.to.iter().map(Mailbox::shown).collect();
         assert_eq!(to, ["Bö <bo@example.com>", "C, D <cd@example.com>"]);
@@ -319,7 +323,7 @@ mod tests {
     #[test]
     fn a_message_may_have_no_header_at_all() {
         for headers in [json!([]), json!([{"name": "X-Other", "value": "7"}])] {
-            let envelope = message(json!({"headers": headers})).envelope();
+            let envelope = message(&json!({"headers": headers})).envelope();
             assert!(envelope.from.is_none() && envelope.subject.is_empty(), "{envelope:?}");
         }
     }
@@ -334,7 +338,8 @@ mod tests {
             ("Precedence", "bulk", true),
             ("Subject", "bulk", false),
         ] {
-            let envelope = message(json!({"headers": [{"name": name, "value": value}]})).envelope();
+            let envelope =
+                message(&json!({"headers": [{"name": name, "value": value}]})).envelope();
             assert_eq!(envelope.bulk, bulk, "{name}: {value}");
         }
     }

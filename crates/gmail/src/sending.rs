@@ -106,9 +106,8 @@ pub(crate) async fn send(api: &Api, mail: Mail, thread: Option<&str>) -> Result<
 fn harmless(mut error: Error) -> Error {
     let details = error.details_mut();
     details.code = Code::ProviderDown;
-    details.message =
-        "Google did not say whether it wrote the draft of the message. Nothing was sent, though a draft may be left. Try again later."
-            .to_owned();
+    "Google did not say whether it wrote the draft of the message. Nothing was sent, though a draft may be left. Try again later."
+        .clone_into(&mut details.message);
     error
 }
 

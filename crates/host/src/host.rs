@@ -51,6 +51,7 @@ fn adapters() -> Vec<resto_core::Adapter> {
     vec![
         resto_analytics::adapter(),
         resto_github::adapter(),
+        resto_gmail::adapter(),
         resto_registrar::adapter(),
         resto_stripe::adapter(),
         resto_vercel::adapter(),

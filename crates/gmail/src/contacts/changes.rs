@@ -163,7 +163,7 @@ impl Action for UpdateContact {
                 "Google knows this person from elsewhere than the address book. Nothing was changed. gmail_create_contact adds somebody to it.",
             )
         })?;
-        if own["etag"] != self.etag.as_str() {
+        if own.get("etag").and_then(Value::as_str) != Some(&self.etag) {
             return Err(Error::new(
                 Code::Conflict,
                 "The contact changed since it was read. Nothing was changed. Read it again with gmail_search_contacts, then decide.",
