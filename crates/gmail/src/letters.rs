@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address;
+use mail_builder::headers::content_type::ContentType;
 use resto_core::{Api, Code, Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -201,7 +202,15 @@ impl Mail {
             mail = mail.html_body(html);
         }
         for file in self.files {
-            mail = mail.attachment(file.media_type, file.name, file.bytes);
+            let mut kind = ContentType::new(file.media_type);
+            // Without it, text is ASCII for some programs.
+            if kind.c_type.starts_with("text/")
+                && !file.bytes.is_ascii()
+                && str::from_utf8(&file.bytes).is_ok()
+            {
+                kind = kind.attribute("charset", "utf-8");
+            }
+            mail = mail.attachment(kind, file.name, file.bytes);
         }
         mail.write_to_vec().map_err(|error| {
             Error::new(Code::Internal, format!("The message could not be written: {error}"))
@@ -340,6 +349,17 @@ pub(crate) mod tests {
                 ["Content-Disposition", "Content-Transfer-Encoding", "Content-Type"],
                 "{name}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_text_says_its_character_set() {
+        let api = api().await;
+        for (data, charset) in [("R3LDvMOfZQ==", Some("utf-8")), ("R3L83w==", None)] {
+            let file = json!([{"name": "a.csv", "media_type": "text/csv", "data_base64": data}]);
+            let message = built(&api, json!({"text": "see", "attachments": file})).unwrap();
+            let file = message.attachment(0).unwrap();
+            assert_eq!(file.content_type().unwrap().attribute("charset"), charset);
         }
     }
 
