@@ -201,9 +201,9 @@ impl Mail {
         if let Some(html) = self.html {
             mail = mail.html_body(html);
         }
+        // Text without a character set is ASCII for some programs.
         for file in self.files {
             let mut kind = ContentType::new(file.media_type);
-            // Without it, text is ASCII for some programs.
             if kind.c_type.starts_with("text/")
                 && !file.bytes.is_ascii()
                 && str::from_utf8(&file.bytes).is_ok()
@@ -341,14 +341,10 @@ pub(crate) mod tests {
                 "{name}"
             );
             assert_eq!(file.contents(), [0, 1, 2]);
-            let mut of_file: Vec<&str> =
-                file.headers.iter().map(mail_parser::Header::name).collect();
-            of_file.sort_unstable();
-            assert_eq!(
-                of_file,
-                ["Content-Disposition", "Content-Transfer-Encoding", "Content-Type"],
-                "{name}"
-            );
+            let mut names: Vec<&str> = file.headers.iter().map(mail_parser::Header::name).collect();
+            names.sort_unstable();
+            let meant = ["Content-Disposition", "Content-Transfer-Encoding", "Content-Type"];
+            assert_eq!(names, meant, "{name}");
         }
     }
 
@@ -358,8 +354,8 @@ pub(crate) mod tests {
         for (data, charset) in [("R3LDvMOfZQ==", Some("utf-8")), ("R3L83w==", None)] {
             let file = json!([{"name": "a.csv", "media_type": "text/csv", "data_base64": data}]);
             let message = built(&api, json!({"text": "see", "attachments": file})).unwrap();
-            let file = message.attachment(0).unwrap();
-            assert_eq!(file.content_type().unwrap().attribute("charset"), charset);
+            let kind = message.attachment(0).unwrap().content_type().unwrap();
+            assert_eq!(kind.attribute("charset"), charset);
         }
     }
 
