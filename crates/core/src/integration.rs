@@ -65,6 +65,9 @@ pub struct Provider {
     pub name: &'static str,
     /// Where its API lives, without a slash at the end.
     pub base_url: &'static str,
+    /// Where other parts of its API live, if elsewhere; they take the same credential. An operator's
+    /// own address stands for them too.
+    pub other_urls: &'static [&'static str],
     /// Hosts to which the API redirects for downloads, `*.` for any name below. They are fetched
     /// without the credential.
     pub download_hosts: &'static [&'static str],
@@ -82,6 +85,8 @@ pub struct Provider {
     pub granted_header: Option<&'static str>,
     /// How lists are continued.
     pub paging: Paging,
+    /// Whether an answer whose list is empty does not hold the list at all, as protocol buffers in JSON do.
+    pub omits_empty_lists: bool,
     /// The header that makes a repeated change harmless, where the provider has one.
     pub idempotency_header: Option<&'static str>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
@@ -95,6 +100,7 @@ impl Provider {
         id: "",
         name: "",
         base_url: "",
+        other_urls: &[],
         download_hosts: &[],
         auth: &[],
         headers: &[("accept", "application/json")],
@@ -108,6 +114,7 @@ impl Provider {
         request_id_header: "x-request-id",
         granted_header: None,
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
+        omits_empty_lists: false,
         idempotency_header: None,
         classify: |_| None,
     };
@@ -273,6 +280,8 @@ pub struct OAuthConfig {
     pub client_auth: ClientAuth,
     /// What is asked for; empty where the app's registration decides.
     pub scopes: &'static [&'static str],
+    /// What else the page of consent is asked with, such as `access_type=offline`.
+    pub authorize_parameters: &'static [(&'static str, &'static str)],
     /// Whether a refresh invalidates the old refresh token at once.
     pub rotates_refresh_token: bool,
     /// How requests are signed with the access token.

@@ -59,7 +59,9 @@ impl Caller {
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 fn adapters() -> Vec<resto_core::Adapter> {
     vec![
+        resto_analytics::adapter(),
         resto_github::adapter(),
+        resto_gmail::adapter(),
         resto_registrar::adapter(),
         resto_stripe::adapter(),
         resto_vercel::adapter(),
