@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     postgres::Database,
     product::Product,
-    provider::{Provider, Reply, repository},
+    provider::{Provider, repository},
 };
 
 const READ: [&str; 3] =
