@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use resto_core::{Api, Code, Connected, Error, Result, Risk, clean, clean_json};
-use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed};
+use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -116,6 +116,7 @@ impl Host {
             }
         };
         let Begun { ticket, connection, repeated } = begun;
+        crash_point("action.intent_committed");
         if let Some(stored) = repeated {
             let done = match (stored.status, stored.output) {
                 (ResultStatus::Success, Some(output)) => Ok(output),
@@ -133,8 +134,10 @@ impl Host {
                 let session = Session { caller, entry, op_id: ticket.op_id(), seen: seen.clone() };
                 let learning = connection.clone();
                 let result = self.act(session, connection, sealed, arguments, line).await;
+                crash_point("action.answer_received");
                 let learnt = learn(&entry, &learning, &seen, &result);
                 self.finish(caller, ticket, &result, learnt).await;
+                crash_point("action.result_committed");
                 result
             }
             None => {

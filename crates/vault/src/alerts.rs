@@ -18,16 +18,19 @@ const REPEATED_AFTER_MS: i64 = 60 * 60 * 1000;
 pub enum AlertKind {
     /// A sealed value did not open, or a connection's columns disagree with it: someone writes to the database.
     Tampered,
+    /// Nobody knows whether an action happened: its process died, or its answer was lost.
+    UnknownOutcome,
     /// Values of unusually many tenants were opened within a minute, and the vault froze itself.
     MassOpening,
 }
 
 impl AlertKind {
-    /// `tampered` or `mass_opening`, as stored.
+    /// `tampered`, `unknown_outcome` or `mass_opening`, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tampered => "tampered",
+            Self::UnknownOutcome => "unknown_outcome",
             Self::MassOpening => "mass_opening",
         }
     }

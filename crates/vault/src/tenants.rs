@@ -136,7 +136,9 @@ impl Vault {
         if deleted == 0 {
             return Err(Error::UnknownTenant);
         }
+        crash_point("deletion.rows_deleted");
         tx.commit().await?;
+        crash_point("deletion.committed");
         self.erase().await
     }
 }
