@@ -1,6 +1,6 @@
 //! The signed-in client that an action uses, and what it may ask of the call around it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +20,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     pub(crate) base_url: Url,
+    /// The provider's [`Provider::other_urls`], and where each is reached.
+    others: BTreeMap<&'static str, Url>,
 }
 
 impl Endpoints {
@@ -28,26 +30,19 @@ impl Endpoints {
     /// # Errors
     /// The address is no HTTPS address; plain HTTP is for loopback only.
     pub fn new(provider: &Provider, base_url: Option<&str>) -> Result<Self> {
-        let text = base_url.unwrap_or(provider.base_url).trim_end_matches('/');
-        // What stands before `@` may be a password.
-        let shown = text.rsplit('@').next().unwrap_or_default();
-        let wrong =
-            |why: &str| Error::new(Code::InvalidInput, format!("The address `{shown}` {why}."));
-        let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
-        if url.cannot_be_a_base()
-            || url.host().is_none()
-            || url.query().is_some()
-            || url.fragment().is_some()
-        {
-            return Err(wrong("must be a scheme, a host and perhaps a path"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("must not hold a user name or a password"));
-        }
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-            return Err(wrong("must begin with https (plain http only for a loopback address)"));
-        }
-        Ok(Self { base_url: url })
+        let address = |own: &str| address(base_url.unwrap_or(own));
+        let others = provider.other_urls.iter().map(|url| Ok((*url, address(url)?)));
+        Ok(Self { base_url: address(provider.base_url)?, others: others.collect::<Result<_>>()? })
+    }
+
+    /// Where one of the provider's [`Provider::other_urls`] is reached.
+    pub(crate) fn other(&self, url: &str) -> Result<&Url> {
+        self.others.get(url).ok_or_else(|| {
+            Error::new(
+                Code::Internal,
+                format!("The provider does not declare the address `{url}`. Nothing was sent."),
+            )
+        })
     }
 
     /// The host, with its port where it is not the scheme's own. A credential is bound to it.
@@ -59,6 +54,28 @@ impl Endpoints {
             None => host.to_owned(),
         }
     }
+}
+
+fn address(text: &str) -> Result<Url> {
+    let text = text.trim_end_matches('/');
+    // What stands before `@` may be a password.
+    let shown = text.rsplit('@').next().unwrap_or_default();
+    let wrong = |why: &str| Error::new(Code::InvalidInput, format!("The address `{shown}` {why}."));
+    let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    if url.cannot_be_a_base()
+        || url.host().is_none()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(wrong("must be a scheme, a host and perhaps a path"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("must not hold a user name or a password"));
+    }
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        return Err(wrong("must begin with https (plain http only for a loopback address)"));
+    }
+    Ok(url)
 }
 
 /// The signed-in HTTP client of one call. The only code that signs and sends.
@@ -189,5 +206,34 @@ impl Api {
     #[must_use]
     pub fn records(&self) -> &dyn Records {
         self.call.records()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ACME: Provider = Provider {
+        base_url: "https://api.acme.example",
+        other_urls: &["https://people.acme.example"],
+        ..Provider::REST
+    };
+
+    #[test]
+    fn another_part_of_the_api_is_reached_where_the_provider_declares_it() {
+        let endpoints = Endpoints::new(&ACME, None).unwrap();
+        let people = endpoints.other("https://people.acme.example").unwrap();
+        assert_eq!(people.as_str(), "https://people.acme.example/");
+        assert_eq!(endpoints.host(), "api.acme.example");
+        let error = endpoints.other("https://evil.example").unwrap_err();
+        assert_eq!(error.code(), Code::Internal, "{error}");
+    }
+
+    #[test]
+    fn the_operators_own_address_stands_for_every_part_of_the_api() {
+        let endpoints = Endpoints::new(&ACME, Some("http://127.0.0.1:7/acme")).unwrap();
+        let people = endpoints.other("https://people.acme.example").unwrap();
+        assert_eq!(people.as_str(), "http://127.0.0.1:7/acme");
+        assert_eq!(endpoints.host(), "127.0.0.1:7");
     }
 }

@@ -64,6 +64,9 @@ pub struct Provider {
     pub name: &'static str,
     /// Where its API lives, without a slash at the end.
     pub base_url: &'static str,
+    /// Where other parts of its API live, if elsewhere; they take the same credential. An operator's
+    /// own address stands for them too.
+    pub other_urls: &'static [&'static str],
     /// Hosts to which the API redirects for downloads, `*.` for any name below. They are fetched
     /// without the credential.
     pub download_hosts: &'static [&'static str],
@@ -94,6 +97,7 @@ impl Provider {
         id: "",
         name: "",
         base_url: "",
+        other_urls: &[],
         download_hosts: &[],
         auth: &[],
         headers: &[("accept", "application/json")],
@@ -272,6 +276,8 @@ pub struct OAuthConfig {
     pub client_auth: ClientAuth,
     /// What is asked for; empty where the app's registration decides.
     pub scopes: &'static [&'static str],
+    /// What else the page of consent is asked with, such as `access_type=offline`.
+    pub authorize_parameters: &'static [(&'static str, &'static str)],
     /// Whether a refresh invalidates the old refresh token at once.
     pub rotates_refresh_token: bool,
     /// How requests are signed with the access token.

@@ -19,6 +19,8 @@ use crate::{Api, Code, Error, Page, PageRequest, Paging, PathArg, Result};
 pub struct Request<'a> {
     pub(crate) api: &'a Api,
     pub(crate) method: Method,
+    /// The one of the provider's other addresses that it goes to.
+    pub(crate) at: Option<&'static str>,
     pub(crate) path: Result<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -51,6 +53,7 @@ impl<'a> Request<'a> {
         Self {
             api,
             method,
+            at: None,
             path,
             query: Vec::new(),
             headers: Vec::new(),
@@ -60,6 +63,12 @@ impl<'a> Request<'a> {
             listens: None,
             idempotency_key: None,
         }
+    }
+
+    /// Sends it to this one of the provider's [`crate::Provider::other_urls`].
+    pub fn at(mut self, url: &'static str) -> Self {
+        self.at = Some(url);
+        self
     }
 
     /// Adds a query parameter. `None` is left out, a list is joined by commas.

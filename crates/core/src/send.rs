@@ -29,9 +29,15 @@ impl Request<'_> {
         self.is_safe() || self.idempotency_key.is_some()
     }
 
+    /// The part of the provider's API that it goes to.
+    fn base(&self) -> Result<&Url> {
+        let endpoints = &self.api.endpoints;
+        self.at.map_or(Ok(&endpoints.base_url), |url| endpoints.other(url))
+    }
+
     fn url(&self) -> Result<Url> {
         let path = self.path.as_ref().map_err(Clone::clone)?;
-        let base = &self.api.endpoints.base_url;
+        let base = self.base()?;
         let wrong = || Error::new(Code::Internal, format!("the path `{path}` makes no address"));
         let mut url = Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/')))
             .map_err(|_| wrong())?;
@@ -119,12 +125,13 @@ impl Request<'_> {
     async fn attempt(&self, url: &Url, cut: bool) -> Result<(Reply, bool)> {
         let api = self.api;
         let bounds = &api.http.bounds;
+        let base = self.base()?.origin();
         let mut url = url.clone();
         let mut ours = true;
         let until = self.listens.map(|time| Instant::now() + time);
         for _ in 0..=MAX_REDIRECTS {
             // Whoever is elsewhere must not choose what we sign: there is no way back.
-            ours &= url.origin() == api.endpoints.base_url.origin();
+            ours &= url.origin() == base;
             let request = self.build(&url, ours)?;
             let client = api.http.client(&url)?;
             let first_byte = until.unwrap_or_else(|| Instant::now() + bounds.first_byte);
@@ -205,7 +212,7 @@ impl Request<'_> {
                 ),
             ));
         }
-        let base = &self.api.endpoints.base_url;
+        let base = self.base()?;
         let host = target.host_str().unwrap_or_default();
         let declared =
             provider.download_hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {

@@ -51,6 +51,7 @@ pub static GITHUB: Integration = Integration {
         id: "github",
         name: "GitHub",
         base_url: "https://api.github.com",
+        other_urls: &[],
         // Job logs and release files are served from here.
         download_hosts: &["*.blob.core.windows.net", "*.actions.githubusercontent.com"],
         auth: &[
@@ -63,6 +64,7 @@ pub static GITHUB: Integration = Integration {
                 client_auth: ClientAuth::Body,
                 // The app's registration decides.
                 scopes: &[],
+                authorize_parameters: &[],
                 rotates_refresh_token: true,
                 scheme: Scheme::Bearer("access_token"),
             }),

@@ -55,6 +55,7 @@ pub static STRIPE: Integration = Integration {
         id: "stripe",
         name: "Stripe",
         base_url: "https://api.stripe.com",
+        other_urls: &[],
         download_hosts: &[],
         auth: &[
             // A Stripe App: https://docs.stripe.com/stripe-apps/api-authentication/oauth
@@ -67,6 +68,7 @@ pub static STRIPE: Integration = Integration {
                 client_auth: ClientAuth::Basic,
                 // The app's manifest decides.
                 scopes: &[],
+                authorize_parameters: &[],
                 rotates_refresh_token: true,
                 scheme: Scheme::Bearer("access_token"),
             }),

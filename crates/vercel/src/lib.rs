@@ -49,6 +49,7 @@ pub static VERCEL: Integration = Integration {
                 client_auth: ClientAuth::Body,
                 // The integration's settings decide.
                 scopes: &[],
+                authorize_parameters: &[],
                 // There is none: the access token lives until the integration is uninstalled.
                 rotates_refresh_token: false,
                 scheme: Scheme::Bearer("access_token"),

@@ -26,6 +26,7 @@ const FACTS: Provider = Provider {
     id: "acme",
     name: "Acme",
     base_url: "https://api.acme.example",
+    other_urls: &["https://people.acme.example"],
     download_hosts: &["files.acme.example", "*.downloads.acme.example"],
     auth: &[Auth::Key(KeyAuth {
         name: "key",

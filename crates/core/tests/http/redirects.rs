@@ -122,3 +122,15 @@ async fn says_so_when_a_redirect_leads_nowhere() {
         assert!(error.message().contains("redirected to nowhere"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn signs_for_the_declared_parts_of_the_api_and_for_nobody_else() {
+    let server = Server::saying([ok("[1]")]).await;
+    let (api, _) = server.api(impatient(), Risk::Read);
+    let request = api.get("/people", &[]).at("https://people.acme.example");
+    assert_eq!(request.send::<Vec<u8>>().await.unwrap(), [1]);
+    assert!(is_signed(&server.requests()[0]));
+    let error = api.get("/people", &[]).at("https://evil.example").send_empty().await.unwrap_err();
+    assert_eq!(error.code(), Code::Internal, "{error}");
+    assert_eq!(server.requests().len(), 1);
+}
