@@ -20,15 +20,18 @@ pub enum AlertKind {
     Tampered,
     /// Values of unusually many tenants were opened within a minute, and the vault froze itself.
     MassOpening,
+    /// Someone came with a link or a consent that another person of the tenant had asked for.
+    ForeignLink,
 }
 
 impl AlertKind {
-    /// `tampered` or `mass_opening`, as stored.
+    /// `tampered`, `mass_opening` or `foreign_link`, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tampered => "tampered",
             Self::MassOpening => "mass_opening",
+            Self::ForeignLink => "foreign_link",
         }
     }
 }
@@ -121,6 +124,12 @@ impl TenantScope {
             self.vault.note(AlertKind::Tampered, self.tenant, &format!("{purpose} {name}"));
         }
         result
+    }
+
+    /// Raises an alert about something of this tenant.
+    pub async fn raise(&self, kind: AlertKind, subject: &str) {
+        self.vault.note(kind, self.tenant, subject);
+        self.vault.raise_noted().await;
     }
 
     /// The tenant's newest alerts, newest first.

@@ -14,6 +14,7 @@ mod envelope_tests;
 #[cfg(test)]
 mod envelope_vectors;
 mod error;
+mod handles;
 mod keyring;
 mod keys;
 mod operations;
