@@ -1,11 +1,14 @@
 //! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
 #![cfg(test)]
 
+mod browser;
 mod cli;
 mod clients;
+mod connect;
 mod doors;
 mod github;
 mod keys;
+mod oauth;
 mod postgres;
 mod process;
 mod product;

@@ -268,6 +268,10 @@ pub struct OAuthConfig {
     pub authorize_url: &'static str,
     /// Where a code becomes tokens.
     pub token_url: &'static str,
+    /// Who the authorization server says it is (RFC 8414), where it has a name.
+    pub issuer: Option<&'static str>,
+    /// Whether its answers always name it (RFC 9207), so that one without the name is refused.
+    pub names_issuer: bool,
     /// Where tokens are revoked; it may hold `{client_id}`.
     pub revoke_url: &'static str,
     /// Whether PKCE with S256 is supported.

@@ -6,6 +6,7 @@ mod adapter;
 mod api;
 mod call;
 mod error;
+mod exchange;
 mod form;
 mod http;
 mod integration;

@@ -59,6 +59,8 @@ pub static GITHUB: Integration = Integration {
             Auth::OAuth(OAuthConfig {
                 authorize_url: "https://github.com/login/oauth/authorize",
                 token_url: "https://github.com/login/oauth/access_token",
+                issuer: Some("https://github.com/login/oauth"),
+                names_issuer: false,
                 revoke_url: "https://api.github.com/applications/{client_id}/grant",
                 pkce: true,
                 client_auth: ClientAuth::Body,

@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use resto_core::{Api, Code, Connected, Error, Result, Risk, clean_json};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed};
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::around::{Around, Line, Opening, Seen};
@@ -69,6 +70,16 @@ impl Host {
                 ),
             ));
         };
+        if connection.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
+            return Err(Error::new(
+                Code::AuthExpired,
+                format!(
+                    "The access to {} has expired and is not renewed by itself. A person connects it again: {}",
+                    integration.name,
+                    self.place.page(&["connect", integration.id])?
+                ),
+            ));
+        }
         decide(calls, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
@@ -245,11 +256,11 @@ fn intent<'a>(caller: &'a Caller, entry: &Entry<'a>, arguments: &'a Value) -> In
     }
 }
 
-fn summary(error: &Error) -> String {
+pub(crate) fn summary(error: &Error) -> String {
     format!("{}: {}", error.code(), error.message())
 }
 
-fn fault() -> Error {
+pub(crate) fn fault() -> Error {
     Error::new(
         Code::Internal,
         "This server has a fault in this action. It was logged; try another way.",

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
-use resto_vault::{TenantScope, Vault};
+use resto_vault::{Principal, TenantScope, Vault};
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, Overrides};
+use crate::connect::check_overrides;
+use crate::place::Place;
 use crate::root_keys;
 
 /// The tenant that exists without configuration, and its only principal.
@@ -22,7 +24,8 @@ pub struct Host {
     pub(crate) http: Http,
     /// Calls under way: a client that goes away does not cut them in half.
     pub(crate) tasks: TaskTracker,
-    base_urls: BTreeMap<String, String>,
+    pub(crate) place: Place,
+    pub(crate) overrides: BTreeMap<String, Overrides>,
 }
 
 /// In whose name something happens.
@@ -30,12 +33,14 @@ pub struct Host {
 pub struct Caller {
     /// The tenant's part of the vault.
     pub scope: TenantScope,
+    /// Who.
+    pub principal: Principal,
     /// Who, and by which door, for the audit trail: `owner (mcp)`.
     pub actor: String,
 }
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
-fn adapters() -> Vec<resto_core::Adapter> {
+pub(crate) fn adapters() -> Vec<resto_core::Adapter> {
     vec![resto_github::adapter(), resto_stripe::adapter(), resto_vercel::adapter()]
 }
 
@@ -47,7 +52,8 @@ impl Host {
     /// The configuration, the key file or the database is not right; the sentence says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
         let catalog = Catalog::new(adapters())?;
-        let base_urls = checked_urls(config, &catalog)?;
+        check_overrides(config, catalog.adapters())?;
+        let place = Place::new(config)?;
         if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
@@ -58,7 +64,8 @@ impl Host {
             catalog,
             http: Http::new(Bounds::default())?,
             tasks: TaskTracker::new(),
-            base_urls,
+            place,
+            overrides: config.integrations.clone(),
         })
     }
 
@@ -83,8 +90,9 @@ impl Host {
             None => return Err(no_tenant(tenant)),
         };
         let scope = self.vault.scope(found.id);
-        let owner = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
-        Ok(Caller { scope, actor: format!("{} ({door})", owner.subject) })
+        let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
+        let actor = format!("{} ({door})", principal.subject);
+        Ok(Caller { scope, principal, actor })
     }
 
     /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
@@ -96,6 +104,7 @@ impl Host {
         Ok(found.map(|caller| Caller {
             scope: self.vault.scope(caller.tenant.id),
             actor: format!("{} ({door})", caller.principal.subject),
+            principal: caller.principal,
         }))
     }
 
@@ -120,7 +129,8 @@ impl Host {
         integration: &Integration,
         provider: &Provider,
     ) -> Result<Endpoints> {
-        Endpoints::new(provider, self.base_urls.get(integration.id).map(String::as_str))
+        let named = self.overrides.get(integration.id);
+        Endpoints::new(provider, named.and_then(|named| named.base_url.as_deref()))
     }
 }
 
@@ -142,30 +152,6 @@ pub(crate) fn provider_of(
     let provider = integration.providers.iter().find(|one| one.id == provider).ok_or_else(gone)?;
     let auth = provider.auth.iter().find(|auth| auth.kind() == auth_type).ok_or_else(gone)?;
     Ok((provider, auth))
-}
-
-fn checked_urls(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
-    let mut base_urls = BTreeMap::new();
-    for (id, overrides) in &config.integrations {
-        let Some(adapter) = catalog.adapter(id) else {
-            return Err(Error::new(
-                Code::InvalidInput,
-                format!("The configuration names the integration `{id}`, which does not exist."),
-            ));
-        };
-        for (name, url) in overrides.urls() {
-            let provider = adapter.integration.providers.first().ok_or_else(|| {
-                Error::new(Code::Internal, format!("The integration `{id}` has no provider."))
-            })?;
-            Endpoints::new(provider, Some(url)).map_err(|error| {
-                Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
-            })?;
-            if name == "base_url" {
-                base_urls.insert(id.clone(), url.to_owned());
-            }
-        }
-    }
-    Ok(base_urls)
 }
 
 fn no_tenant(tenant: &str) -> Error {

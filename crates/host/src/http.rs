@@ -128,6 +128,7 @@ async fn calls_ended(host: &Host) {
 
 fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Router {
     let mcp = Mcp::http(host.clone());
+    let names = names(config, host.place.name());
     let settings = StreamableHttpServerConfig::default()
         .with_json_response(true)
         // Every request brings its own token; a session would be one more thing to steal.
@@ -148,13 +149,13 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .layer(from_fn_with_state(host.clone(), authenticate))
         .layer(readable(config))
         .merge(console::router(host))
-        .layer(from_fn_with_state(names(config), known_name))
+        .layer(from_fn_with_state(names, known_name))
 }
 
 /// The names under which this server is reached.
-fn names(config: &Config) -> Arc<[String]> {
-    let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-    loopback.into_iter().chain(config.allowed_hosts.iter().cloned()).collect()
+fn names(config: &Config, public: Option<&str>) -> Arc<[String]> {
+    let ours = ["localhost", "127.0.0.1", "[::1]"].into_iter().chain(public).map(str::to_owned);
+    ours.chain(config.allowed_hosts.iter().cloned()).collect()
 }
 
 /// Turns away requests under a name that is not ours: a page of a stranger whose name leads to this

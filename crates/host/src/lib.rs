@@ -12,9 +12,11 @@ mod grants;
 mod host;
 mod http;
 mod mcp;
+mod place;
 mod policy;
 mod redact;
 mod root_keys;
+mod sessions;
 
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::Failed;

@@ -62,6 +62,8 @@ pub static STRIPE: Integration = Integration {
             Auth::OAuth(OAuthConfig {
                 authorize_url: "https://marketplace.stripe.com/oauth/v2/authorize",
                 token_url: "https://api.stripe.com/v1/oauth/token",
+                issuer: None,
+                names_issuer: false,
                 // Uninstalling the app revokes; that needs the id of the installation.
                 revoke_url: "",
                 pkce: false,

@@ -24,6 +24,9 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
     let integration = host.integration(&args.integration)?;
     let (provider, key) = key_auth(integration, args.provider.as_deref())?;
     explain(session, &host, integration);
+    if host.has_oauth(integration)? {
+        session.out.remark("Or sign in at the service, in a browser: resto sign-in");
+    }
     session.out.remark(format!("Create a {} at {}", key.name, key.create_url));
     let mut secrets = Secrets::new();
     let mut lines = args.key_stdin.then(|| std::io::stdin().lines());
@@ -55,6 +58,17 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
         integration.name
     ));
     describe(session, &report);
+    Ok(())
+}
+
+pub(super) async fn sign_in(session: &Session) -> Result<()> {
+    let (host, caller) = session.owner().await?;
+    let link = host.sign_in_link(&caller).await?;
+    if session.out.json {
+        return session.out.value(&serde_json::json!({ "link": link }));
+    }
+    session.out.line(link);
+    session.out.remark("It works once, within 10 minutes, where `resto serve` runs.");
     Ok(())
 }
 

@@ -10,7 +10,9 @@ use time::{Duration, OffsetDateTime};
 use super::Session;
 use super::audit::short;
 use super::print::Tone;
-use crate::host::{Host, told};
+use crate::connect::check_overrides;
+use crate::host::{Host, adapters, told};
+use crate::place::Place;
 use crate::root_keys;
 
 /// How many alerts are told, and for how long.
@@ -32,6 +34,7 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
         ok
     };
     find("configuration", broken.map_or(Ok("is right".to_owned()), Err));
+    find("services", services(session));
     let started = find("data folder", data_dir(session));
     let key = find("root keys", root_keys(session).await);
     if started && key {
@@ -67,6 +70,14 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
         1 => Err(Error::new(Code::InvalidInput, "One thing is wrong; see above.")),
         more => Err(Error::new(Code::InvalidInput, format!("{more} things are wrong; see above."))),
     }
+}
+
+fn services(session: &Session) -> Result<String> {
+    Place::new(&session.config)?;
+    Ok(match check_overrides(&session.config, &adapters())? {
+        0 => "are connected with keys; no OAuth client is configured".to_owned(),
+        clients => format!("have {clients} OAuth clients, whose secrets are ours alone to read"),
+    })
 }
 
 fn data_dir(session: &Session) -> Result<String> {

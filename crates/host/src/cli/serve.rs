@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::Session;
 use super::print::Tone;
-use crate::host::{Caller, LOCAL_TENANT, told};
+use crate::host::{Caller, Host, LOCAL_TENANT, told};
 use crate::http::Server;
 use crate::mcp::Mcp;
 
@@ -26,7 +26,8 @@ pub(super) async fn serve(mut session: Session, args: ServeArgs) -> Result<()> {
     // The local tenant exists from the first start on.
     let owner = host.owner(LOCAL_TENANT, "cli").await?;
     let server = Server::bind(session.config.bind()).await?;
-    welcome(&session, &owner, server.address).await?;
+    host.place.listens(server.address);
+    welcome(&session, &host, &owner).await?;
     crate::http::serve(server, host, &session.config, stopped()).await
 }
 
@@ -45,14 +46,9 @@ async fn stopped() {
     }
 }
 
-async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Result<()> {
+async fn welcome(session: &Session, host: &Host, owner: &Caller) -> Result<()> {
     let out = session.out;
-    // "All addresses" is none that a client can go to.
-    let page = if address.ip().is_unspecified() {
-        format!("http://localhost:{}/", address.port())
-    } else {
-        format!("http://{address}/")
-    };
+    let page = host.place.page(&[])?;
     let mcp = format!("{page}mcp");
     if out.json {
         return out.value(&serde_json::json!({"mcp": mcp, "page": page}));
@@ -60,6 +56,14 @@ async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Resu
     out.line(out.tone(Tone::Strong, "Resto integrations is running. Stop it with Ctrl-C."));
     out.line(format!("  For agents   {mcp}"));
     out.line(format!("  For people   {page}"));
+    if std::io::stdout().is_terminal() {
+        out.line(format!(
+            "  Sign in      {} (once, within 10 minutes)",
+            host.sign_in_link(owner).await?
+        ));
+    } else {
+        out.line("  People sign in with a link: resto sign-in");
+    }
     let tokens = owner.scope.tokens().await.map_err(told)?;
     if !tokens.is_empty() || !std::io::stdout().is_terminal() {
         out.line("  An agent needs an access token: resto token create --name my-agent");
