@@ -80,7 +80,9 @@ fn a_tenant_reaches_its_own_connection_only() {
     };
     let before = provider.count();
     let refused = as_acme();
-    assert!(result(&refused).error().contains("not_connected"), "{refused:?}");
+    let told = result(&refused).error().to_owned();
+    assert!(told.contains("not_connected"), "{refused:?}");
+    assert!(told.contains("resto --tenant acme connect github"), "{refused:?}");
     assert_eq!(provider.count(), before);
     assert_eq!(
         product.trail("acme"),

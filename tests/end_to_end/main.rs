@@ -15,6 +15,7 @@ mod product;
 mod provider;
 mod readme;
 mod refusals;
+mod registrar;
 mod secrets;
 mod standin;
 mod tampering;

@@ -223,8 +223,23 @@ fn the_value_of_a_workflow_secret_is_in_no_output_log_or_file() {
     watched.look_into_files();
     watched.is_not_in("the server's log", &server.process.said());
     watched.run(&["audit", "--json"], "");
+    assert_eq!(
+        watched.run(&["secret", "list", "--json"], "").stdout.trim(),
+        "[\n  \"deploy_key\"\n]"
+    );
+    // Another value takes its place only where a person says so.
+    let call = ["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"];
+    assert!(watched.run(&call, "another value").status.success());
+    assert!(watched.run(&["secret", "delete", "deploy_key"], "").status.success());
+    let gone = server.call(&[], "github_set_workflow_secret", &arguments);
+    assert!(gone.body.contains("action_required"), "{gone:?}");
+    let again = watched.run(&["secret", "delete", "deploy_key"], "");
+    assert!(again.stderr.contains("resto secret list"), "{again:?}");
     let sent = watched.provider.requests();
-    assert_eq!(sent.iter().filter(|request| request.first.starts_with("PUT")).count(), 2);
+    let put: Vec<_> = sent.iter().filter(|request| request.first.starts_with("PUT")).collect();
+    assert_eq!(put.len(), 3);
+    let length = |request: &&Message| request.json()["encrypted_value"].as_str().unwrap().len();
+    assert_ne!(length(&put[2]), length(&put[1]), "the new value is another one");
     for request in sent {
         watched.value.is_not_in("a request", format!("{request:?}").as_bytes());
     }

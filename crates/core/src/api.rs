@@ -187,12 +187,13 @@ impl Api {
         self.call.secret(reference).await
     }
 
-    /// Stores a secret that was born at the provider among the tenant's, under this name and in
-    /// place of the one that is there. The result of the action tells the name, never the value.
+    /// Stores a secret that was born at the provider among the tenant's, under this name or, where
+    /// that is taken, under the name with a number: no secret is lost to another. Returns the name,
+    /// which the result of the action tells; never the value.
     ///
     /// # Errors
     /// The name is empty or too long, or the secret cannot be stored.
-    pub async fn store_secret(&self, name: &SecretRef, value: &SecretString) -> Result<()> {
+    pub async fn store_secret(&self, name: &SecretRef, value: &SecretString) -> Result<SecretRef> {
         self.call.store_secret(name, value).await
     }
 

@@ -50,12 +50,13 @@ pub trait Call: Send + Sync {
     /// The value of a named secret of the tenant, or what a person enters for it.
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>>;
 
-    /// Stores a secret that was born at the provider under a name, in place of the one that is there.
+    /// Stores a secret that was born at the provider under a name, or where that is taken under the
+    /// name with a number. Returns the name it has.
     fn store_secret<'a>(
         &'a self,
         name: &'a SecretRef,
         value: &'a SecretString,
-    ) -> BoxFuture<'a, Result<()>>;
+    ) -> BoxFuture<'a, Result<SecretRef>>;
 
     /// The tenant's documents.
     fn records(&self) -> &dyn Records;

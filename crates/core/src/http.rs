@@ -118,7 +118,8 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 /// Whether an address is on the public internet. IPv6 forms that carry an IPv4 address are judged
 /// by it. Source: the IANA special-purpose address registries.
-pub(crate) fn is_public(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
         IpAddr::V6(ip) => is_public_v6(ip),

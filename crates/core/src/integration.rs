@@ -49,7 +49,8 @@ pub struct Integration {
 /// A right at a provider.
 #[derive(Debug)]
 pub struct Permission {
-    /// The provider's name of it, with its level: `contents:write`.
+    /// The provider's name of it, with its level: `contents:write`. Where only one of several
+    /// providers knows it, after that one's id: `cloudflare:dns:write`.
     pub id: &'static str,
     /// What it allows, in plain words.
     pub allows: &'static str,

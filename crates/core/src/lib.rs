@@ -26,7 +26,7 @@ pub use call::{
     BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef, Secrets,
 };
 pub use error::{Code, Details, Error, Result};
-pub use http::{Bounds, Http};
+pub use http::{Bounds, Http, is_public};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,

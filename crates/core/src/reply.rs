@@ -46,14 +46,15 @@ impl Failure<'_> {
         self.body.pointer(pointer)?.as_str()
     }
 
-    /// The provider's own words, cleaned and cut: `message`, `error.message`, `error_description` or
-    /// `error` of the body.
+    /// The provider's own words, cleaned and cut: `message`, `error.message`, `error_description`,
+    /// `error` or `errors[0].message` of the body.
     #[must_use]
     pub fn quote(&self) -> String {
-        let words = ["/message", "/error/message", "/error_description", "/error"]
-            .iter()
-            .find_map(|pointer| self.text(pointer))
-            .unwrap_or_default();
+        let words =
+            ["/message", "/error/message", "/error_description", "/error", "/errors/0/message"]
+                .iter()
+                .find_map(|pointer| self.text(pointer))
+                .unwrap_or_default();
         quote(words)
     }
 

@@ -28,6 +28,8 @@ pub struct Request<'a> {
     paging: &'static Paging,
     /// A POST that changes nothing.
     pub(crate) reads: bool,
+    /// A change that the provider's idempotency key does not protect.
+    pub(crate) once: bool,
     /// How long to read an answer that may have no end.
     pub(crate) listens: Option<Duration>,
     pub(crate) idempotency_key: Option<HeaderValue>,
@@ -60,6 +62,7 @@ impl<'a> Request<'a> {
             body: None,
             paging: &api.provider.paging,
             reads: false,
+            once: false,
             listens: None,
             idempotency_key: None,
         }
@@ -138,6 +141,13 @@ impl<'a> Request<'a> {
     /// send it, and it is repeated as a GET would be.
     pub fn reads(mut self) -> Self {
         self.reads = true;
+        self
+    }
+
+    /// Says that the provider heeds its idempotency key elsewhere but not here: this change is sent
+    /// once only.
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

@@ -9,12 +9,35 @@ use serde_json::{Map, Value};
 pub(crate) fn input<T: JsonSchema>() -> (Map<String, Value>, String) {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut root = root(settings.for_deserialize().into_generator().into_root_schema_for::<T>());
+    close(&mut root);
     root.insert("additionalProperties".into(), false.into());
     let description = match root.remove("description") {
         Some(Value::String(text)) => text,
         _ => String::new(),
     };
     (root, description)
+}
+
+/// Has every object refuse fields that it does not list: a misspelt one would be left out silently.
+fn close(schema: &mut Map<String, Value>) {
+    let composed = ["anyOf", "oneOf", "allOf"].iter().any(|key| schema.contains_key(*key));
+    if schema.contains_key("properties") && !composed {
+        schema.entry("additionalProperties").or_insert(false.into());
+    }
+    let shared = schema.contains_key("properties");
+    for (key, inner) in schema {
+        match (key.as_str(), inner) {
+            ("properties", Value::Object(properties)) => {
+                properties.values_mut().filter_map(Value::as_object_mut).for_each(close);
+            }
+            ("items" | "additionalProperties", Value::Object(inner)) => close(inner),
+            // Beside fields of their own parent, options cannot tell which fields are unknown.
+            ("anyOf" | "oneOf", Value::Array(options)) if !shared => {
+                options.iter_mut().filter_map(Value::as_object_mut).for_each(close);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The schema of what `T` writes.
@@ -209,6 +232,57 @@ mod tests {
                 "additionalProperties": false,
             })
         );
+    }
+
+    #[test]
+    fn refuses_unknown_fields_at_every_depth() {
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        enum Change {
+            Add { name: String },
+            Remove { name: String },
+        }
+        #[derive(Deserialize, JsonSchema)]
+        struct Inner {
+            flag: Option<bool>,
+            #[serde(flatten)]
+            change: Change,
+        }
+        #[derive(Deserialize, JsonSchema)]
+        struct Outer {
+            one: Option<PageRequest>,
+            many: Vec<PageRequest>,
+            changes: Vec<Change>,
+            mixed: Inner,
+            labels: std::collections::BTreeMap<String, String>,
+        }
+        let (schema, _) = input::<Outer>();
+        let schema = Value::Object(schema);
+        let closed =
+            |pointer: &str| schema.pointer(pointer).unwrap()["additionalProperties"].clone();
+        for pointer in ["", "/properties/one", "/properties/many/items"] {
+            assert_eq!(closed(pointer), json!(false), "{pointer}");
+        }
+        for option in 0..2 {
+            let option = format!("/properties/changes/items/oneOf/{option}");
+            assert_eq!(closed(&option), json!(false), "{option}");
+        }
+        // An object with fields and options is left open: a field of the one is unknown to the other.
+        assert_eq!(closed("/properties/mixed"), Value::Null);
+        assert_eq!(closed("/properties/labels")["type"], "string");
+        let _ = |change: Change| match change {
+            Change::Add { name } | Change::Remove { name } => name,
+        };
+        let _ = |outer: Outer| {
+            (
+                outer.one,
+                outer.many,
+                outer.changes,
+                outer.labels,
+                outer.mixed.flag,
+                outer.mixed.change,
+            )
+        };
     }
 
     #[test]

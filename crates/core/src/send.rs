@@ -60,7 +60,7 @@ impl Request<'_> {
             ));
         }
         let url = self.url()?;
-        if !self.is_safe() && api.provider.idempotency_header.is_some() {
+        if !self.is_safe() && !self.once && api.provider.idempotency_header.is_some() {
             // The same operation counts its changes in the same order, so a repeated one has the same key.
             let count = api.changes.fetch_add(1, Ordering::Relaxed);
             self.idempotency_key =

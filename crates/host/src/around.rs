@@ -27,6 +27,8 @@ pub struct Line {
     pub progress: Progress,
     /// Asks a person for the value of a named secret; `None` when nobody can be asked.
     pub ask_secret: Option<AskSecret>,
+    /// Asks even where a value is stored, and stores the new one in its place.
+    pub new_secrets: bool,
     /// Lets a person confirm what cannot be undone or spends money; `None` when nobody can be asked.
     pub confirm: Option<Confirm>,
 }
@@ -49,6 +51,7 @@ impl Line {
             cancelled: CancellationToken::new(),
             progress: Box::new(|_, _, _| {}),
             ask_secret: None,
+            new_secrets: false,
             confirm: None,
         }
     }
@@ -113,7 +116,8 @@ pub(crate) struct Around {
     pub scope: TenantScope,
     pub op_id: Uuid,
     pub seen: Arc<Mutex<Seen>>,
-    pub tool: String,
+    /// How a person does the same.
+    pub command: String,
     pub account: Option<Connected>,
 }
 
@@ -126,7 +130,7 @@ impl Around {
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
             seen: Arc::default(),
-            tool: step.to_owned(),
+            command: step.to_owned(),
         }
     }
 }
@@ -157,15 +161,17 @@ impl Call for Around {
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
         Box::pin(async move {
             let name = reference.name();
-            if let Some(value) = self.scope.secret(name).await.map_err(told)? {
+            if !self.line.new_secrets
+                && let Some(value) = self.scope.secret(name).await.map_err(told)?
+            {
                 return Ok(value);
             }
             let Some(ask) = &self.line.ask_secret else {
                 return Err(Error::new(
                     Code::ActionRequired,
                     format!(
-                        "No secret is stored under the name `{name}`, and its value must not pass through an agent. A person runs: resto call {} '<the same arguments>' and types the value; after that it is known by this name.",
-                        self.tool
+                        "No secret is stored under the name `{name}`, and its value must not pass through an agent. A person runs: {} '<the same arguments>' and types the value; after that it is known by this name.",
+                        self.command
                     ),
                 ));
             };
@@ -179,8 +185,10 @@ impl Call for Around {
         &'a self,
         name: &'a SecretRef,
         value: &'a SecretString,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.scope.put_secret(name.name(), value).await.map_err(told) })
+    ) -> BoxFuture<'a, Result<SecretRef>> {
+        Box::pin(async move {
+            self.scope.add_secret(name.name(), value).await.map(SecretRef::new).map_err(told)
+        })
     }
 
     fn records(&self) -> &dyn Records {

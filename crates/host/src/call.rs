@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
-use resto_core::{Api, Code, Connected, Error, Result, Risk, clean_json};
+use resto_core::{Api, Code, Connected, Error, Result, Risk, clean, clean_json};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -65,8 +65,10 @@ impl Host {
             return Err(Error::new(
                 Code::NotConnected,
                 format!(
-                    "{} is not connected. {} A person connects it: resto connect {}",
-                    integration.name, integration.purpose, integration.id
+                    "{} is not connected. {} A person connects it: {}",
+                    integration.name,
+                    integration.purpose,
+                    caller.command(&format!("connect {}", integration.id))
                 ),
             ));
         };
@@ -80,7 +82,7 @@ impl Host {
                 ),
             ));
         }
-        decide(calls, entry.action, integration, &Grants::read(&connection.permissions))
+        decide(caller, calls, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
     /// Audits a call that was refused before it began.
@@ -174,7 +176,7 @@ impl Host {
             scope: session.caller.scope.clone(),
             op_id: session.op_id.unwrap_or_else(Uuid::now_v7),
             seen: session.seen,
-            tool: action.tool.clone(),
+            command: session.caller.command(&format!("call {}", action.tool)),
             account: Some(Connected { id: connection.account_id, mode: connection.mode }),
         };
         let api = Api::new(
@@ -236,7 +238,8 @@ fn confirm(entry: &Entry<'_>, arguments: &Value, line: &Line) -> Result<()> {
         Risk::Spend => "It spends money.",
         _ => "It cannot be undone.",
     };
-    let what = format!("{}: {} {what}", action.tool, action.description);
+    let with = clean(&arguments.to_string()).chars().take(2000).collect::<String>();
+    let what = format!("{}: {} {what}\nWith: {with}", action.tool, action.description);
     match &line.confirm {
         Some(confirm) => confirm(&what, &entry.subject(arguments)),
         None => Err(Error::new(Code::Denied, format!("{what} Nobody is here to confirm it."))),

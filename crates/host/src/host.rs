@@ -37,11 +37,28 @@ pub struct Caller {
     pub principal: Principal,
     /// Who, and by which door, for the audit trail: `owner (mcp)`.
     pub actor: String,
+    /// The tenant, as people name it.
+    pub tenant: String,
+}
+
+impl Caller {
+    /// What a person types for the caller's tenant.
+    pub(crate) fn command(&self, words: &str) -> String {
+        match self.tenant.as_str() {
+            LOCAL_TENANT => format!("resto {words}"),
+            tenant => format!("resto --tenant {tenant} {words}"),
+        }
+    }
 }
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 pub(crate) fn adapters() -> Vec<resto_core::Adapter> {
-    vec![resto_github::adapter(), resto_stripe::adapter(), resto_vercel::adapter()]
+    vec![
+        resto_github::adapter(),
+        resto_registrar::adapter(),
+        resto_stripe::adapter(),
+        resto_vercel::adapter(),
+    ]
 }
 
 impl Host {
@@ -80,19 +97,16 @@ impl Host {
             {
                 Ok(created) => created,
                 // Another process was faster.
-                Err(_) => self
-                    .vault
-                    .tenant(tenant)
-                    .await
-                    .map_err(told)?
-                    .ok_or_else(|| no_tenant(tenant))?,
+                Err(error) => {
+                    self.vault.tenant(tenant).await.map_err(told)?.ok_or_else(|| told(error))?
+                }
             },
             None => return Err(no_tenant(tenant)),
         };
         let scope = self.vault.scope(found.id);
         let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
         let actor = format!("{} ({door})", principal.subject);
-        Ok(Caller { scope, principal, actor })
+        Ok(Caller { scope, principal, actor, tenant: found.external_id })
     }
 
     /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
@@ -105,6 +119,7 @@ impl Host {
             scope: self.vault.scope(caller.tenant.id),
             actor: format!("{} ({door})", caller.principal.subject),
             principal: caller.principal,
+            tenant: caller.tenant.external_id,
         }))
     }
 

@@ -3,6 +3,7 @@
 use resto_core::{ActionSpec, Code, Error, Integration, Result, Risk};
 
 use crate::grants::{Grants, Standing};
+use crate::host::Caller;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,7 @@ pub enum Calls {
 /// `denied` for what an agent may not do, `permission_denied` for a right that is known to be
 /// missing.
 pub fn decide(
+    caller: &Caller,
     calls: Calls,
     action: &ActionSpec,
     integration: &Integration,
@@ -32,8 +34,9 @@ pub fn decide(
         return Err(Error::new(
             Code::Denied,
             format!(
-                "{} {what}, so an agent may not do it alone. A person runs it in a terminal: resto call {} '<the same arguments>'",
-                action.tool, action.tool
+                "{} {what}, so an agent may not do it alone. A person runs it in a terminal: {} '<the same arguments>'",
+                action.tool,
+                caller.command(&format!("call {}", action.tool))
             ),
         ));
     }
@@ -43,8 +46,10 @@ pub fn decide(
         return Err(Error::new(
             Code::PermissionDenied,
             format!(
-                "The {} credential lacks the right for {}: it needs {needed}. A person reconnects with that right: resto connect {}",
-                integration.name, action.tool, integration.id
+                "The {} credential lacks the right for {}: it needs {needed}. A person reconnects with that right: {}",
+                integration.name,
+                action.tool,
+                caller.command(&format!("connect {}", integration.id))
             ),
         )
         .missing(needed));

@@ -32,6 +32,8 @@ pub(crate) struct Person {
 /// Who signs in.
 #[derive(Serialize, Deserialize)]
 struct Who {
+    /// The tenant, as people name it.
+    tenant: String,
     issuer: String,
     subject: String,
 }
@@ -52,6 +54,7 @@ impl Host {
     /// It cannot be stored.
     pub(crate) async fn sign_in_link(&self, caller: &Caller) -> Result<Url> {
         let who = Who {
+            tenant: caller.tenant.clone(),
             issuer: caller.principal.issuer.clone(),
             subject: caller.principal.subject.clone(),
         };
@@ -91,7 +94,7 @@ impl Host {
         let Stored { who, session, csrf } = stored;
         let principal = scope.principal(&who.issuer, &who.subject).await.map_err(told)?;
         let actor = format!("{} (web)", principal.subject);
-        let caller = Caller { scope, principal, actor };
+        let caller = Caller { scope, principal, actor, tenant: who.tenant };
         Ok(Some(Person { caller, session, csrf: csrf.into() }))
     }
 

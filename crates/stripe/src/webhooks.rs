@@ -73,11 +73,11 @@ impl Action for CreateWebhookEndpoint {
             .await?;
         let Created { id, url, status, enabled_events, secret } = created;
         let name = self.signing_secret.unwrap_or_else(|| SecretRef::new(format!("stripe_{id}")));
-        if let Err(error) = api.store_secret(&name, &secret).await {
-            return Err(taken_back(api, &id, error).await);
-        }
-        let endpoint =
-            WebhookEndpoint { id, url, status, events: enabled_events, signing_secret: name };
+        let signing_secret = match api.store_secret(&name, &secret).await {
+            Ok(name) => name,
+            Err(error) => return Err(taken_back(api, &id, error).await),
+        };
+        let endpoint = WebhookEndpoint { id, url, status, events: enabled_events, signing_secret };
         Ok(in_mode(api, endpoint))
     }
 }

@@ -64,6 +64,18 @@ fn capitalised(word: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Whether each object that lists its fields refuses others.
+fn closed(schema: &Value) -> bool {
+    match schema {
+        Value::Array(items) => items.iter().all(closed),
+        Value::Object(fields) => {
+            let lists = fields.get("properties").is_some_and(Value::is_object);
+            (!lists || fields.contains_key("additionalProperties")) && fields.values().all(closed)
+        }
+        _ => true,
+    }
+}
+
 fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
     let mut problems = Vec::new();
     let mut require = |holds: bool, rule: &str| {
@@ -102,6 +114,10 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
             &format!("the {what} schema does not compile"),
         );
     }
+    require(
+        closed(&Value::Object(action.input_schema.clone())),
+        "an object of the input lets a misspelt field pass",
+    );
     let properties = action.input_schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
         require(

@@ -1,20 +1,18 @@
 //! A provider on loopback that answers what a test prepared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use resto_core::{
-    Account, Action, Adapter, Api, Bounds, BoxFuture, Call, Code, Connected, Credentials,
-    Endpoints, Error, Http, Integration, Lifecycle, Observed, Permissions, Proof, Records, Result,
-    Risk, Scheme, SecretRef, Secrets,
+    Account, Action, Adapter, Api, Bounds, Connected, Endpoints, Http, Integration, Lifecycle,
+    Observed, Permissions, Proof, Provider, Result, Risk,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
+use crate::call::{FakeCall, FakeCredentials};
 use crate::{form, official};
 
 /// A request as the provider saw it.
@@ -51,6 +49,7 @@ type Unprepared = Arc<Mutex<Vec<String>>>;
 /// A fake provider, and the [`Api`] that reaches it.
 pub struct FakeApi {
     integration: &'static Integration,
+    provider: &'static Provider,
     server: MockServer,
     answers: Answers,
     unprepared: Unprepared,
@@ -61,13 +60,27 @@ pub struct FakeApi {
 impl FakeApi {
     /// A fake of the integration's first provider.
     pub async fn new(integration: &'static Integration) -> Self {
+        Self::of(integration, integration.providers[0].id).await
+    }
+
+    /// A fake of the integration's provider of this id.
+    pub async fn of(integration: &'static Integration, provider: &str) -> Self {
+        let provider = integration.providers.iter().find(|one| one.id == provider).unwrap();
         let server = MockServer::start().await;
         let (answers, unprepared) = (Answers::default(), Unprepared::default());
         Mock::given(wiremock::matchers::any())
             .respond_with(Prepared(answers.clone(), unprepared.clone()))
             .mount(&server)
             .await;
-        Self { integration, server, answers, unprepared, call: Arc::default(), strict: true }
+        Self {
+            integration,
+            provider,
+            server,
+            answers,
+            unprepared,
+            call: Arc::default(),
+            strict: true,
+        }
     }
 
     /// Does not hold requests against the official description: for adapters that have none, and
@@ -147,7 +160,7 @@ impl FakeApi {
     /// A client for an action of this risk.
     #[must_use]
     pub fn api(&self, risk: Risk) -> Api {
-        let provider = &self.integration.providers[0];
+        let provider = self.provider;
         let endpoints = Endpoints::new(provider, Some(&self.server.uri())).unwrap();
         let bounds = Bounds {
             first_byte: Duration::from_secs(5),
@@ -184,8 +197,9 @@ impl FakeApi {
             fits(&spec.output_schema, output, "result");
         }
         if self.strict {
+            let descriptions = official::names(self.integration, self.provider);
             for request in self.requests().await {
-                official::check(self.integration.id, &request);
+                official::check(&descriptions, &request);
             }
         }
         result
@@ -260,138 +274,6 @@ impl Respond for Prepared {
                 ResponseTemplate::new(400).set_body_json(serde_json::json!({"message": message}))
             }
         }
-    }
-}
-
-struct FakeCredentials;
-
-impl Credentials for FakeCredentials {
-    fn sign(&self, scheme: &Scheme, request: &mut resto_core::HttpRequest) -> Result<()> {
-        let names: Vec<&str> = match scheme {
-            Scheme::Bearer(token) => vec![token],
-            Scheme::Basic { user, password } => vec![user, password],
-            Scheme::Headers(headers) => headers.iter().map(|(_, secret)| *secret).collect(),
-        };
-        let secrets: Secrets =
-            names.into_iter().map(|name| (name.to_owned(), SecretString::from("fake"))).collect();
-        scheme.sign(request, &secrets)
-    }
-}
-
-#[derive(Default)]
-struct FakeCall {
-    progress: Mutex<Vec<String>>,
-    observed: Mutex<Vec<Observed>>,
-    cancelled: CancellationToken,
-    secrets: Mutex<BTreeMap<String, SecretString>>,
-    records: FakeRecords,
-    account: OnceLock<Connected>,
-}
-
-impl Call for FakeCall {
-    fn progress(&self, _done: u64, _total: Option<u64>, message: &str) {
-        self.progress.lock().unwrap().push(message.to_owned());
-    }
-
-    fn cancelled(&self) -> CancellationToken {
-        self.cancelled.clone()
-    }
-
-    fn op_id(&self) -> Uuid {
-        Uuid::from_u128(7)
-    }
-
-    fn account(&self) -> Option<&Connected> {
-        Some(
-            self.account.get_or_init(|| Connected {
-                id: "acct_1".to_owned(),
-                mode: Some("test".to_owned()),
-            }),
-        )
-    }
-
-    fn observe(&self, observed: Observed) {
-        self.observed.lock().unwrap().push(observed);
-    }
-
-    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
-        Box::pin(async move {
-            self.secrets.lock().unwrap().get(reference.name()).cloned().ok_or_else(|| {
-                Error::new(
-                    Code::ActionRequired,
-                    format!("No secret is named `{}`.", reference.name()),
-                )
-            })
-        })
-    }
-
-    fn store_secret<'a>(
-        &'a self,
-        name: &'a SecretRef,
-        value: &'a SecretString,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            if name.name().is_empty() {
-                return Err(Error::new(Code::InvalidInput, "The secret's name is empty."));
-            }
-            self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
-            Ok(())
-        })
-    }
-
-    fn records(&self) -> &dyn Records {
-        &self.records
-    }
-}
-
-/// Documents in memory; expiry is the host's business.
-#[derive(Default)]
-struct FakeRecords(Mutex<BTreeMap<(String, String), Value>>);
-
-impl Records for FakeRecords {
-    fn put<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-        value: &'a Value,
-        _expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<()>> {
-        self.0.lock().unwrap().insert((collection.to_owned(), id.to_owned()), value.clone());
-        Box::pin(async { Ok(()) })
-    }
-
-    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
-        let found = self.0.lock().unwrap().get(&(collection.to_owned(), id.to_owned())).cloned();
-        Box::pin(async { Ok(found) })
-    }
-
-    fn take<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Value>>> {
-        let found = self.0.lock().unwrap().remove(&(collection.to_owned(), id.to_owned()));
-        Box::pin(async { Ok(found) })
-    }
-
-    fn list<'a>(
-        &'a self,
-        collection: &'a str,
-        after: Option<&'a str>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
-        let found = self
-            .0
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|((in_collection, id), _)| {
-                in_collection == collection && after.is_none_or(|after| id.as_str() > after)
-            })
-            .take(limit as usize)
-            .map(|((_, id), value)| (id.clone(), value.clone()))
-            .collect();
-        Box::pin(async { Ok(found) })
     }
 }
 

@@ -63,7 +63,13 @@ pub(crate) fn typed(
         }
     }
     match value {
-        Value::String(text) => Ok(scalar(&schema, text)),
+        Value::String(text) => {
+            // Some descriptions inherit the type from another schema.
+            let inherited = || schema.pointer("/allOf/0").map(resolve);
+            let schema =
+                if schema.get("type").is_none() { inherited() } else { None }.unwrap_or(schema);
+            Ok(scalar(&schema, text))
+        }
         Value::Array(items) => items
             .iter()
             .map(|item| typed(schema.get("items").unwrap_or(&Value::Null), resolve, fits, item))
@@ -90,7 +96,7 @@ pub(crate) fn typed(
 }
 
 /// A text in the type that its schema wants; the text itself where it cannot be read so.
-pub(crate) fn scalar(schema: &Value, text: &str) -> Value {
+fn scalar(schema: &Value, text: &str) -> Value {
     let kind = match &schema["type"] {
         Value::Array(kinds) => kinds.first().and_then(Value::as_str),
         kind => kind.as_str(),
@@ -99,6 +105,7 @@ pub(crate) fn scalar(schema: &Value, text: &str) -> Value {
         Some("integer") => text.parse::<i64>().ok().map(Value::from),
         Some("number") => text.parse::<f64>().ok().map(Value::from),
         Some("boolean") => text.parse::<bool>().ok().map(Value::from),
+        Some("array") => Some(text.split(',').collect()),
         _ => None,
     };
     read.unwrap_or_else(|| text.into())
@@ -129,6 +136,7 @@ mod tests {
         let schema = json!({"properties": {
             "amount": {"type": "integer"}, "rate": {"type": "number"}, "name": {"type": "string"}, "on": {"type": "boolean"},
             "created": {"anyOf": [{"type": "object", "properties": {"gte": {"type": "integer"}}}, {"type": "integer"}]},
+            "page": {"allOf": [{"type": "integer"}], "maximum": 9}, "names": {"type": "array", "items": {"type": "string"}},
             "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
         }});
         let fits = |schema: &Value, value: &Value| {
@@ -141,6 +149,7 @@ mod tests {
                 json!({"amount": 5, "rate": 2.5, "name": "7", "on": true, "created": {"gte": 9}, "metadata": {"x": "1"}})
             )
         );
+        assert_eq!(typed("page=2&names=a,b"), Ok(json!({"page": 2, "names": ["a", "b"]})));
         assert_eq!(typed("created=9&amount=five"), Ok(json!({"created": 9, "amount": "five"})));
         assert_eq!(typed("created[until]=9"), Err("`created`: it has no field `until`".to_owned()));
         assert!(typed("colour=red").is_err());

@@ -11,6 +11,7 @@
     reason = "a test helper fails by panicking"
 )]
 
+mod call;
 mod contract;
 mod fake;
 mod form;

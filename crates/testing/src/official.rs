@@ -6,28 +6,62 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use resto_core::{Integration, Provider};
 use serde_json::{Map, Value, json};
 
 use crate::{Recorded, form};
 
-/// Fails the test if the description of `integration` does not allow `request`.
-pub(crate) fn check(integration: &str, request: &Recorded) {
-    if let Some(description) = description(integration)
-        && let Err(problem) = judge(description, request)
-    {
+/// What a request that no description lists is told.
+const UNLISTED: &str = "it lists no such operation";
+
+/// The descriptions that a provider's requests are held against: the integration's own, or where it
+/// has several providers the one named after both, and the provider's others.
+pub(crate) fn names(integration: &Integration, provider: &Provider) -> Vec<String> {
+    if integration.providers.len() == 1 {
+        return vec![integration.id.to_owned()];
+    }
+    let others = format!("{}-", provider.id);
+    let mut names: Vec<String> = folders()
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .filter_map(|file| {
+            file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
+        })
+        .filter(|name| name.starts_with(&others))
+        .collect();
+    names.insert(0, format!("{}-{}", integration.id, provider.id));
+    names
+}
+
+/// Fails the test if none of these descriptions allows `request`.
+pub(crate) fn check(names: &[String], request: &Recorded) {
+    let descriptions: Vec<&Value> = names.iter().filter_map(|name| description(name)).collect();
+    let problem = descriptions
+        .iter()
+        .map(|description| judge(description, request))
+        .find(|judged| judged.as_ref().err().is_none_or(|problem| problem != UNLISTED))
+        .unwrap_or_else(|| Err(UNLISTED.to_owned()));
+    if let (Err(problem), false) = (problem, descriptions.is_empty()) {
         panic!("{} {} breaks the official description: {problem}", request.method, request.path);
     }
 }
 
-fn description(integration: &str) -> Option<&'static Value> {
+/// Where descriptions are: those that `tests/run tools` installs, then those of `RESTO_SPECS`.
+fn folders() -> [PathBuf; 2] {
+    let top = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let named =
+        std::env::var_os("RESTO_SPECS").map_or_else(|| top.join("../shared/specs"), PathBuf::from);
+    [top.join(".tools/specs"), named]
+}
+
+fn description(name: &str) -> Option<&'static Value> {
     static READ: OnceLock<Mutex<HashMap<String, Option<&'static Value>>>> = OnceLock::new();
     let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
-    *read.entry(integration.to_owned()).or_insert_with(|| {
-        let top = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        let folder = std::env::var_os("RESTO_SPECS")
-            .map_or_else(|| Path::new(top).join("../shared/specs"), PathBuf::from);
-        let file = format!("{integration}.json");
-        for folder in [Path::new(top).join(".tools/specs"), folder.clone()] {
+    *read.entry(name.to_owned()).or_insert_with(|| {
+        let file = format!("{name}.json");
+        let [installed, named] = folders();
+        for folder in [&installed, &named] {
             if let Ok(text) = std::fs::read_to_string(folder.join(&file)) {
                 let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
                 modernise(&mut value);
@@ -36,7 +70,7 @@ fn description(integration: &str) -> Option<&'static Value> {
         }
         let message = format!(
             "NOT CHECKED: the official description {file} is neither among those that `tests/run tools` installs nor in {}, the folder that RESTO_SPECS names",
-            folder.display()
+            named.display()
         );
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("{message}");
@@ -79,7 +113,7 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
         // The most literal one: `/commits/{ref}/status` before `/commits/{ref}`.
         .min_by_key(|(template, ..)| (template.matches('{').count(), Reverse(template.len())))
         .map(|(_, operation, parameters)| (operation, parameters))
-        .ok_or("it lists no such operation")?;
+        .ok_or(UNLISTED)?;
     // `created[gte]=1` is the parameter `created`, except where the description writes it so itself.
     let written = |name: &str| {
         parameters.iter().find(|parameter| parameter["in"] == "query" && parameter["name"] == name)

@@ -147,7 +147,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default();
                 let retryable = is_transient(&code);
-                (format!("{} (code {code})", error.message()), retryable)
+                (format!("{} (code {code}{})", error.message(), advice(&code)), retryable)
             }
             sqlx::Error::PoolTimedOut => ("no connection became free in time".into(), true),
             sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -162,6 +162,18 @@ impl From<sqlx::Error> for Error {
         };
         tracing::debug!(message, retryable, "database error");
         Self::Database { message, retryable }
+    }
+}
+
+/// What a person can do about an error code of SQLite that says what is wrong with its file.
+fn advice(code: &str) -> &'static str {
+    // The higher bits tell details.
+    match code.parse::<u32>().map_or(0, |code| code & 0xff) {
+        8 => "; let this user write the database's file and its folder",
+        13 => "; free some space on its disk",
+        14 => "; check that its folder is there and that this user may write in it",
+        11 | 26 => "; the file is no intact database: restore it from a backup",
+        _ => "",
     }
 }
 

@@ -27,6 +27,32 @@ impl TenantScope {
         tx.commit().await
     }
 
+    /// Stores a secret under this name or, where it is taken, under the first of `name-2`, `name-3` and so on
+    /// that is free. Returns the name it has.
+    ///
+    /// # Errors
+    /// As [`Self::put_secret`].
+    pub async fn add_secret(&self, name: &str, value: &SecretString) -> Result<String> {
+        check_name("secret's name", name, 190)?;
+        let mut tx = self.write().await?;
+        let key = self.active_key(&mut tx).await?;
+        let mut free = name.to_owned();
+        for number in 2.. {
+            // EXPOSE: to be sealed.
+            let sealed = key.seal(PURPOSE, &free, 0, value.expose_secret().as_bytes())?;
+            let added = on!(&mut tx, c => sqlx::query(
+                "INSERT INTO tenant_secrets (tenant_id, name, sealed, key_id, updated_at)
+                 VALUES ($1, $2, $3, $4, (SELECT now_ms FROM clock)) ON CONFLICT (tenant_id, name) DO NOTHING",
+            ).bind(self.tenant.0).bind(&free).bind(&sealed).bind(key.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
+            if added > 0 {
+                break;
+            }
+            free = format!("{name}-{number}");
+        }
+        tx.commit().await?;
+        Ok(free)
+    }
+
     /// Opens a secret.
     ///
     /// # Errors

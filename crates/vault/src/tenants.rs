@@ -16,6 +16,14 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub(crate) Uuid);
 
+impl std::str::FromStr for TenantId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> std::result::Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
 impl TenantId {
     /// No tenant: what belongs to the whole vault.
     pub(crate) const NONE: Self = Self(Uuid::nil());

@@ -140,7 +140,7 @@ impl Call for Caller {
         &'a self,
         _: &'a SecretRef,
         _: &'a SecretString,
-    ) -> BoxFuture<'a, Result<()>> {
+    ) -> BoxFuture<'a, Result<SecretRef>> {
         unreachable!("no test stores a secret")
     }
 

@@ -147,6 +147,14 @@ async fn repeats_a_change_that_the_provider_knows_by_its_key() {
     assert_ne!(keys[0], keys[3]);
 }
 
+#[tokio::test]
+async fn sends_a_change_once_where_the_providers_key_does_not_protect_it() {
+    let server = Server::saying([String::new(), ok("[1]")]).await;
+    let error = server.keyed_api().post("/x", &[]).once().send_empty().await.unwrap_err();
+    assert_eq!((error.code(), server.requests().len()), (Code::UnknownOutcome, 1));
+    assert!(!server.requests()[0].contains("idempotency-key"));
+}
+
 /// The first try may have made the change, whatever the later ones say.
 #[tokio::test]
 async fn stays_in_doubt_once_a_try_was_lost() {

@@ -1,4 +1,4 @@
-//! `resto token`, `tenant` and `migrate`.
+//! `resto token`, `secret`, `tenant` and `migrate`.
 
 use std::time::Duration;
 
@@ -27,8 +27,10 @@ pub(super) enum TokenCommand {
         days: Option<u16>,
     },
     /// List the tokens, without their text
+    #[command(after_help = "Example:\n  resto token list --json")]
     List,
     /// Revoke a token
+    #[command(after_help = "Example:\n  resto token revoke my-agent")]
     Revoke {
         /// The token's name
         name: String,
@@ -99,6 +101,43 @@ pub(super) fn rfc3339(at: OffsetDateTime) -> String {
 }
 
 #[derive(clap::Subcommand)]
+pub(super) enum SecretCommand {
+    /// List the names, never the values
+    #[command(after_help = "Example:\n  resto secret list --json")]
+    List,
+    /// Delete a secret here; what a service was given it keeps
+    #[command(after_help = "Example:\n  resto secret delete deploy_key")]
+    Delete {
+        /// The secret's name
+        name: String,
+    },
+}
+
+pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<()> {
+    let (_, caller) = session.owner().await?;
+    let out = session.out;
+    match command {
+        SecretCommand::List => {
+            let names = caller.scope.secret_names().await.map_err(told)?;
+            if out.json {
+                return out.value(&names);
+            }
+            names.iter().for_each(|name| out.line(name));
+        }
+        SecretCommand::Delete { name } => {
+            if !caller.scope.delete_secret(&name).await.map_err(told)? {
+                return Err(Error::new(
+                    Code::NotFound,
+                    format!("There is no secret named `{name}`. `resto secret list` names them."),
+                ));
+            }
+            out.remark(format!("The secret `{name}` is deleted."));
+        }
+    }
+    Ok(())
+}
+
+#[derive(clap::Subcommand)]
 pub(super) enum TenantCommand {
     /// Create a business
     #[command(after_help = "Example:\n  resto tenant create acme --name \"Acme Ltd\"")]
@@ -110,8 +149,10 @@ pub(super) enum TenantCommand {
         name: Option<String>,
     },
     /// List all businesses
+    #[command(after_help = "Example:\n  resto tenant list --json")]
     List,
     /// Delete a business: its connections, tokens, secrets and keys
+    #[command(after_help = "Example:\n  resto tenant delete acme")]
     Delete {
         /// Its id
         id: String,
@@ -161,7 +202,10 @@ pub(super) async fn tenant(session: &Session, command: TenantCommand) -> Result<
                 &id,
             )?;
             host.vault.delete_tenant(found.id).await.map_err(told)?;
-            out.remark(format!("The tenant `{id}` is deleted. Its audit trail stays."));
+            out.remark(format!(
+                "The tenant `{id}` is deleted. Its audit trail stays: resto --tenant {} audit",
+                found.id
+            ));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! `resto audit`.
 
 use resto_core::{Code, Error, Result};
-use resto_vault::{AuditEntry, AuditEvent, AuditFilter, ResultStatus};
+use resto_vault::{AuditEntry, AuditEvent, AuditFilter, ResultStatus, TenantScope};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -9,12 +9,12 @@ use time::macros::format_description;
 
 use super::Session;
 use super::print::Tone;
-use crate::host::told;
+use crate::host::{Host, told};
 
 #[derive(clap::Args)]
 pub(super) struct AuditArgs {
     /// Show at most this many actions, the newest first
-    #[arg(long, default_value_t = 50, conflicts_with = "json")]
+    #[arg(long, default_value_t = 50, conflicts_with = "json", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Only actions of this service
     #[arg(long, value_name = "SERVICE")]
@@ -28,11 +28,14 @@ pub(super) struct AuditArgs {
 const CHUNK: u32 = 1000;
 
 pub(super) async fn show(session: &Session, args: AuditArgs) -> Result<()> {
-    let (_, caller) = session.owner().await?;
-    let scope = &caller.scope;
+    let host = session.host().await?;
+    let scope = &trail_of(session, &host).await?;
     let out = session.out;
     if args.verify {
         return verify(session, scope).await;
+    }
+    if let Some(integration) = &args.integration {
+        host.integration(integration)?;
     }
     if out.json {
         return export(session, scope, args.integration.as_deref()).await;
@@ -40,12 +43,23 @@ pub(super) async fn show(session: &Session, args: AuditArgs) -> Result<()> {
     let filter = AuditFilter { integration: args.integration, limit: args.limit, before_seq: None };
     let entries = scope.audit(filter).await.map_err(told)?;
     if entries.is_empty() {
-        out.line("Nothing was done yet.");
+        out.line("Nothing was done yet that this asks for.");
         return Ok(());
     }
     let rows: Vec<[String; 6]> = entries.iter().map(row).collect();
     out.table(["WHEN (UTC)", "ACTION", "WHO", "RESULT", "TOOK", "ERROR"], &rows);
     Ok(())
+}
+
+/// The trail of the tenant of this name, or of the deleted one that had this id.
+async fn trail_of(session: &Session, host: &Host) -> Result<TenantScope> {
+    match host.owner(&session.options.tenant, "cli").await {
+        Ok(caller) => Ok(caller.scope),
+        Err(error) => match session.options.tenant.parse() {
+            Ok(id) => Ok(host.vault.scope(id)),
+            Err(_) => Err(error),
+        },
+    }
 }
 
 fn row(entry: &AuditEntry) -> [String; 6] {
@@ -60,11 +74,7 @@ fn row(entry: &AuditEntry) -> [String; 6] {
 }
 
 /// All events in order, one JSON array, read in chunks.
-async fn export(
-    session: &Session,
-    scope: &resto_vault::TenantScope,
-    integration: Option<&str>,
-) -> Result<()> {
+async fn export(session: &Session, scope: &TenantScope, integration: Option<&str>) -> Result<()> {
     let mut events = Vec::new();
     let mut after = 0;
     loop {
@@ -89,7 +99,7 @@ fn as_json(event: &AuditEvent) -> Value {
     })
 }
 
-async fn verify(session: &Session, scope: &resto_vault::TenantScope) -> Result<()> {
+async fn verify(session: &Session, scope: &TenantScope) -> Result<()> {
     let found = scope.verify_audit().await.map_err(told)?;
     let out = session.out;
     if out.json {
@@ -111,7 +121,7 @@ async fn verify(session: &Session, scope: &resto_vault::TenantScope) -> Result<(
     if found.problems.is_empty() {
         if !out.json {
             out.line(format!(
-                "{} {} events, none changed, removed, added or moved.",
+                "{} {} events, none changed, added or moved, and none missing before another one.",
                 out.tone(Tone::Good, "Whole."),
                 found.events
             ));

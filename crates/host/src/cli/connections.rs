@@ -1,11 +1,12 @@
 //! `resto connect`, `disconnect` and `connections`.
 
-use resto_core::{Code, Error, Integration, Result, Secrets};
+use resto_core::{Code, Error, Integration, Provider, Result, Secrets};
 
 use super::Session;
 use super::print::{Tone, read_secret};
-use crate::connect::{Report, key_auth};
+use crate::connect::Report;
 use crate::host::Host;
+use crate::provider_keys::key_auth;
 
 #[derive(clap::Args)]
 pub(super) struct ConnectArgs {
@@ -23,7 +24,7 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
     let (host, caller) = session.owner().await?;
     let integration = host.integration(&args.integration)?;
     let (provider, key) = key_auth(integration, args.provider.as_deref())?;
-    explain(session, &host, integration);
+    explain(session, &host, integration, provider);
     if host.has_oauth(integration)? {
         session.out.remark("Or sign in at the service, in a browser: resto sign-in");
     }
@@ -55,7 +56,7 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
         "{} The account of {} at {} is connected, and its key is stored encrypted.",
         out.tone(Tone::Good, "Tested."),
         report.account,
-        integration.name
+        report.provider
     ));
     describe(session, &report);
     Ok(())
@@ -72,19 +73,22 @@ pub(super) async fn sign_in(session: &Session) -> Result<()> {
     Ok(())
 }
 
-fn explain(session: &Session, host: &Host, integration: &Integration) {
+fn explain(session: &Session, host: &Host, integration: &Integration, provider: &Provider) {
     let out = session.out;
     out.remark(format!("{}: {}", integration.name, integration.purpose));
     out.remark(
         "All actions together need these rights. Leave out what you do not want agents to do:",
     );
-    for (right, allows) in host.needed(integration) {
-        out.remark(format!("  {right:26}{allows}"));
+    for (right, allows) in host.needed(integration, provider) {
+        out.remark(format!("  {right:28}{allows}"));
     }
 }
 
 fn describe(session: &Session, report: &Report) {
     let out = session.out;
+    if let Some(mode) = &report.mode {
+        out.line(format!("  Mode      {mode}"));
+    }
     if report.permissions.known {
         let granted: Vec<&str> = report.permissions.granted.iter().map(String::as_str).collect();
         out.line(format!(
@@ -134,9 +138,10 @@ pub(super) async fn list(session: &Session) -> Result<()> {
         let out = session.out;
         let tone = if report.status == "active" { Tone::Good } else { Tone::Bad };
         out.line(format!(
-            "{}  {}  {}",
+            "{}  {} at {}  {}",
             out.tone(Tone::Strong, &report.integration),
             report.account,
+            report.provider,
             out.tone(tone, &report.status)
         ));
         describe(session, report);

@@ -13,6 +13,9 @@ use crate::host::{Caller, Host, LOCAL_TENANT, told};
 use crate::http::Server;
 use crate::mcp::Mcp;
 
+/// The record that tells a later start from the first one.
+const WELCOMED: (&str, &str) = ("serve", "welcomed");
+
 #[derive(clap::Args)]
 pub(super) struct ServeArgs {
     /// Where to listen [default: 127.0.0.1:8787]
@@ -64,14 +67,16 @@ async fn welcome(session: &Session, host: &Host, owner: &Caller) -> Result<()> {
     } else {
         out.line("  People sign in with a link: resto sign-in");
     }
-    let tokens = owner.scope.tokens().await.map_err(told)?;
-    if !tokens.is_empty() || !std::io::stdout().is_terminal() {
+    let (collection, id) = WELCOMED;
+    let welcomed = owner.scope.record(collection, id).await.map_err(told)?.is_some();
+    if welcomed || !std::io::stdout().is_terminal() {
         out.line("  An agent needs an access token: resto token create --name my-agent");
         return Ok(());
     }
     let principal = owner.scope.principal("local", "owner").await.map_err(told)?;
     let (_, token) =
         owner.scope.create_token(principal.id, "first-agent", None).await.map_err(told)?;
+    owner.scope.put_record(collection, id, &true.into(), None).await.map_err(told)?;
     // EXPOSE: its owner sees it this once, to paste it into an agent's configuration.
     let token = token.expose_secret();
     let program =

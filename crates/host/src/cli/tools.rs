@@ -20,7 +20,7 @@ pub(super) struct CallArgs {
     /// The arguments, a JSON object
     #[arg(default_value = "{}", value_name = "JSON")]
     arguments: String,
-    /// Read the value of a secret that the tool asks for from standard input
+    /// Read the value of a secret that the tool asks for from standard input, in place of a stored one
     #[arg(long)]
     secret_stdin: bool,
 }
@@ -64,6 +64,7 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         let mut lines = from_stdin.then(|| std::io::stdin().lines());
         read_secret(&format!("Value of the secret {name} (not shown): "), lines.as_mut())
     }));
+    line.new_secrets = args.secret_stdin;
     line.confirm = Some(Box::new(confirm));
     // Ctrl-C stops a read; a change under way goes on to its end, so that its outcome is known.
     let cancelled = line.cancelled.clone();

@@ -18,7 +18,6 @@ const LONGEST: u64 = 1024;
 /// How people of this server consent at a provider.
 pub(crate) struct OAuthClient<'a> {
     pub provider: &'static Provider,
-    pub auth: &'static Auth,
     pub facts: &'static OAuthConfig,
     pub id: &'a str,
     secret_file: &'a Path,
@@ -43,11 +42,11 @@ impl<'a> OAuthClient<'a> {
         };
         let mut known = integration.providers.iter().flat_map(|provider| {
             provider.auth.iter().filter_map(move |auth| match auth {
-                Auth::OAuth(facts) => Some((provider, auth, facts)),
+                Auth::OAuth(facts) => Some((provider, facts)),
                 Auth::Key(_) => None,
             })
         });
-        let (provider, auth, facts) = known.next().ok_or_else(|| {
+        let (provider, facts) = known.next().ok_or_else(|| {
             wrong("it is connected with a key, and takes no client_id. Leave it out.")
         })?;
         let address = |name: &str, set: Option<&String>, own: &str| {
@@ -63,7 +62,6 @@ impl<'a> OAuthClient<'a> {
         let own_issuer = facts.issuer.filter(|_| named.authorize_url.is_none());
         Ok(Some(Self {
             provider,
-            auth,
             facts,
             id,
             secret_file,

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use resto_core::{
-    Account, Api, Auth, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
-    Result, Risk, Scheme, Secrets, least,
+    Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
+    Result, Risk, Scheme, Secrets,
 };
 use resto_vault::{AuthType, Connection, Credential, Intent, Needs, NewConnection};
 use serde::Serialize;
@@ -26,7 +26,6 @@ use crate::redact::{redact_error, redact_name};
 
 pub(crate) use client::{OAuthClient, check_overrides};
 pub use disconnect::Receipt;
-pub use key::key_auth;
 pub(crate) use oauth::Answer;
 
 /// A connection as people and programs are told of it.
@@ -34,6 +33,8 @@ pub(crate) use oauth::Answer;
 pub struct Report {
     /// The integration's id.
     pub integration: String,
+    /// The company that it is with, as people write it.
+    pub provider: String,
     /// Whose account it is.
     pub account: String,
     /// `active`, `frozen`, `needs_reauth` or `revocation_pending`.
@@ -74,10 +75,11 @@ impl Report {
 /// A credential that is not stored yet.
 struct Candidate {
     provider: &'static Provider,
-    auth: &'static Auth,
+    auth_type: AuthType,
+    scheme: &'static Scheme,
     secrets: Secrets,
-    /// The scopes that came with it; empty where none were told.
-    scopes: BTreeSet<String>,
+    /// The scopes that came with tokens; none where the app's registration decides. A key has no scopes.
+    scopes: Option<BTreeSet<String>>,
     expires_at: Option<OffsetDateTime>,
 }
 
@@ -120,7 +122,7 @@ impl Host {
         &self,
         caller: &Caller,
         integration: &'static Integration,
-        Candidate { provider, auth, secrets, scopes, expires_at }: Candidate,
+        Candidate { provider, auth_type, scheme, secrets, scopes, expires_at }: Candidate,
     ) -> Result<Report> {
         let endpoints = self.endpoints(integration, provider)?;
         let host = endpoints.host();
@@ -128,7 +130,7 @@ impl Host {
         let api = Api::new(
             self.http.clone(),
             provider,
-            auth.scheme(),
+            scheme,
             endpoints,
             Arc::new(Unsealed(secrets.clone())),
             Arc::new(Around::quiet(&caller.scope, "connect")),
@@ -138,19 +140,18 @@ impl Host {
         let plain = |text: &str| redact_name(&secrets, text);
         let grants = Grants::from(match permissions {
             // An app whose registration decides has no scopes to tell, which does not mean no rights.
-            Permissions::Known(rights) if !rights.is_empty() || !decided_elsewhere(auth) => {
+            Permissions::Known(rights) if !rights.is_empty() || scopes.is_none() => {
                 Permissions::Known(rights.iter().map(|right| plain(right)).collect())
             }
-            _ if !scopes.is_empty() => {
-                Permissions::Known(scopes.iter().map(|scope| plain(scope)).collect())
-            }
-            _ => Permissions::Unknown,
+            _ => match scopes {
+                Some(scopes) if !scopes.is_empty() => {
+                    Permissions::Known(scopes.iter().map(|scope| plain(scope)).collect())
+                }
+                _ => Permissions::Unknown,
+            },
         });
         let credential = Credential {
-            auth_type: match auth {
-                Auth::Key(_) => AuthType::ApiKey,
-                Auth::OAuth(_) => AuthType::OAuth2,
-            },
+            auth_type,
             provider: provider.id.to_owned(),
             host,
             account_id: plain(&id),
@@ -188,8 +189,10 @@ impl Host {
             by_standing.entry(key).or_default().push(action.tool.clone());
         }
         let mut take = |key: &str| by_standing.remove(key).unwrap_or_default();
+        let provider = integration.providers.iter().find(|one| one.id == connection.provider);
         Ok(Report {
             integration: integration.id.to_owned(),
+            provider: provider.map_or(integration.name, |provider| provider.name).to_owned(),
             account: connection.account_name.clone(),
             status: connection.status.to_string(),
             mode: connection.mode.clone(),
@@ -203,27 +206,6 @@ impl Host {
             expires_at: connection.expires_at,
         })
     }
-
-    /// The least rights that all actions of an integration need together, with what they allow.
-    #[must_use]
-    pub fn needed(&self, integration: &Integration) -> Vec<(String, &'static str)> {
-        let actions = self.catalog.adapter(integration.id).map(resto_core::Adapter::actions);
-        let first_sets =
-            actions.unwrap_or_default().iter().filter_map(|action| action.permissions.first());
-        least(first_sets.flat_map(|set| set.iter().copied()))
-            .into_iter()
-            .map(|right| {
-                let listed =
-                    integration.permissions.iter().find(|permission| permission.id == right);
-                (right.to_owned(), listed.map_or("", |permission| permission.allows))
-            })
-            .collect()
-    }
-}
-
-/// Whether the rights of what OAuth gives are decided where our client is registered.
-fn decided_elsewhere(auth: &Auth) -> bool {
-    matches!(auth, Auth::OAuth(oauth) if oauth.scopes.is_empty())
 }
 
 /// A credential that is not stored yet.

@@ -269,9 +269,10 @@ fn candidate(ours: &OAuthClient<'_>, tokens: &BasicTokenResponse) -> Candidate {
     }
     Candidate {
         provider: ours.provider,
-        auth: ours.auth,
+        auth_type: resto_vault::AuthType::OAuth2,
+        scheme: &ours.facts.scheme,
         secrets,
-        scopes,
+        scopes: Some(scopes),
         expires_at: tokens.expires_in().map(|rest| OffsetDateTime::now_utc() + rest),
     }
 }

@@ -82,41 +82,43 @@ impl Service<'_> {
             } @else {
                 h2 { "Connect " (name) }
             }
-            (self.grants())
-            @if self.client.is_some() { (self.oauth()) }
-            @for provider in self.integration.providers {
-                @for auth in provider.auth {
-                    @if let Auth::Key(key) = auth { (self.key(provider, key)) }
-                }
-            }
+            @for provider in self.integration.providers { (self.provider(provider)) }
+            p.quiet { "What cannot be undone or spends money is refused to agents, whatever you grant. The credential is stored encrypted, is never shown to an agent, and is used for nothing but these actions, each of which is in the audit trail." }
             (self.disconnect())
         }
     }
 
-    /// What is granted, in plain words.
-    fn grants(&self) -> Markup {
-        let needed = self.host.needed(self.integration);
+    /// What is granted at a provider, in plain words, and the ways to grant it.
+    fn provider(&self, provider: &Provider) -> Markup {
+        let several = self.integration.providers.len() > 1;
+        let part = format!("grants-{}", provider.id);
+        let client = self.client.as_ref().filter(|client| client.provider.id == provider.id);
         html! {
-            section aria-labelledby="grants" {
-                h3 id="grants" { "What you grant" }
+            section aria-labelledby=(part) {
+                h3 id=(part) {
+                    "What you grant" @if several { " at " (provider.name) }
+                }
                 p { "All actions together need these rights. Leave out what you do not want agents to do: the actions that need it are then refused." }
                 dl {
-                    @for (right, allows) in &needed {
+                    @for (right, allows) in &self.host.needed(self.integration, provider) {
                         dt { code { (right) } }
                         dd { (capital(allows)) }
                     }
                 }
-                p { "What cannot be undone or spends money is refused to agents, whatever you grant. The credential is stored encrypted, is never shown to an agent, and is used for nothing but these actions, each of which is in the audit trail." }
+                @if let Some(client) = client { (self.oauth(client)) }
+                @for auth in provider.auth {
+                    @if let Auth::Key(key) = auth { (self.key(provider, key)) }
+                }
             }
         }
     }
 
-    fn oauth(&self) -> Markup {
-        let name = self.integration.name;
-        let scopes = self.client.as_ref().map(|client| client.facts.scopes).unwrap_or_default();
+    fn oauth(&self, client: &OAuthClient<'_>) -> Markup {
+        let name = client.provider.name;
+        let scopes = client.facts.scopes;
         html! {
             section.box aria-labelledby="oauth" {
-                h3 id="oauth" { "Sign in at " (name) }
+                h4 id="oauth" { "Sign in at " (name) }
                 @if scopes.is_empty() {
                     p { (name) " shows what this server's app asks for, and you choose there what it may reach." }
                 } @else {
@@ -144,7 +146,7 @@ impl Service<'_> {
         let part = format!("key-{}", provider.id);
         html! {
             section.box aria-labelledby=(part) {
-                h3 id=(part) { "With a " (key.name) " of " (provider.name) }
+                h4 id=(part) { "With a " (key.name) " of " (provider.name) }
                 p { "Create it at " a href=(key.create_url) rel="noreferrer" { (provider.name) } ", with the rights above, and paste it here. It goes to this server only; never give it to an agent." }
                 form method="post" action=(format!("/connect/{}/key", self.integration.id)) autocomplete="off" {
                     (csrf(self.person))

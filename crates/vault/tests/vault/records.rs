@@ -95,6 +95,12 @@ async fn keeps_secrets_by_name(store: Store) {
     assert_eq!(scope.secret("webhook").await.unwrap().unwrap().expose_secret(), value);
     assert!(scope.secret("other").await.unwrap().is_none());
     assert_eq!(scope.secret_names().await.unwrap(), ["dns", "webhook"]);
+    let (second, third) = (canary(), canary());
+    assert_eq!(scope.add_secret("webhook", &second.clone().into()).await.unwrap(), "webhook-2");
+    assert_eq!(scope.add_secret("webhook", &third.into()).await.unwrap(), "webhook-3");
+    assert_eq!(scope.add_secret("new", &canary().into()).await.unwrap(), "new");
+    assert_eq!(scope.secret("webhook").await.unwrap().unwrap().expose_secret(), value);
+    assert_eq!(scope.secret("webhook-2").await.unwrap().unwrap().expose_secret(), second);
     let sealed = store.bytes("SELECT sealed FROM tenant_secrets WHERE name = 'webhook'").await;
     assert!(scope.delete_secret("webhook").await.unwrap());
     assert!(!store.dump_holds(&sealed[22..]).await);

@@ -1,0 +1,187 @@
+//! Domain registrars: finding, buying and renewing domains, and their DNS.
+
+mod account;
+mod changes;
+mod cloudflare;
+mod conflicts;
+mod contract;
+mod diff;
+mod domains;
+mod email;
+mod errors;
+#[cfg(test)]
+mod fixtures;
+mod hosting;
+mod ideas;
+mod kept;
+mod money;
+mod namecom;
+mod names;
+mod offers;
+mod orders;
+mod permissions;
+mod plans;
+mod porkbun;
+mod propagation;
+mod purchases;
+mod quotes;
+mod records;
+mod resolve;
+mod spf;
+mod zone;
+
+use resto_core::{
+    Adapter, Auth, Category, Integration, KeyAuth, KeyField, Limits, Paging, Provider, RateHeaders,
+    Scheme,
+};
+
+/// The facts about domain registrars. A connection is with one of the providers.
+pub static REGISTRAR: Integration = Integration {
+    id: "registrar",
+    name: "Domain registrar",
+    category: Category::Domains,
+    purpose: "Finds and buys your domain names, keeps them renewed, and points them to your website and mail.",
+    providers: &[
+        Provider {
+            id: "cloudflare",
+            name: "Cloudflare",
+            base_url: "https://api.cloudflare.com/client/v4",
+            other_urls: &[],
+            download_hosts: &[],
+            auth: &[Auth::Key(KeyAuth {
+                name: "token",
+                fields: &[KeyField {
+                    name: "token",
+                    label: "Token",
+                    hint: "40 letters and digits",
+                    ..KeyField::KEY
+                }],
+                create_url: "https://dash.cloudflare.com/profile/api-tokens",
+                scheme: Scheme::Bearer("token"),
+            })],
+            // Registrations take longer than an answer may: they are accepted first, and looked up.
+            headers: &[("prefer", "respond-async")],
+            rate_headers: RATE_HEADERS,
+            // https://developers.cloudflare.com/fundamentals/api/reference/limits/
+            limits: Limits { per_hour: 14_400, concurrent: 10 },
+            request_id_header: "cf-ray",
+            granted_header: None,
+            paging: Paging::Cursor {
+                size: "per_page",
+                max: 50,
+                cursor: "cursor",
+                next: "/result_info/cursor",
+            },
+            idempotency_header: None,
+            classify: errors::cloudflare,
+        },
+        Provider {
+            id: "porkbun",
+            name: "Porkbun",
+            base_url: "https://api.porkbun.com/api/json/v3",
+            other_urls: &[],
+            download_hosts: &[],
+            auth: &[Auth::Key(KeyAuth {
+                name: "key pair",
+                fields: &[
+                    KeyField {
+                        name: "api_key",
+                        label: "API key",
+                        hint: "pk1_...",
+                        prefixes: &["pk1_"],
+                        ..KeyField::KEY
+                    },
+                    KeyField {
+                        name: "secret_api_key",
+                        label: "Secret API key",
+                        hint: "sk1_...",
+                        prefixes: &["sk1_"],
+                        ..KeyField::KEY
+                    },
+                ],
+                create_url: "https://porkbun.com/account/api",
+                scheme: Scheme::Headers(&[
+                    ("x-api-key", "api_key"),
+                    ("x-secret-api-key", "secret_api_key"),
+                ]),
+            })],
+            headers: &[],
+            rate_headers: RATE_HEADERS,
+            limits: Limits { per_hour: 3600, concurrent: 2 },
+            request_id_header: "x-request-id",
+            granted_header: None,
+            // Its one long list has pages of a thousand, which the list of domains cuts itself.
+            paging: Paging::Cursor { size: "count", max: 100, cursor: "start", next: "" },
+            idempotency_header: Some("idempotency-key"),
+            classify: errors::porkbun,
+        },
+        Provider {
+            id: "namecom",
+            name: "name.com",
+            base_url: "https://api.name.com",
+            other_urls: &[],
+            download_hosts: &[],
+            auth: &[Auth::Key(KeyAuth {
+                name: "token",
+                fields: &[
+                    KeyField {
+                        name: "username",
+                        label: "User name",
+                        hint: "as you sign in",
+                        ..KeyField::KEY
+                    },
+                    KeyField {
+                        name: "token",
+                        label: "Token",
+                        hint: "40 letters and digits",
+                        ..KeyField::KEY
+                    },
+                ],
+                create_url: "https://www.name.com/account/settings/api",
+                scheme: Scheme::Basic { user: "username", password: "token" },
+            })],
+            headers: &[],
+            rate_headers: RATE_HEADERS,
+            // https://docs.name.com: 20 requests in a second, 3,000 in an hour.
+            limits: Limits { per_hour: 3000, concurrent: 5 },
+            request_id_header: "x-request-id",
+            granted_header: None,
+            paging: Paging::Cursor { size: "perPage", max: 100, cursor: "page", next: "/nextPage" },
+            idempotency_header: Some("x-idempotency-key"),
+            classify: errors::namecom,
+        },
+    ],
+    permissions: permissions::ALL,
+};
+
+const RATE_HEADERS: RateHeaders = RateHeaders {
+    limit: "x-ratelimit-limit",
+    remaining: "x-ratelimit-remaining",
+    reset: "x-ratelimit-reset",
+    resource: None,
+};
+
+/// The adapter: registrars and all their actions.
+#[must_use]
+pub fn adapter() -> Adapter {
+    Adapter::new::<account::Key>(&REGISTRAR)
+        .action::<offers::SuggestDomains>()
+        .action::<offers::SearchDomains>()
+        .action::<offers::CheckAvailability>()
+        .action::<quotes::QuoteDomain>()
+        .action::<purchases::PurchaseDomain>()
+        .action::<orders::GetOrder>()
+        .action::<domains::ListDomains>()
+        .action::<domains::GetDomain>()
+        .action::<purchases::RenewDomain>()
+        .action::<domains::SetAutoRenew>()
+        .action::<domains::SetPrivacy>()
+        .action::<domains::SetNameservers>()
+        .action::<records::ListDnsRecords>()
+        .action::<plans::PlanDnsChange>()
+        .action::<changes::ApplyDnsChange>()
+        .action::<changes::RestoreDnsSnapshot>()
+        .action::<email::SetUpEmailDns>()
+        .action::<hosting::SetUpHostingDns>()
+        .action::<propagation::CheckPropagation>()
+}

@@ -1,0 +1,126 @@
+//! Spending money: only against a fresh quote, never above its price, once, and looked up when the
+//! answer is lost.
+
+use resto_core::{Action, Api, Code, Result, Risk};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::contract::{Operation, Purchase, State, registrar};
+use crate::orders::{DomainOrder, Kept};
+use crate::permissions::DOMAINS_WRITE;
+use crate::quotes::take;
+
+/// Buys a quoted domain. It charges the account and is not refunded; the same quote buys only once.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct PurchaseDomain {
+    /// `quote_id` of a quote to register, less than five minutes old.
+    quote_id: String,
+    /// Whether it is renewed and charged by itself each time; ask the buyer.
+    auto_renew: bool,
+    /// Whether the owner's address is hidden from the public register; true if left out.
+    privacy: Option<bool>,
+}
+
+impl Action for PurchaseDomain {
+    const NAME: &'static str = "purchase_domain";
+    const RISK: Risk = Risk::Spend;
+    const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
+    type Output = DomainOrder;
+
+    async fn run(self, api: &Api) -> Result<DomainOrder> {
+        let wishes = Wishes { auto_renew: self.auto_renew, privacy: self.privacy.unwrap_or(true) };
+        spend(api, self.quote_id, Operation::Register, wishes).await
+    }
+}
+
+/// Renews a domain as quoted. It charges the account and is not refunded; the same quote renews once.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct RenewDomain {
+    /// `quote_id` of a quote to renew, less than five minutes old.
+    quote_id: String,
+}
+
+impl Action for RenewDomain {
+    const NAME: &'static str = "renew_domain";
+    const RISK: Risk = Risk::Spend;
+    const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
+    type Output = DomainOrder;
+
+    async fn run(self, api: &Api) -> Result<DomainOrder> {
+        // A renewal leaves both as they are.
+        let wishes = Wishes { auto_renew: false, privacy: true };
+        spend(api, self.quote_id, Operation::Renew, wishes).await
+    }
+}
+
+/// What the buyer says beyond the quote.
+struct Wishes {
+    auto_renew: bool,
+    privacy: bool,
+}
+
+async fn spend(
+    api: &Api,
+    quote_id: String,
+    operation: Operation,
+    wishes: Wishes,
+) -> Result<DomainOrder> {
+    // Asked again for what is under way or done: tell how far it is, and send nothing.
+    if let Some(mut order) = Kept::find(api, &quote_id).await? {
+        order.follow(api).await?;
+        order.keep(api, &quote_id).await?;
+        return Ok(order.told(quote_id));
+    }
+    let quote = take(api, &quote_id, operation).await?;
+    let purchase = Purchase {
+        operation,
+        domain: quote.domain,
+        years: quote.years,
+        total: quote.total,
+        expires_on: quote.expires_on,
+        auto_renew: wishes.auto_renew,
+        privacy: wishes.privacy,
+    };
+    let mut order = Kept::new(api, purchase);
+    order.keep(api, &quote_id).await?;
+    let registrar = registrar(api)?;
+    let placed = match operation {
+        Operation::Register => registrar.buy(api, &order.purchase).await,
+        Operation::Renew => registrar.renew(api, &order.purchase).await,
+    };
+    let error = match placed {
+        Ok(placed) => {
+            order.learn(placed);
+            // It is done, whatever becomes of the note: `get_order` looks it up again.
+            let _ = order.keep(api, &quote_id).await;
+            return Ok(order.told(quote_id));
+        }
+        Err(error) => error,
+    };
+    // The first try of several may have worked, whatever the last one was told: look.
+    let lost =
+        matches!(error.code(), Code::UnknownOutcome | Code::ProviderDown | Code::RateLimited);
+    let looked = order.follow(api).await.is_ok();
+    let happened = match order.state {
+        State::Unknown => false,
+        State::Failed => lost,
+        State::Pending | State::ActionRequired | State::Succeeded => true,
+    };
+    if looked && happened {
+        let _ = order.keep(api, &quote_id).await;
+        return Ok(order.told(quote_id));
+    }
+    order.state = if lost { State::Unknown } else { State::Failed };
+    order.message = Some(error.message().to_owned());
+    let _ = order.keep(api, &quote_id).await;
+    if !lost {
+        return Err(error);
+    }
+    let mut error = error;
+    let details = error.details_mut();
+    details.message = format!(
+        "{} It may have happened: ask get_order for `{quote_id}`, and do not buy it anew before.",
+        details.message
+    );
+    Err(error)
+}

@@ -1,0 +1,148 @@
+//! What an action may ask of its host, as a fake: credentials, progress, secrets and documents.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use resto_core::{
+    BoxFuture, Call, Code, Connected, Credentials, Error, Observed, Records, Result, Scheme,
+    SecretRef, Secrets,
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Signs with the word `fake`.
+pub(crate) struct FakeCredentials;
+
+impl Credentials for FakeCredentials {
+    fn sign(&self, scheme: &Scheme, request: &mut resto_core::HttpRequest) -> Result<()> {
+        let names: Vec<&str> = match scheme {
+            Scheme::Bearer(token) => vec![token],
+            Scheme::Basic { user, password } => vec![user, password],
+            Scheme::Headers(headers) => headers.iter().map(|(_, secret)| *secret).collect(),
+        };
+        let secrets: Secrets =
+            names.into_iter().map(|name| (name.to_owned(), SecretString::from("fake"))).collect();
+        scheme.sign(request, &secrets)
+    }
+}
+
+/// A call whose reports, secrets and documents are kept in memory.
+#[derive(Default)]
+pub(crate) struct FakeCall {
+    pub(crate) progress: Mutex<Vec<String>>,
+    pub(crate) observed: Mutex<Vec<Observed>>,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) secrets: Mutex<BTreeMap<String, SecretString>>,
+    records: FakeRecords,
+    pub(crate) account: OnceLock<Connected>,
+}
+
+impl Call for FakeCall {
+    fn progress(&self, _done: u64, _total: Option<u64>, message: &str) {
+        self.progress.lock().unwrap().push(message.to_owned());
+    }
+
+    fn cancelled(&self) -> CancellationToken {
+        self.cancelled.clone()
+    }
+
+    fn op_id(&self) -> Uuid {
+        Uuid::from_u128(7)
+    }
+
+    fn account(&self) -> Option<&Connected> {
+        Some(
+            self.account.get_or_init(|| Connected {
+                id: "acct_1".to_owned(),
+                mode: Some("test".to_owned()),
+            }),
+        )
+    }
+
+    fn observe(&self, observed: Observed) {
+        self.observed.lock().unwrap().push(observed);
+    }
+
+    fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
+        Box::pin(async move {
+            self.secrets.lock().unwrap().get(reference.name()).cloned().ok_or_else(|| {
+                Error::new(
+                    Code::ActionRequired,
+                    format!("No secret is named `{}`.", reference.name()),
+                )
+            })
+        })
+    }
+
+    fn store_secret<'a>(
+        &'a self,
+        name: &'a SecretRef,
+        value: &'a SecretString,
+    ) -> BoxFuture<'a, Result<SecretRef>> {
+        Box::pin(async move {
+            if name.name().is_empty() {
+                return Err(Error::new(Code::InvalidInput, "The secret's name is empty."));
+            }
+            self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
+            Ok(name.clone())
+        })
+    }
+
+    fn records(&self) -> &dyn Records {
+        &self.records
+    }
+}
+
+/// Documents in memory; expiry is the host's business.
+#[derive(Default)]
+struct FakeRecords(Mutex<BTreeMap<(String, String), Value>>);
+
+impl Records for FakeRecords {
+    fn put<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        _expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.0.lock().unwrap().insert((collection.to_owned(), id.to_owned()), value.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
+        let found = self.0.lock().unwrap().get(&(collection.to_owned(), id.to_owned())).cloned();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn take<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Value>>> {
+        let found = self.0.lock().unwrap().remove(&(collection.to_owned(), id.to_owned()));
+        Box::pin(async { Ok(found) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        collection: &'a str,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
+        let found = self
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|((in_collection, id), _)| {
+                in_collection == collection && after.is_none_or(|after| id.as_str() > after)
+            })
+            .take(limit as usize)
+            .map(|((_, id), value)| (id.clone(), value.clone()))
+            .collect();
+        Box::pin(async { Ok(found) })
+    }
+}
