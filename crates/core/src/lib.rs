@@ -36,4 +36,5 @@ pub use path::{GitRef, PathArg, PathSegments};
 pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::Request as HttpRequest;
+pub use schema::{input as input_schema, output as output_schema};
 pub use text::{clean, clean_json, quote};

@@ -11,6 +11,7 @@ use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::place::Place;
 use crate::root_keys;
+use crate::tools::{OwnTool, own_tools};
 
 /// The tenant that exists without configuration, and its only principal.
 pub const LOCAL_TENANT: &str = "local";
@@ -26,6 +27,7 @@ pub struct Host {
     pub(crate) tasks: TaskTracker,
     pub(crate) place: Place,
     pub(crate) overrides: BTreeMap<String, Overrides>,
+    pub(crate) own_tools: Vec<OwnTool>,
 }
 
 /// In whose name something happens.
@@ -83,6 +85,7 @@ impl Host {
             tasks: TaskTracker::new(),
             place,
             overrides: config.integrations.clone(),
+            own_tools: own_tools()?,
         })
     }
 

@@ -2,6 +2,7 @@
 //! agents come in. The only crate with MCP and a web server.
 
 mod around;
+mod asking;
 mod call;
 mod catalog;
 pub mod cli;
@@ -18,6 +19,7 @@ mod provider_keys;
 mod redact;
 mod root_keys;
 mod sessions;
+mod tools;
 
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::Failed;
@@ -30,3 +32,4 @@ pub use http::{Server, serve};
 pub use mcp::{Mcp, tool};
 pub use policy::{Calls, decide};
 pub use provider_keys::key_auth;
+pub use tools::OwnTool;

@@ -30,6 +30,11 @@ impl Place {
         let _ = self.listening.set(address);
     }
 
+    /// Whether people come by another address than the one it listens at.
+    pub fn is_configured(&self) -> bool {
+        self.configured.is_some()
+    }
+
     /// Whether people come over HTTPS.
     pub fn is_https(&self) -> bool {
         self.configured.as_ref().is_some_and(|url| url.scheme() == "https")

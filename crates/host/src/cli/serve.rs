@@ -30,7 +30,7 @@ pub(super) async fn serve(mut session: Session, args: ServeArgs) -> Result<()> {
     let owner = host.owner(LOCAL_TENANT, "cli").await?;
     let server = Server::bind(session.config.bind()).await?;
     host.place.listens(server.address);
-    welcome(&session, &host, &owner).await?;
+    welcome(&session, &host, &owner, server.address).await?;
     crate::http::serve(server, host, &session.config, stopped()).await
 }
 
@@ -49,7 +49,12 @@ async fn stopped() {
     }
 }
 
-async fn welcome(session: &Session, host: &Host, owner: &Caller) -> Result<()> {
+async fn welcome(
+    session: &Session,
+    host: &Host,
+    owner: &Caller,
+    address: SocketAddr,
+) -> Result<()> {
     let out = session.out;
     let page = host.place.page(&[])?;
     let mcp = format!("{page}mcp");
@@ -59,6 +64,9 @@ async fn welcome(session: &Session, host: &Host, owner: &Caller) -> Result<()> {
     out.line(out.tone(Tone::Strong, "Resto integrations is running. Stop it with Ctrl-C."));
     out.line(format!("  For agents   {mcp}"));
     out.line(format!("  For people   {page}"));
+    if host.place.is_configured() {
+        out.line(format!("  Listening    http://{address}"));
+    }
     if std::io::stdout().is_terminal() {
         out.line(format!(
             "  Sign in      {} (once, within 10 minutes)",

@@ -1,6 +1,7 @@
 //! Connecting an account, and disconnecting it: tested at the provider, sealed, its rights mapped to
 //! actions, and in the audit trail.
 
+mod check;
 mod client;
 mod disconnect;
 mod key;
