@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::browser::{Browser, form, sign_in_code};
 use crate::product::Product;
-use crate::provider::{Provider, repository};
+use crate::provider::{Provider, Reply, repository};
 use crate::wire::Message;
 
 const KEY: &str = "github_pat_canary_typed_on_our_page";
@@ -212,4 +212,45 @@ fn no_address_leads_a_browser_away() {
             again.cookie = None;
         }
     }
+}
+
+#[test]
+fn another_account_takes_the_place_of_one_only_when_a_person_says_so() {
+    let provider = Provider::start(|request| match request.what() {
+        "GET /user" => {
+            let of_hubot = request.header("authorization").is_some_and(|it| it.ends_with("_hubot"));
+            let (id, login) = if of_hubot { (2, "hubot") } else { (1, "octocat") };
+            let user = json!({"id": id, "login": login, "type": "User", "html_url": "u"});
+            Reply::json(200, &user)
+        }
+        _ => repository(request),
+    });
+    let product = Product::at(&provider.url);
+    let server = product.serve();
+    let browser = Browser::of(&product, &server, "local");
+    let connect = |key: &str, more: &[(&str, &str)]| {
+        let fields = [&[("token", key)], more].concat();
+        browser.post("/connect/github/key", &fields)
+    };
+    let id = || product.rows("SELECT id, generation FROM integration_credentials");
+    assert_eq!(connect(KEY, &[]).status(), 303);
+    told(&browser.get("/connect/github"), "The account of octocat at GitHub is connected.");
+    let first = id();
+    let refused = connect("github_pat_of_hubot", &[]);
+    assert_eq!(refused.status(), 409);
+    told(&refused, "This is the account of hubot, but GitHub is connected as octocat");
+    assert_eq!(id(), first);
+    assert_eq!(connect("github_pat_another_of_octocat", &[]).status(), 303);
+    let page = browser.get("/connect/github");
+    told(&page, "The access to the account of octocat at GitHub is renewed.");
+    assert!(!browser.get("/connect/github").body.contains("is renewed"));
+    assert_eq!(connect("github_pat_of_hubot", &[("replace", "yes")]).status(), 303);
+    told(&browser.get("/connect/github"), "has taken the place of the account of octocat");
+    // It is the same connection, with its third credential.
+    assert_eq!(id(), first.replace(", 1)", ", 3)"));
+    let doctor = product.run(&["doctor"], "");
+    assert!(doctor.stdout.contains("account_changed github"), "{doctor:?}");
+    let key = product.run(&["connect", "github", "--key-stdin"], KEY);
+    assert!(!key.status.success() && key.stderr.contains("--replace"), "{key:?}");
+    product.must(&["connect", "github", "--key-stdin", "--replace"], KEY);
 }

@@ -1,6 +1,8 @@
 //! The facts about a service, as data: who it is, how one signs in, where it lives, how it pages and
 //! limits.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -283,6 +285,8 @@ pub struct OAuthConfig {
     pub scopes: &'static [&'static str],
     /// What else the page of consent is asked with, such as `access_type=offline`.
     pub authorize_parameters: &'static [(&'static str, &'static str)],
+    /// How long an access token works where the answer does not say; `None`: it does not end.
+    pub access_lifetime: Option<Duration>,
     /// Whether a refresh invalidates the old refresh token at once.
     pub rotates_refresh_token: bool,
     /// How requests are signed with the access token.

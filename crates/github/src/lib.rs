@@ -67,6 +67,7 @@ pub static GITHUB: Integration = Integration {
                 // The app's registration decides.
                 scopes: &[],
                 authorize_parameters: &[],
+                access_lifetime: None,
                 rotates_refresh_token: true,
                 scheme: Scheme::Bearer("access_token"),
             }),
@@ -79,7 +80,7 @@ pub static GITHUB: Integration = Integration {
                     prefixes: &["github_pat_", "ghp_", "gho_", "ghu_"],
                     ..KeyField::KEY
                 }],
-                create_url: "https://github.com/settings/personal-access-tokens/new",
+                create_url: permissions::CREATE_TOKEN,
                 scheme: Scheme::Bearer("token"),
             }),
         ],

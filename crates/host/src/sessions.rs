@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use resto_core::Result;
+use resto_core::{Integration, Result};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -15,6 +15,11 @@ use crate::host::{Caller, Host, told};
 pub(crate) const LINK: Duration = Duration::from_mins(10);
 /// How long a session lasts.
 pub(crate) const SESSION: Duration = Duration::from_hours(12);
+
+/// How long a notice is kept for the page that shows it.
+const NOTICED: Duration = Duration::from_mins(5);
+/// The collection of notices.
+const NOTICE: &str = "notice";
 
 /// The kinds of handles.
 const SIGN_IN: &str = "sign-in";
@@ -96,6 +101,40 @@ impl Host {
         let actor = format!("{} (web)", principal.subject);
         let caller = Caller { scope, principal, actor, tenant: who.tenant };
         Ok(Some(Person { caller, session, csrf: csrf.into() }))
+    }
+
+    /// Leaves a sentence for the next page of an integration that this browser opens.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub(crate) async fn leave_notice(
+        &self,
+        person: &Person,
+        integration: &Integration,
+        notice: &str,
+    ) -> Result<()> {
+        let id = format!("{} {}", person.session, integration.id);
+        let scope = &person.caller.scope;
+        scope.put_record(NOTICE, &id, &notice.into(), Some(NOTICED)).await.map_err(told)
+    }
+
+    /// Takes the sentence that was left.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub(crate) async fn take_notice(
+        &self,
+        person: &Person,
+        integration: &Integration,
+    ) -> Result<Option<String>> {
+        let id = format!("{} {}", person.session, integration.id);
+        let scope = &person.caller.scope;
+        // Most pages find none, and taking writes.
+        if scope.record(NOTICE, &id).await.map_err(told)?.is_none() {
+            return Ok(None);
+        }
+        let notice = scope.take_record(NOTICE, &id).await.map_err(told)?;
+        Ok(notice.as_ref().and_then(|notice| notice.as_str()).map(str::to_owned))
     }
 
     /// Ends a session.

@@ -22,16 +22,22 @@ pub enum AlertKind {
     MassOpening,
     /// Someone came with a link or a consent that another person of the tenant had asked for.
     ForeignLink,
+    /// A connection was replaced by one to another account.
+    AccountChanged,
+    /// The provider tells other rights of a credential than before.
+    PermissionsChanged,
 }
 
 impl AlertKind {
-    /// `tampered`, `mass_opening` or `foreign_link`, as stored.
+    /// The word that is stored, such as `tampered`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tampered => "tampered",
             Self::MassOpening => "mass_opening",
             Self::ForeignLink => "foreign_link",
+            Self::AccountChanged => "account_changed",
+            Self::PermissionsChanged => "permissions_changed",
         }
     }
 }

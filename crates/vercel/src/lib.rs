@@ -52,6 +52,7 @@ pub static VERCEL: Integration = Integration {
                 // The integration's settings decide.
                 scopes: &[],
                 authorize_parameters: &[],
+                access_lifetime: None,
                 // There is none: the access token lives until the integration is uninstalled.
                 rotates_refresh_token: false,
                 scheme: Scheme::Bearer("access_token"),

@@ -18,6 +18,9 @@ pub(super) struct ConnectArgs {
     /// Read the key from standard input instead of a hidden prompt; a key of several parts has one a line
     #[arg(long)]
     key_stdin: bool,
+    /// Let the key of another account take the place of the connected one
+    #[arg(long)]
+    replace: bool,
 }
 
 pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> {
@@ -47,16 +50,17 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
             ),
         ));
     }
-    let report = host.connect_key(&caller, integration, args.provider.as_deref(), secrets).await?;
+    let report = host
+        .connect_key(&caller, integration, args.provider.as_deref(), secrets, args.replace)
+        .await?;
     if session.out.json {
         return session.out.value(&report);
     }
     let out = session.out;
     out.line(format!(
-        "{} The account of {} at {} is connected, and its key is stored encrypted.",
+        "{} {} Its key is stored encrypted.",
         out.tone(Tone::Good, "Tested."),
-        report.account,
-        report.provider
+        report.outcome()
     ));
     describe(session, &report);
     Ok(())

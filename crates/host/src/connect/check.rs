@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use resto_core::{Account, Api, Code, Error, Integration, Permissions, Result, Risk};
-use resto_vault::{Begun, Connection, Intent, Needs, Sealed};
+use resto_vault::{AlertKind, Begun, Connection, Intent, Needs, Sealed};
 use serde_json::Value;
 
 use super::{Report, lifecycle, recorded};
@@ -45,7 +45,7 @@ impl Host {
         })
     }
 
-    /// The rights, where the provider tells them.
+    /// The rights as stored with the connection, where the provider tells them.
     async fn identify(
         &self,
         caller: &Caller,
@@ -80,9 +80,14 @@ impl Host {
                 ),
             ));
         }
+        let known = Grants::read(&connection.permissions);
         Ok(match permissions {
             Permissions::Known(rights) if !rights.is_empty() => {
-                serde_json::to_value(Grants::from(Permissions::Known(rights))).ok()
+                let grants = Grants::from(Permissions::Known(rights));
+                if known.known && known.granted != grants.granted {
+                    caller.scope.raise(AlertKind::PermissionsChanged, integration.id).await;
+                }
+                serde_json::to_value(grants).ok()
             }
             _ => None,
         })

@@ -10,7 +10,8 @@ use crate::host::{Caller, Host, told};
 use crate::provider_keys::{check_key, key_auth};
 
 impl Host {
-    /// Tests a pasted key at the provider, and stores it sealed.
+    /// Tests a pasted key at the provider, and stores it sealed. It takes the place of the same account's
+    /// credential, and of another account's if it `replaces`.
     ///
     /// # Errors
     /// The key is not of the right form, or the provider refuses it or cannot be reached. Nothing is
@@ -21,10 +22,12 @@ impl Host {
         integration: &'static Integration,
         provider: Option<&str>,
         secrets: Secrets,
+        replaces: bool,
     ) -> Result<Report> {
         let intent = lifecycle(caller, integration, "connect", &Value::Null);
         let ticket = caller.scope.begin(intent).await.map_err(told)?.ticket;
-        let connected = self.try_connect_key(caller, integration, provider, secrets).await;
+        let connected =
+            self.try_connect_key(caller, integration, provider, secrets, replaces).await;
         self.finish(caller, ticket, &recorded(&connected), Learnt::default()).await;
         connected
     }
@@ -35,6 +38,7 @@ impl Host {
         integration: &'static Integration,
         provider: Option<&str>,
         secrets: Secrets,
+        replaces: bool,
     ) -> Result<Report> {
         let (provider, key) = key_auth(integration, provider)?;
         for field in key.fields {
@@ -47,6 +51,8 @@ impl Host {
             secrets,
             scopes: None,
             expires_at: None,
+            reauthorize_by: None,
+            replaces,
         };
         self.adopt(caller, integration, candidate).await
     }

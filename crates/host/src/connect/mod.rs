@@ -15,7 +15,7 @@ use resto_core::{
     Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
     Result, Risk, Scheme, Secrets,
 };
-use resto_vault::{AuthType, Connection, Credential, Intent, Needs, NewConnection};
+use resto_vault::{AlertKind, AuthType, Connection, Credential, Intent, Needs, NewConnection};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -63,9 +63,27 @@ pub struct Report {
     /// When its access token or key stops working.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<OffsetDateTime>,
+    /// Whose account was connected before, told once: when it was replaced or renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
 }
 
 impl Report {
+    /// What connecting came to, in a sentence.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        let (account, provider) = (&self.account, &self.provider);
+        match &self.replaced {
+            None => format!("The account of {account} at {provider} is connected."),
+            Some(before) if before == account => {
+                format!("The access to the account of {account} at {provider} is renewed.")
+            }
+            Some(before) => format!(
+                "The account of {account} at {provider} has taken the place of the account of {before}. Delete the old key there if nothing else uses it."
+            ),
+        }
+    }
+
     /// Whether its access token or key has stopped working.
     #[must_use]
     pub fn has_expired(&self) -> bool {
@@ -82,6 +100,9 @@ struct Candidate {
     /// The scopes that came with tokens; none where the app's registration decides. A key has no scopes.
     scopes: Option<BTreeSet<String>>,
     expires_at: Option<OffsetDateTime>,
+    reauthorize_by: Option<OffsetDateTime>,
+    /// Whether it may take the place of another account's.
+    replaces: bool,
 }
 
 impl Host {
@@ -123,8 +144,9 @@ impl Host {
         &self,
         caller: &Caller,
         integration: &'static Integration,
-        Candidate { provider, auth_type, scheme, secrets, scopes, expires_at }: Candidate,
+        candidate: Candidate,
     ) -> Result<Report> {
+        let Candidate { provider, auth_type, scheme, secrets, scopes, .. } = candidate;
         let endpoints = self.endpoints(integration, provider)?;
         let host = endpoints.host();
         let adapter = self.adapter(integration)?;
@@ -151,12 +173,23 @@ impl Host {
                 _ => Permissions::Unknown,
             },
         });
+        let (id, name) = (plain(&id), plain(&name));
+        let before = caller.scope.connection(integration.id).await.map_err(told)?;
+        let is_another = before.as_ref().is_some_and(|before| {
+            (before.provider.as_str(), before.account_id.as_str()) != (provider.id, id.as_str())
+        });
+        if let Some(before) = &before
+            && is_another
+            && !candidate.replaces
+        {
+            return Err(another(integration, before, &name));
+        }
         let credential = Credential {
             auth_type,
             provider: provider.id.to_owned(),
             host,
-            account_id: plain(&id),
-            account_name: plain(&name),
+            account_id: id,
+            account_name: name,
             mode: mode.as_deref().map(plain),
             permissions: serde_json::to_value(&grants).unwrap_or_default(),
             secrets,
@@ -164,11 +197,15 @@ impl Host {
         let new = NewConnection {
             integration_id: integration.id.to_owned(),
             credential,
-            expires_at,
-            reauthorize_by: None,
+            expires_at: candidate.expires_at,
+            reauthorize_by: candidate.reauthorize_by,
         };
         let connection = caller.scope.connect(new).await.map_err(told)?;
-        self.report(&connection)
+        if is_another {
+            caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
+        }
+        let report = self.report(&connection)?;
+        Ok(Report { replaced: before.map(|before| before.account_name), ..report })
     }
 
     fn adapter(&self, integration: &Integration) -> Result<&resto_core::Adapter> {
@@ -205,8 +242,20 @@ impl Host {
             connected_at: connection.connected_at,
             last_used_at: connection.last_used_at,
             expires_at: connection.expires_at,
+            replaced: None,
         })
     }
+}
+
+/// Another account takes the place of one only when a person says so.
+fn another(integration: &Integration, before: &Connection, name: &str) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "This is the account of {name}, but {} is connected as {}. Nothing was changed. To replace it, say so: tick the box on the page, or add --replace.",
+            integration.name, before.account_name
+        ),
+    )
 }
 
 /// A credential that is not stored yet.

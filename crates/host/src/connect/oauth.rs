@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicTokenResponse};
+use oauth2::basic::{
+    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
+    BasicTokenIntrospectionResponse, BasicTokenType,
+};
 use oauth2::{
     AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, RequestTokenError, Scope, TokenResponse, TokenUrl,
+    EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, StandardRevocableToken,
+    StandardTokenResponse, TokenResponse, TokenUrl,
 };
 use resto_core::{BoxFuture, ClientAuth, Code, Error, Http, Integration, Result, Secrets, quote};
 use resto_vault::{AlertKind, Outcome, ResultStatus};
@@ -31,7 +35,21 @@ const STATE: &str = "oauth.state";
 /// How long a person may take to consent.
 const CONSENT: Duration = Duration::from_mins(10);
 
-type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+/// No token is said to live longer.
+const LONGEST: Duration = Duration::from_hours(24 * 3660);
+
+type Client = oauth2::Client<
+    BasicErrorResponse,
+    Tokens,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
 
 /// What waits, sealed, for a person to come back.
 #[derive(Serialize, Deserialize)]
@@ -43,7 +61,21 @@ struct Waiting {
     provider: String,
     /// PKCE's secret, where the provider knows PKCE.
     verifier: Option<String>,
+    /// Whether another account may take the place of the connected one.
+    replaces: bool,
 }
+
+/// What some providers tell besides the standard's fields.
+#[derive(Debug, Serialize, Deserialize)]
+struct Extra {
+    /// In how many seconds the refresh token ends; GitHub's and others' word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_in: Option<u64>,
+}
+
+impl ExtraTokenFields for Extra {}
+
+type Tokens = StandardTokenResponse<Extra, BasicTokenType>;
 
 /// What a person comes back with, as the address holds it.
 #[derive(Deserialize)]
@@ -55,7 +87,8 @@ pub(crate) struct Answer {
 }
 
 impl Host {
-    /// The page of the provider on which this person consents.
+    /// The page of the provider on which this person consents; whether another account may then take the
+    /// place of the connected one.
     ///
     /// # Errors
     /// The configuration names no client for it.
@@ -63,6 +96,7 @@ impl Host {
         &self,
         person: &Person,
         integration: &'static Integration,
+        replaces: bool,
     ) -> Result<Url> {
         let ours = self.our_client(integration)?;
         let (challenge, verifier) = if ours.facts.pkce {
@@ -77,6 +111,7 @@ impl Host {
             integration: integration.id.to_owned(),
             provider: ours.provider.id.to_owned(),
             verifier,
+            replaces,
         };
         let waiting = serde_json::to_value(&waiting).unwrap_or_default();
         let scope = &person.caller.scope;
@@ -104,7 +139,7 @@ impl Host {
     /// the provider gives no tokens for it.
     pub(crate) async fn finish_consent(
         self: &Arc<Self>,
-        person: Person,
+        person: Arc<Person>,
         integration: &'static Integration,
         answer: Answer,
     ) -> Result<Report> {
@@ -124,7 +159,7 @@ impl Host {
         let caller = &person.caller;
         let ours = self.our_client(integration)?;
         let intent = lifecycle(caller, integration, "connect", &Value::Null);
-        let (verifier, code) = match self.admit(person, integration, &ours, answer).await {
+        let (waiting, code) = match self.admit(person, integration, &ours, answer).await {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let message = summary(&refusal);
@@ -140,7 +175,7 @@ impl Host {
             }
         };
         let ticket = caller.scope.begin(intent).await.map_err(told)?.ticket;
-        let connected = match self.exchange(&ours, integration, code, verifier).await {
+        let connected = match self.exchange(&ours, integration, code, waiting).await {
             Ok(candidate) => self.adopt(caller, integration, candidate).await,
             Err(error) => Err(error),
         };
@@ -155,7 +190,7 @@ impl Host {
         integration: &Integration,
         ours: &OAuthClient<'_>,
         answer: Answer,
-    ) -> Result<(Option<String>, AuthorizationCode)> {
+    ) -> Result<(Waiting, AuthorizationCode)> {
         let name = integration.name;
         let refuse = |why: &str| Err(Error::new(Code::Denied, why));
         let again = "Nothing was connected. Begin again on this server's page of the service.";
@@ -196,7 +231,7 @@ impl Host {
             // EXPOSE: it goes to the token URL.
             (None, Some(code)) => {
                 let code = AuthorizationCode::new(code.expose_secret().to_owned());
-                Ok((waiting.verifier, code))
+                Ok((waiting, code))
             }
             (None, None) => refuse(&format!("{name} sent no code. {again}")),
         }
@@ -208,7 +243,7 @@ impl Host {
         ours: &OAuthClient<'_>,
         integration: &Integration,
         code: AuthorizationCode,
-        verifier: Option<String>,
+        waiting: Waiting,
     ) -> Result<Candidate> {
         // EXPOSE: it goes to the token URL.
         let secret = ClientSecret::new(ours.secret()?.expose_secret().to_owned());
@@ -219,13 +254,13 @@ impl Host {
             },
         );
         let mut request = client.exchange_code(code);
-        if let Some(verifier) = verifier {
+        if let Some(verifier) = waiting.verifier {
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
         let door = TokenUrlOnly { http: &self.http, url: &ours.token_url };
         let answered = request.request_async(&door).await;
         let tokens = answered.map_err(|error| refused(integration, &error))?;
-        Ok(candidate(ours, &tokens))
+        Ok(candidate(ours, &tokens, waiting.replaces))
     }
 
     fn our_client(&self, integration: &'static Integration) -> Result<OAuthClient<'_>> {
@@ -242,7 +277,7 @@ impl Host {
 
     fn client(&self, ours: &OAuthClient<'_>, integration: &Integration) -> Result<Client> {
         let callback = self.place.page(&["oauth", "callback", integration.id])?;
-        Ok(BasicClient::new(ClientId::new(ours.id.to_owned()))
+        Ok(oauth2::Client::new(ClientId::new(ours.id.to_owned()))
             .set_auth_uri(AuthUrl::from_url(ours.authorize_url.clone()))
             .set_token_uri(TokenUrl::from_url(ours.token_url.clone()))
             .set_redirect_uri(RedirectUrl::from_url(callback)))
@@ -250,7 +285,7 @@ impl Host {
 }
 
 /// The tokens as a credential. Refreshing them needs the refresh token and the end.
-fn candidate(ours: &OAuthClient<'_>, tokens: &BasicTokenResponse) -> Candidate {
+fn candidate(ours: &OAuthClient<'_>, tokens: &Tokens, replaces: bool) -> Candidate {
     let mut secrets = Secrets::new();
     // EXPOSE: to be sealed.
     secrets.insert("access_token".into(), tokens.access_token().secret().as_str().into());
@@ -267,20 +302,27 @@ fn candidate(ours: &OAuthClient<'_>, tokens: &BasicTokenResponse) -> Candidate {
         // What is not told is as it was asked for.
         scopes.extend(ours.facts.scopes.iter().map(|scope| (*scope).to_owned()));
     }
+    // Whoever says nothing, or nonsense, ends never as far as we know.
+    let after = |rest: Duration| {
+        OffsetDateTime::now_utc().saturating_add(rest.min(LONGEST).try_into().unwrap_or_default())
+    };
+    let refresh_ends = tokens.extra_fields().refresh_token_expires_in;
     Candidate {
         provider: ours.provider,
         auth_type: resto_vault::AuthType::OAuth2,
         scheme: &ours.facts.scheme,
         secrets,
         scopes: Some(scopes),
-        expires_at: tokens.expires_in().map(|rest| OffsetDateTime::now_utc() + rest),
+        expires_at: tokens.expires_in().or(ours.facts.access_lifetime).map(after),
+        reauthorize_by: refresh_ends.map(Duration::from_secs).map(after),
+        replaces,
     }
 }
 
 /// Why there are no tokens, without anything that the answer may repeat.
 fn refused(
     integration: &Integration,
-    error: &RequestTokenError<Error, oauth2::basic::BasicErrorResponse>,
+    error: &RequestTokenError<Error, BasicErrorResponse>,
 ) -> Error {
     let name = integration.name;
     match error {

@@ -13,10 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::page::{leaving, page, problem, status};
-use super::service::{Service, list};
+use super::service::{REPLACE, Service, list};
 use super::sign_in::{Fields, person, sender};
 use crate::call::fault;
-use crate::connect::Answer;
+use crate::connect::{Answer, Report};
 use crate::host::Host;
 use crate::sessions::Person;
 
@@ -72,7 +72,8 @@ pub(super) async fn key(
     };
     fields.remove("csrf");
     let provider = fields.remove("provider");
-    let connected = connect(&host, &person, integration, provider, fields).await;
+    let replaces = fields.remove(REPLACE).is_some();
+    let connected = connect(&host, &person, integration, provider, fields, replaces).await;
     after(&host, &person, integration, connected).await
 }
 
@@ -83,12 +84,13 @@ async fn connect(
     integration: &'static Integration,
     provider: Option<SecretString>,
     secrets: Secrets,
-) -> Result<()> {
+    replaces: bool,
+) -> Result<Report> {
     let (ours, caller) = (Arc::clone(host), person.caller.clone());
     let connecting = host.tasks.spawn(async move {
         // EXPOSE: the name of a provider.
         let provider = provider.as_ref().map(ExposeSecret::expose_secret);
-        ours.connect_key(&caller, integration, provider, secrets).await.map(drop)
+        ours.connect_key(&caller, integration, provider, secrets, replaces).await
     });
     connecting.await.unwrap_or_else(|_| Err(fault()))
 }
@@ -104,7 +106,7 @@ pub(super) async fn consent(
         Ok(from) => from,
         Err(refused) => return refused,
     };
-    match host.begin_consent(&person, integration).await {
+    match host.begin_consent(&person, integration, fields.contains_key(REPLACE)).await {
         // Not a redirect: where a form may lead, our policy and some browsers hold all the
         // redirects of the provider against.
         Ok(url) => {
@@ -130,13 +132,13 @@ pub(super) async fn callback(
         Ok(at) => at,
         Err(refused) => return refused,
     };
-    let caller = person.caller.clone();
-    match host.finish_consent(person, integration, answer).await {
+    let person = Arc::new(person);
+    match host.finish_consent(Arc::clone(&person), integration, answer).await {
         // The code leaves the address bar.
-        Ok(_) => here(integration),
+        Ok(report) => done(&host, &person, integration, &report).await,
         Err(error) => {
-            tracing::info!(integration = integration.id, actor = caller.actor, code = %error.code(), "a consent did not lead to a connection");
-            problem(None, &format!("{} is not connected", integration.name), &error)
+            tracing::info!(integration = integration.id, actor = person.caller.actor, code = %error.code(), "a consent did not lead to a connection");
+            problem(Some(&person), &format!("{} was not connected", integration.name), &error)
         }
     }
 }
@@ -210,15 +212,24 @@ async fn after(
     host: &Host,
     person: &Person,
     integration: &'static Integration,
-    done: Result<()>,
+    connected: Result<Report>,
 ) -> Response {
-    match done {
-        Ok(()) => here(integration),
+    match connected {
+        Ok(report) => done(host, person, integration, &report).await,
         Err(error) => show(host, person, integration, Some(error)).await,
     }
 }
 
-fn here(integration: &Integration) -> Response {
+/// To the page of the integration, which tells once what was done.
+async fn done(
+    host: &Host,
+    person: &Person,
+    integration: &Integration,
+    report: &Report,
+) -> Response {
+    if let Err(error) = host.leave_notice(person, integration, &report.outcome()).await {
+        return problem(Some(person), integration.name, &error);
+    }
     Redirect::to(&format!("/connect/{}", integration.id)).into_response()
 }
 
@@ -232,7 +243,9 @@ async fn show(
     let view = async {
         let client = host.oauth_client(integration)?;
         let connection = host.connection(&person.caller, integration).await?;
-        Ok(Service { host, person, integration, client, connection, wrong: wrong.as_ref() })
+        let notice = host.take_notice(person, integration).await?;
+        let wrong = wrong.as_ref();
+        Ok(Service { host, person, integration, client, connection, notice, wrong })
     };
     match view.await {
         Ok(view) => {

@@ -11,6 +11,9 @@ use crate::connect::{OAuthClient, Report};
 use crate::host::Host;
 use crate::sessions::Person;
 
+/// The field with which a person lets another account take the place of the connected one.
+pub(super) const REPLACE: &str = "replace";
+
 /// The list of services and how each stands.
 pub(super) fn list(host: &Host, connections: &[Report]) -> Markup {
     html! {
@@ -61,6 +64,8 @@ pub(super) struct Service<'a> {
     pub integration: &'static Integration,
     pub client: Option<OAuthClient<'a>>,
     pub connection: Option<Report>,
+    /// What was done just now.
+    pub notice: Option<String>,
     /// What went wrong just now.
     pub wrong: Option<&'a Error>,
 }
@@ -70,6 +75,9 @@ impl Service<'_> {
         let name = self.integration.name;
         html! {
             p { (self.integration.purpose) }
+            @if let Some(notice) = &self.notice {
+                p.done role="status" { (notice) }
+            }
             @if let Some(error) = self.wrong {
                 p.told role="alert" { (error.message()) }
             }
@@ -131,7 +139,21 @@ impl Service<'_> {
                 }
                 form method="post" action=(format!("/connect/{}/oauth", self.integration.id)) {
                     (csrf(self.person))
+                    (self.replaces("oauth"))
                     button { "Continue to " (name) }
+                }
+            }
+        }
+    }
+
+    /// The explicit yes to another account.
+    fn replaces(&self, part: &str) -> Markup {
+        let id = format!("{part}-replace");
+        html! {
+            @if let Some(report) = &self.connection {
+                p.choice {
+                    input id=(id) name=(REPLACE) type="checkbox" value="yes";
+                    label for=(id) { "If it is another account, it takes the place of the account of " (report.account) }
                 }
             }
         }
@@ -164,6 +186,7 @@ impl Service<'_> {
                             }
                         }
                     }
+                    (self.replaces(&part))
                     button { "Test and connect" }
                 }
             }
@@ -215,12 +238,12 @@ impl Service<'_> {
     fn disconnect(&self) -> Markup {
         html! {
             @if self.connection.is_some() {
-                details {
-                    summary { "Disconnect " (self.integration.name) }
+                section aria-labelledby="disconnect" {
+                    h2 id="disconnect" { "Disconnect " (self.integration.name) }
                     p { "Agents can no longer reach the account, and our copy of the credential is destroyed." }
                     form method="post" action=(format!("/connect/{}/disconnect", self.integration.id)) {
                         (csrf(self.person))
-                        button { "Disconnect" }
+                        button.plain { "Disconnect" }
                     }
                 }
             }
