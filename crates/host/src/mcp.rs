@@ -205,7 +205,7 @@ impl Mcp {
             }
         };
         let can = context.client_capabilities().and_then(|client| client.elicitation);
-        if !can.is_some_and(|modes| modes.url.is_some()) {
+        if can.is_none_or(|modes| modes.url.is_none()) {
             return Ok(CallToolResult::structured(asked.output).into());
         }
         let page = ElicitRequestParams::UrlElicitationParams {

@@ -25,7 +25,7 @@ struct ListIntegrations {}
 /// there or enters a key; no key ever passes through you. Tells how it stands if it is connected already.
 #[derive(Deserialize, JsonSchema)]
 struct ConnectIntegration {
-    /// The service, as list_integrations names it, such as `github`
+    /// The service, as `list_integrations` names it, such as `github`
     integration: String,
     /// Ask although it is connected, because a right is missing or the account is another one
     #[serde(default)]
@@ -35,7 +35,7 @@ struct ConnectIntegration {
 /// Tests a connection at the service now: whose account it is, and what it may do.
 #[derive(Deserialize, JsonSchema)]
 struct CheckConnection {
-    /// The service, as list_integrations names it, such as `github`
+    /// The service, as `list_integrations` names it, such as `github`
     integration: String,
 }
 
@@ -43,7 +43,7 @@ struct CheckConnection {
 /// longer work.
 #[derive(Deserialize, JsonSchema)]
 struct DisconnectIntegration {
-    /// The service, as list_integrations names it, such as `github`
+    /// The service, as `list_integrations` names it, such as `github`
     integration: String,
 }
 
@@ -200,7 +200,7 @@ pub(crate) enum Done {
     /// It is done.
     Output(Value),
     /// A person has to go on.
-    Ask(Asked),
+    Ask(Box<Asked>),
 }
 
 impl Host {
@@ -268,7 +268,9 @@ impl Host {
                     );
                     return Ok(Done::Output(State::of(integration, report, None, message)));
                 }
-                self.ask(caller, own.tool, integration, Wish::Connect, report).await.map(Done::Ask)
+                self.ask(caller, own.tool, integration, Wish::Connect, report)
+                    .await
+                    .map(|asked| Done::Ask(Box::new(asked)))
             }
             Kind::Disconnect => {
                 let DisconnectIntegration { integration } = read(arguments)?;
@@ -279,7 +281,9 @@ impl Host {
                     return Ok(Done::Output(State::of(integration, None, None, message)));
                 }
                 let wish = Wish::Disconnect;
-                self.ask(caller, own.tool, integration, wish, report).await.map(Done::Ask)
+                self.ask(caller, own.tool, integration, wish, report)
+                    .await
+                    .map(|asked| Done::Ask(Box::new(asked)))
             }
         }
     }

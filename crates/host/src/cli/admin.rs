@@ -122,7 +122,9 @@ pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<
             if out.json {
                 return out.value(&names);
             }
-            names.iter().for_each(|name| out.line(name));
+            for name in names {
+                out.line(name);
+            }
         }
         SecretCommand::Delete { name } => {
             if !caller.scope.delete_secret(&name).await.map_err(told)? {

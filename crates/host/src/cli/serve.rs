@@ -126,10 +126,8 @@ pub(super) async fn stdio(session: &Session) -> Result<()> {
     };
     let failed =
         |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));
-    let running = Mcp::only(host.clone(), caller)
-        .serve(rmcp::transport::stdio())
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let serving = Box::pin(Mcp::only(host.clone(), caller).serve(rmcp::transport::stdio()));
+    let running = serving.await.map_err(|error| failed(error.to_string()))?;
     running.waiting().await.map_err(|error| failed(error.to_string()))?;
     host.tasks.close();
     host.tasks.wait().await;

@@ -372,7 +372,7 @@ impl<'c> AsyncHttpClient<'c> for TokenUrlOnly<'_> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            if request.uri().to_string() != self.url.as_str() {
+            if *request.uri() != *self.url.as_str() {
                 return Err(Error::new(
                     Code::Internal,
                     "A request for tokens would have gone elsewhere. Nothing was sent.",

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::HeaderMap;
 use maud::html;
-use resto_core::{Error, Integration, Result, Secrets};
+use resto_core::{Code, Error, Integration, Result, Secrets};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -179,7 +179,10 @@ async fn at(
     id: &str,
 ) -> std::result::Result<(Person, &'static Integration), Response> {
     let person = person(host, headers).await?;
-    known(host, id, person)
+    match host.integration(id) {
+        Ok(integration) => Ok((person, integration)),
+        Err(error) => Err(no_service(&person, error)),
+    }
 }
 
 /// The sender of a form, and the integration that it is about.
@@ -190,21 +193,15 @@ async fn from(
     fields: &BTreeMap<String, SecretString>,
 ) -> std::result::Result<(Person, &'static Integration), Response> {
     let person = sender(host, headers, fields).await?;
-    known(host, id, person)
-}
-
-fn known(
-    host: &Host,
-    id: &str,
-    person: Person,
-) -> std::result::Result<(Person, &'static Integration), Response> {
     match host.integration(id) {
         Ok(integration) => Ok((person, integration)),
-        Err(mut error) => {
-            error.details_mut().code = resto_core::Code::NotFound;
-            Err(problem(Some(&person), "No such service", &error))
-        }
+        Err(error) => Err(no_service(&person, error)),
     }
+}
+
+fn no_service(person: &Person, mut error: Error) -> Response {
+    error.details_mut().code = Code::NotFound;
+    problem(Some(person), "No such service", &error)
 }
 
 /// Back to the page of the integration, which shows what came of it; or what is wrong.
