@@ -5,7 +5,7 @@ DO $$
 DECLARE
     role TEXT;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['resto_app', 'resto_lookup'] LOOP
+    FOREACH role IN ARRAY ARRAY['resto_app', 'resto_lookup', 'resto_audit'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role);
@@ -13,7 +13,7 @@ BEGIN
                 NULL; -- Another database of this cluster is being migrated too.
             END;
         END IF;
-        -- The owner hands functions to resto_lookup below, and may itself run the program on a small installation.
+        -- The owner hands functions to two of them below, and may itself run the program on a small installation.
         IF NOT pg_has_role(current_user, role, 'MEMBER') THEN
             EXECUTE format('GRANT %I TO CURRENT_USER', role);
         END IF;
@@ -157,11 +157,12 @@ WHERE i.phase = 'intent';
 
 -- Intents that have no result yet, so that nobody needs to search the whole log for them.
 CREATE TABLE open_intents (
-    intent_id  UUID PRIMARY KEY,
-    tenant_id  UUID NOT NULL,
-    started_at BIGINT NOT NULL
+    intent_id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    -- When its process last said that it is under way.
+    alive_at  BIGINT NOT NULL
 );
-CREATE INDEX open_intents_started ON open_intents (started_at);
+CREATE INDEX open_intents_alive ON open_intents (alive_at);
 
 -- Actions that must not happen twice, by the id that the caller repeats.
 CREATE TABLE integration_operations (
@@ -222,9 +223,11 @@ CREATE POLICY creation ON tenants FOR INSERT WITH CHECK (id = current_tenant());
 CREATE POLICY deletion ON tenants FOR DELETE USING (id = current_tenant());
 
 GRANT SELECT ON clock, integration_actions, _sqlx_migrations TO resto_app;
-GRANT SELECT, INSERT ON installation, integration_audit_log, alerts TO resto_app;
+GRANT SELECT, INSERT ON installation, alerts TO resto_app;
+GRANT SELECT ON integration_audit_log TO resto_app;
 GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
+GRANT UPDATE (alive_at) ON open_intents TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
     integration_operations, tenant_secrets, records TO resto_app;
 
@@ -232,7 +235,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, 
 GRANT SELECT ON clock, tenants TO resto_lookup;
 GRANT SELECT (id, tenant_id, issuer, subject) ON principals TO resto_lookup;
 GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access_tokens TO resto_lookup;
-GRANT SELECT (tenant_id, started_at) ON open_intents TO resto_lookup;
+GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
 GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
@@ -262,7 +265,7 @@ $$;
 CREATE FUNCTION due_tenants(cutoff BIGINT, now BIGINT) RETURNS SETOF UUID
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT tenant_id FROM public.open_intents WHERE started_at <= cutoff
+    SELECT tenant_id FROM public.open_intents WHERE alive_at <= cutoff
     UNION SELECT tenant_id FROM public.integration_operations WHERE expires_at <= now
     UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
 $$;
@@ -305,3 +308,136 @@ ALTER FUNCTION root_keys_in_use() OWNER TO resto_lookup;
 ALTER FUNCTION tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION rewrap_tenant_keys(BYTEA, JSONB) OWNER TO resto_lookup;
 REVOKE CREATE ON SCHEMA public FROM resto_lookup;
+
+-- The audit trail is written through two functions of another role without login, because one transaction carries the
+-- calls of many tenants: what each call depends on, and what all of them add.
+GRANT SELECT ON clock, tenant_keys TO resto_audit;
+GRANT SELECT, INSERT ON integration_audit_log TO resto_audit;
+GRANT SELECT, INSERT, DELETE ON open_intents TO resto_audit;
+GRANT SELECT, INSERT, UPDATE, DELETE ON integration_operations TO resto_audit;
+GRANT SELECT, UPDATE (last_used_at, rate_limits, permissions_granted, encrypted_credentials) ON integration_credentials
+    TO resto_audit;
+CREATE POLICY audit ON tenant_keys FOR SELECT TO resto_audit USING (true);
+CREATE POLICY audit ON integration_audit_log TO resto_audit USING (true);
+CREATE POLICY audit ON open_intents TO resto_audit USING (true);
+CREATE POLICY audit ON integration_operations TO resto_audit USING (true);
+CREATE POLICY audit ON integration_credentials TO resto_audit USING (true);
+
+-- Locks the tenants of the calls, in their order, and answers each call. A tenant that stays locked by another writer
+-- for more than 300 ms in all is left out. Each statement sees what was committed before it, the locks included.
+-- Whatever the statistics of a young database say, every join is a look-up of one row in an index.
+CREATE FUNCTION look_up_calls(asked TEXT)
+RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN, is_written BOOLEAN,
+    active_id BYTEA, active_wrapped BYTEA,
+    id UUID, integration_id VARCHAR, auth_type VARCHAR, provider TEXT, host TEXT, account_id TEXT, account_name TEXT,
+    mode TEXT, status VARCHAR, permissions_granted JSONB, rate_limits JSONB, generation BIGINT, connected_at TIMESTAMPTZ,
+    last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, encrypted_credentials BYTEA,
+    key_id BYTEA, wrapped BYTEA,
+    op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
+    op_wrapped BYTEA)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    wanted UUID;
+    lock_id BIGINT;
+    locked UUID[] := '{}';
+    until TIMESTAMPTZ := clock_timestamp() + interval '300 ms';
+BEGIN
+    FOR wanted IN SELECT DISTINCT a.tenant FROM json_to_recordset(asked::JSON) AS a(tenant UUID) ORDER BY a.tenant LOOP
+        lock_id := hashtextextended(wanted::TEXT, 0);
+        IF NOT pg_try_advisory_xact_lock(lock_id) THEN
+            BEGIN
+                PERFORM set_config('lock_timeout',
+                    greatest(1, round(extract(epoch FROM until - clock_timestamp()) * 1000))::TEXT, true);
+                PERFORM pg_advisory_xact_lock(lock_id);
+            EXCEPTION WHEN lock_not_available THEN
+                CONTINUE;
+            END;
+        END IF;
+        locked := locked || wanted;
+    END LOOP;
+    RETURN QUERY
+    SELECT a.n, t.now_ms, h.seq, h.mac, i.intent_id IS NOT NULL, w.id IS NOT NULL, s.kek_id, s.wrapped,
+        c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
+        c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
+        c.reauthorize_by, c.encrypted_credentials, c.key_id, k.wrapped,
+        o.integration_id, o.action, o.params_hash, o.state, o.outcome, o.key_id, q.wrapped
+    FROM json_to_recordset(asked::JSON)
+        AS a(n INTEGER, tenant UUID, integration TEXT, intent UUID, result UUID, op UUID)
+    CROSS JOIN public.clock t
+    LEFT JOIN LATERAL (SELECT l.seq, l.mac FROM public.integration_audit_log l WHERE l.tenant_id = a.tenant
+        ORDER BY l.seq DESC LIMIT 1) h ON true
+    LEFT JOIN public.open_intents i ON i.intent_id = a.intent AND i.tenant_id = a.tenant
+    LEFT JOIN public.integration_audit_log w ON w.id = a.result AND w.tenant_id = a.tenant
+    LEFT JOIN public.tenant_keys s ON s.tenant_id = a.tenant AND s.state = 'active' AND a.op IS NOT NULL
+    LEFT JOIN public.integration_credentials c ON c.tenant_id = a.tenant AND c.integration_id = a.integration
+    LEFT JOIN public.tenant_keys k ON k.tenant_id = c.tenant_id AND k.kek_id = c.key_id
+    LEFT JOIN public.integration_operations o ON o.tenant_id = a.tenant AND o.op_id = a.op
+    LEFT JOIN public.tenant_keys q ON q.tenant_id = o.tenant_id AND q.kek_id = o.key_id
+    WHERE a.tenant = ANY (locked);
+END
+$$;
+
+-- Appends the entries, whose chain the program has computed, and changes what hangs on them.
+CREATE FUNCTION append_audit(closed TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT, entries TEXT)
+RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    INSERT INTO public.integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
+        duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id, prev_mac, mac)
+    SELECT e.id, e.tenant, e.integration, e.action, e.params_hash, e.status, e.executed_at, e.duration_ms, e.error, e.seq,
+        e.phase, e.intent, e.actor, e.op, e.generation, e.key_id, decode(e.prev_mac, 'hex'), decode(e.mac, 'hex')
+    FROM json_to_recordset(entries::JSON) AS e(id UUID, tenant UUID, integration TEXT, action TEXT, params_hash TEXT,
+        status TEXT, executed_at TIMESTAMPTZ, duration_ms INTEGER, error TEXT, seq BIGINT, phase TEXT, intent UUID,
+        actor TEXT, op UUID, generation BIGINT, key_id TEXT, prev_mac TEXT, mac TEXT);
+    IF closed <> '[]' THEN
+        DELETE FROM public.open_intents i USING json_to_recordset(closed::JSON) AS c(intent UUID)
+        WHERE i.intent_id = c.intent;
+    END IF;
+    IF opened <> '[]' THEN
+        INSERT INTO public.open_intents (intent_id, tenant_id, alive_at)
+        SELECT o.intent, o.tenant, o.alive_at
+        FROM json_to_recordset(opened::JSON) AS o(intent UUID, tenant UUID, alive_at BIGINT);
+    END IF;
+    IF entered <> '[]' THEN
+        INSERT INTO public.integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)
+        SELECT e.tenant, e.op, e.integration, e.action, e.params_hash, 'executing', e.started_at
+        FROM json_to_recordset(entered::JSON)
+            AS e(tenant UUID, op UUID, integration TEXT, action TEXT, params_hash TEXT, started_at BIGINT);
+    END IF;
+    IF ended <> '[]' THEN
+        UPDATE public.integration_operations o
+        SET state = e.state, outcome = decode(e.outcome, 'hex'), key_id = decode(e.key_id, 'hex'), expires_at = e.expires_at
+        FROM json_to_recordset(ended::JSON)
+            AS e(tenant UUID, op UUID, state TEXT, outcome TEXT, key_id TEXT, expires_at BIGINT)
+        WHERE o.tenant_id = e.tenant AND o.op_id = e.op;
+    END IF;
+    IF withdrawn <> '[]' THEN
+        DELETE FROM public.integration_operations o
+        USING json_to_recordset(withdrawn::JSON) AS w(tenant UUID, op UUID)
+        WHERE o.tenant_id = w.tenant AND o.op_id = w.op;
+    END IF;
+    IF used <> '[]' THEN
+        UPDATE public.integration_credentials c
+        SET last_used_at = u.used_at, rate_limits = coalesce(u.rate_limits::JSONB, c.rate_limits),
+            permissions_granted = coalesce(u.permissions::JSONB, c.permissions_granted),
+            encrypted_credentials = coalesce(decode(u.sealed, 'hex'), c.encrypted_credentials)
+        FROM json_to_recordset(used::JSON) AS u(tenant UUID, id UUID, generation BIGINT, used_at TIMESTAMPTZ,
+            stale_at TIMESTAMPTZ, rate_limits TEXT, permissions TEXT, sealed TEXT)
+        WHERE c.id = u.id AND c.tenant_id = u.tenant AND c.generation = u.generation
+            AND (c.last_used_at IS NULL OR c.last_used_at <= u.stale_at OR u.rate_limits IS NOT NULL
+                OR u.sealed IS NOT NULL);
+    END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION look_up_calls(TEXT), append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION look_up_calls(TEXT), append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) TO resto_app;
+GRANT CREATE ON SCHEMA public TO resto_audit;
+ALTER FUNCTION look_up_calls(TEXT) OWNER TO resto_audit;
+ALTER FUNCTION append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) OWNER TO resto_audit;
+REVOKE CREATE ON SCHEMA public FROM resto_audit;

@@ -132,11 +132,11 @@ WHERE i.phase = 'intent';
 
 -- Intents that have no result yet, so that nobody needs to search the whole log for them.
 CREATE TABLE open_intents (
-    intent_id  BLOB PRIMARY KEY,
-    tenant_id  BLOB NOT NULL,
-    started_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX open_intents_started ON open_intents (started_at);
+    intent_id BLOB PRIMARY KEY,
+    tenant_id BLOB NOT NULL,
+    -- When its process last said that it is under way.
+    alive_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Actions that must not happen twice, by the id that the caller repeats.
 CREATE TABLE integration_operations (

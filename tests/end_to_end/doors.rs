@@ -1,5 +1,6 @@
 //! Who may come in, and that nobody gets what is another's.
 
+use std::process::Stdio;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
@@ -302,4 +303,35 @@ fn the_page_for_people_shows_nothing_of_a_tenant() {
     let page = send("GET", &server.url.replace("/mcp", "/"), &[], "");
     assert_eq!(page.status(), 200);
     assert!(page.body.contains("GitHub") && !page.body.contains("octocat"), "{page:?}");
+}
+
+#[test]
+fn f2_what_a_killed_command_left_is_unknown_to_the_next_one_and_what_is_under_way_is_not() {
+    let (provider, was_asked, answer_now) = slow_github();
+    let product = Product::connected(&provider.url, KEY);
+    let arguments = issue().to_string();
+    let call = || {
+        let mut command = product.command(&["call", CHANGE, &arguments]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut killed = call();
+    was_asked.recv().unwrap();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    answer_now.send(()).unwrap();
+    let results = |status: &str| {
+        let ends = event("result", CHANGE, status);
+        product.trail("local").into_iter().filter(|event| *event == ends).count()
+    };
+    assert_eq!(results("unknown"), 0, "it could still be under way");
+    // As if more than the minute had gone by, in which its process would have said so.
+    product.sql("UPDATE open_intents SET alive_at = alive_at - 61000");
+    assert_eq!(results("unknown"), 1);
+
+    let mut other = call();
+    was_asked.recv().unwrap();
+    assert_eq!(results("unknown"), 1);
+    answer_now.send(()).unwrap();
+    assert!(other.wait().unwrap().success());
+    assert_eq!((results("unknown"), results("success")), (1, 1));
 }

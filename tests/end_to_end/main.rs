@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod asking;
+mod audit;
 mod browser;
 mod cli;
 mod clients;

@@ -15,13 +15,13 @@ const KEY: &str = "github_pat_of_a_test";
 const READ: &str = "github_get_repository";
 
 /// A database of a test's own, with an owner who is no superuser and a role for the program.
-struct Database {
+pub struct Database {
     name: String,
 }
 
 impl Database {
     /// None when no server is named, which is said aloud and is a failure where CI runs.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         if std::env::var_os("RESTO_TEST_POSTGRES").is_none() {
             assert!(std::env::var_os("CI").is_none(), "RESTO_TEST_POSTGRES is not set");
             // Not by a macro: the test runner would swallow it.
@@ -39,9 +39,9 @@ impl Database {
             "SELECT pg_advisory_lock(7);
              CREATE ROLE {name}_owner LOGIN PASSWORD '{name}' CREATEROLE;
              CREATE ROLE {name}_serve LOGIN PASSWORD '{name}';
-             SELECT format('CREATE ROLE %I NOLOGIN', missing) FROM unnest(ARRAY['resto_app', 'resto_lookup']) missing
+             SELECT format('CREATE ROLE %I NOLOGIN', missing) FROM unnest(ARRAY['resto_app', 'resto_lookup', 'resto_audit']) missing
                  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = missing) \\gexec
-             GRANT resto_app, resto_lookup TO {name}_owner;
+             GRANT resto_app, resto_lookup, resto_audit TO {name}_owner;
              GRANT resto_app TO {name}_serve;
              CREATE DATABASE {name} OWNER {name}_owner;"
         ));
@@ -57,7 +57,7 @@ impl Database {
     }
 
     /// An installation that uses this database as `role`.
-    fn product(&self, provider: &Provider, role: &str) -> Product {
+    pub fn product(&self, provider: &Provider, role: &str) -> Product {
         Product::at(&provider.url).on(self.url(role))
     }
 }

@@ -2,6 +2,7 @@
 # A tool is installed again only when its manifest in this folder, or its version here, has changed.
 
 deny_version=0.20.2
+fuzz_version=0.13.2
 # GitHub's own description of its REST API, as its SDKs are made from it.
 github_openapi=23.0.2
 
@@ -30,11 +31,14 @@ install_tools() {
   postgres_binaries >/dev/null || install_postgres
 }
 
-install_deny() {
-  [ "$("$tools/cargo/bin/cargo-deny" --version 2>/dev/null)" = "cargo-deny $deny_version" ] && return
-  # Unoptimised, as it runs for a second: that halves its build. Its own target folder is not kept.
-  CARGO_TARGET_DIR=$scratch/deny cargo install --quiet --locked --debug --no-default-features --root "$tools/cargo" "cargo-deny@$deny_version"
-  rm -rf "$scratch/deny"
+install_deny() { install_cargo deny "$deny_version"; }
+install_fuzz() { install_cargo fuzz "$fuzz_version"; }
+
+# Installs cargo-$1 of version $2, unoptimised, as it runs for a second: that halves its build.
+install_cargo() {
+  [ "$("$tools/cargo/bin/cargo-$1" --version 2>/dev/null)" = "cargo-$1 $2" ] && return
+  CARGO_TARGET_DIR=$scratch/cargo cargo install --quiet --locked --debug --no-default-features --root "$tools/cargo" "cargo-$1@$2"
+  rm -rf "$scratch/cargo"
 }
 
 install_node() {

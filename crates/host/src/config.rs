@@ -23,6 +23,9 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// Root keys from elsewhere than a file, and former ones.
     pub keys: Keys,
+    /// The file that remembers outside the database how far each audit trail went, so that a cut tail shows;
+    /// `audit-anchors.jsonl` beside the key file if left out. Best on a medium that cannot be rewritten.
+    pub audit_anchors: Option<PathBuf>,
     /// Where `resto serve` listens; `127.0.0.1:8787` if left out. `RESTO_BIND`, `--bind`.
     pub bind: Option<SocketAddr>,
     /// What seals new credentials: `xchacha20-poly1305` (the default) or `aes-256-gcm`.
@@ -152,6 +155,17 @@ impl Config {
         match &self.key_file {
             Some(file) => Ok(file.clone()),
             None => Ok(config_dir()?.join("root.key")),
+        }
+    }
+
+    /// The file of the audit trail's anchors.
+    ///
+    /// # Errors
+    /// As [`Config::data_dir`].
+    pub fn audit_anchors(&self) -> Result<PathBuf> {
+        match &self.audit_anchors {
+            Some(file) => Ok(file.clone()),
+            None => Ok(self.key_file()?.with_file_name("audit-anchors.jsonl")),
         }
     }
 

@@ -1,9 +1,13 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
+use resto_vault::{AnchorFile, TenantScope, Vault};
 use resto_vault::{Principal, TenantScope, Vault};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
@@ -18,6 +22,11 @@ pub const LOCAL_TENANT: &str = "local";
 const LOCAL_ISSUER: &str = "local";
 const LOCAL_OWNER: &str = "owner";
 
+/// How often a process looks after the audit trail, and how long an intent of which no process says that it is under way
+/// stays without a result.
+const UPKEEP: Duration = Duration::from_secs(20);
+const UNFINISHED: Duration = Duration::from_mins(1);
+
 /// Everything that a call needs.
 pub struct Host {
     pub(crate) vault: Vault,
@@ -28,6 +37,8 @@ pub struct Host {
     pub(crate) place: Place,
     pub(crate) overrides: BTreeMap<String, Overrides>,
     pub(crate) own_tools: Vec<OwnTool>,
+    closing: CancellationToken,
+    base_urls: BTreeMap<String, String>,
 }
 
 /// In whose name something happens.
@@ -77,7 +88,11 @@ impl Host {
             root_keys::private_dir(&dir)?;
         }
         let keyring = root_keys::keyring(config).await?;
-        let vault = Vault::open(&config.database()?, keyring, config.cipher).await.map_err(told)?;
+        let mut vault =
+            Vault::open(&config.database()?, keyring, config.cipher).await.map_err(told)?;
+        if let Some(anchors) = anchors(config)? {
+            vault = vault.anchored(Arc::new(anchors));
+        }
         Ok(Self {
             vault,
             catalog,
@@ -86,7 +101,29 @@ impl Host {
             place,
             overrides: config.integrations.clone(),
             own_tools: own_tools()?,
+            closing: CancellationToken::new(),
+            base_urls,
         })
+    }
+
+    /// Looks after the audit trail, now and as long as the process runs, whatever it was started for: says which actions
+    /// are under way, and marks those of which nobody says so as unknown.
+    pub async fn look_after(&self) {
+        let (vault, closing) = (self.vault.clone(), self.closing.clone());
+        sweep(&vault).await;
+        tokio::spawn(async move {
+            while closing.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+                sweep(&vault).await;
+            }
+        });
+    }
+
+    /// Waits for calls under way, and writes what waits to be written. Nothing can be called afterwards.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.vault.close().await;
     }
 
     /// The owner of a tenant. The tenant `local` is created when it is first needed.
@@ -149,6 +186,40 @@ impl Host {
     ) -> Result<Endpoints> {
         let named = self.overrides.get(integration.id);
         Endpoints::new(provider, named.and_then(|named| named.base_url.as_deref()))
+    }
+}
+
+async fn sweep(vault: &Vault) {
+    match vault.sweep_unfinished(UNFINISHED).await {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!(count, "actions without a result were marked unknown"),
+        Err(error) => tracing::warn!(%error, "the audit trail could not be swept"),
+    }
+}
+
+/// The file of anchors. Where nobody named one, its place may be one that cannot be written.
+fn anchors(config: &Config) -> Result<Option<AnchorFile>> {
+    let path = config.audit_anchors()?;
+    if let (None, Some(folder)) = (&config.audit_anchors, path.parent()) {
+        // What is wrong with it shows when the file is opened.
+        let _ = root_keys::private_dir(folder);
+    }
+    match AnchorFile::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if config.audit_anchors.is_some() => Err(Error::new(
+            Code::InvalidInput,
+            format!(
+                "The file of the audit trail's anchors, {}, cannot be written: {error}. Make it writable, or name another one: `audit_anchors` in the configuration.",
+                path.display()
+            ),
+        )),
+        Err(error) => {
+            tracing::warn!(
+                file = %path.display(), %error,
+                "the audit trail has no anchors, so a cut tail would not show; name a file that can be written: `audit_anchors` in the configuration"
+            );
+            Ok(None)
+        }
     }
 }
 

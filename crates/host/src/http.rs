@@ -32,9 +32,6 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How long the answers of ended calls may take to leave, and streams to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// An intent without a result is called unknown after this.
-const UNFINISHED: Duration = Duration::from_mins(1);
-
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
@@ -79,7 +76,6 @@ pub async fn serve(
     let ending = CancellationToken::new();
     // Cancelled only when the calls have ended: it would take their answers from them.
     let closed = CancellationToken::new();
-    host.tasks.spawn(sweep(host.clone(), ending.clone()));
     let app = router(host.clone(), config, &closed);
     let listener = server.listener.tap_io(|stream| {
         // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
@@ -236,19 +232,4 @@ async fn authenticate(State(host): State<Arc<Host>>, mut request: Request, next:
 fn refused(why: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{why}\n"))
         .into_response()
-}
-
-/// Marks intents whose call died as unknown, at the start and ever after.
-async fn sweep(host: Arc<Host>, ending: CancellationToken) {
-    loop {
-        match host.vault.sweep_unfinished(UNFINISHED).await {
-            Ok(0) => {}
-            Ok(count) => tracing::warn!(count, "actions without a result were marked unknown"),
-            Err(error) => tracing::warn!(%error, "the audit trail could not be swept"),
-        }
-        tokio::select! {
-            () = ending.cancelled() => return,
-            () = tokio::time::sleep(UNFINISHED / 2) => {}
-        }
-    }
 }

@@ -2,25 +2,29 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
 use crate::{
     Connection, Error, Result, Sealed, TenantScope,
-    chain::{Entry, Head},
-    database::{Tx, on},
-    operations::Repeat,
-    reveal,
+    batch::{Call, End, Finished, Reply, Work},
+    chain::{Entry, clean},
+    operations::payload,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
+    writer::{PATIENCE, stopped, too_slow},
 };
 
-/// A result is worth waiting for: without it, the action ends as unknown.
-const FINISH_ATTEMPTS: u32 = 4;
-const FINISH_PAUSE: Duration = Duration::from_millis(100);
+/// How long an action waits for its intent before it is refused.
+const REFUSED_AFTER: Duration = Duration::from_millis(1800);
+/// How often a result is given to the writer when the writer is interrupted.
+const FINISH_ATTEMPTS: u32 = 3;
 
 /// What is about to be done.
 #[derive(Debug, Clone, Copy)]
@@ -121,31 +125,44 @@ pub struct StoredOutcome {
 #[must_use = "an action that has begun must be finished"]
 #[derive(Debug)]
 pub struct Ticket {
-    intent_id: Uuid,
-    op_id: Option<Uuid>,
-    integration_id: String,
-    action: String,
-    actor: String,
-    params_hash: String,
+    pub(crate) action: Arc<Described>,
     /// The id and generation of the connection in use.
-    connection: Option<(Uuid, i64)>,
+    pub(crate) connection: Option<(Uuid, i64)>,
     /// Whether the operation's outcome is this call's to store.
-    owns_operation: bool,
-    executed_at: Timestamp,
+    pub(crate) owns_operation: bool,
+    pub(crate) executed_at: Timestamp,
+}
+
+/// What the intent and the result say alike.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) intent_id: Uuid,
+    pub(crate) op_id: Option<Uuid>,
+    pub(crate) integration_id: String,
+    pub(crate) action: String,
+    /// With the current root key first.
+    pub(crate) params_hashes: Vec<String>,
+    actor: String,
     started: Instant,
+}
+
+impl Described {
+    pub(crate) fn params_hash(&self) -> &str {
+        self.params_hashes.first().map_or("", String::as_str)
+    }
 }
 
 impl Ticket {
     /// The id of the intent in the audit trail.
     #[must_use]
     pub fn intent_id(&self) -> Uuid {
-        self.intent_id
+        self.action.intent_id
     }
 
     /// The operation's id; every unsafe action has one, fit for a provider's idempotency key.
     #[must_use]
     pub fn op_id(&self) -> Option<Uuid> {
-        self.op_id
+        self.action.op_id
     }
 }
 
@@ -168,67 +185,47 @@ impl TenantScope {
     /// [`Error::NotConnected`], [`Error::Inactive`], [`Error::CannotOpen`], [`Error::OperationInProgress`],
     /// [`Error::OperationMismatch`], [`Error::Frozen`], [`Error::Database`]: nothing was written, and nothing may be sent.
     pub async fn begin(&self, intent: Intent<'_>) -> Result<Begun> {
-        let begun = self.try_begin(intent).await;
+        let ticket = self.ticket(&intent, intent.unsafe_)?;
+        let (needs, unsafe_) = (intent.connection, intent.unsafe_);
+        let begun = self.submit(|reply| Work::Begin { ticket, needs, unsafe_, reply });
+        let begun = Self::in_time(begun).await;
+        if let Ok(begun) = &begun {
+            self.vault.inner.under_way.began(self.tenant, &begun.ticket);
+        }
         self.vault.raise_noted().await;
         begun
     }
 
-    async fn try_begin(&self, intent: Intent<'_>) -> Result<Begun> {
-        let params_hash = self.check(&intent)?;
-        let mut tx = self.write().await?;
-        let mut head = self.head(&mut tx).await?;
-        let mut ticket = Ticket::new(&intent, params_hash, &head);
-        let repeat = if intent.unsafe_ {
-            let op_id = intent.op_id.unwrap_or_else(Uuid::new_v4);
-            ticket.op_id = Some(op_id);
-            self.enter_operation(&mut tx, op_id, &intent, &ticket.params_hash, head.now_ms).await?
-        } else {
-            Repeat::No
-        };
-        let repeated = match repeat {
-            Repeat::Finished(outcome) => Some(outcome),
-            Repeat::No => {
-                ticket.owns_operation = intent.unsafe_;
-                None
-            }
-        };
-        // What ran before is answered from the store, even if the account was disconnected since.
-        let connection = if intent.connection == Needs::Nothing || repeated.is_some() {
-            None
-        } else {
-            let in_any_status = intent.connection == Needs::AnyStatus;
-            let usable = self.usable(&mut tx, intent.integration_id, in_any_status).await;
-            Some(self.noting(usable, reveal::PURPOSE, intent.integration_id)?)
-        };
-        ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
-        self.append(&mut tx, &mut head, ticket.intent()).await?;
-        on!(&mut tx, c => sqlx::query("INSERT INTO open_intents (intent_id, tenant_id, started_at) VALUES ($1, $2, $3)")
-            .bind(ticket.intent_id).bind(self.tenant.0).bind(head.now_ms).execute(c).await.map(drop))?;
-        tx.commit().await?;
-        Ok(Begun { ticket, connection, repeated })
-    }
-
     /// Writes the audit result, the operation's outcome, and what was learnt about the connection, in one transaction;
-    /// where the database is busy, it tries again for a moment.
+    /// where the database is busy or away, the writer tries again for some seconds, even if this call is given up.
     /// An intent that was already closed as unknown gets a `reconciled` entry.
     ///
     /// # Errors
     /// [`Error::Database`]; the intent then ends as unknown.
     pub async fn finish(&self, ticket: Ticket, outcome: Outcome<'_>) -> Result<()> {
-        let duration_ms = i32::try_from(ticket.started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        let result_id = Uuid::now_v7();
-        let mut attempt = 1;
-        let finished = loop {
-            match self.try_finish(&ticket, &outcome, result_id, duration_ms).await {
-                Err(error) if error.is_retryable() && attempt < FINISH_ATTEMPTS => {
-                    tokio::time::sleep(FINISH_PAUSE * attempt).await;
-                    attempt += 1;
-                }
-                done => break done,
+        let intent = ticket.intent_id();
+        let elapsed = ticket.action.started.elapsed().as_millis();
+        let finished = Arc::new(Finished {
+            result_id: Uuid::now_v7(),
+            status: outcome.status,
+            error_message: outcome.error_message.map(|text| clean(text, 512)),
+            duration_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
+            end: if ticket.owns_operation { End::Stored(payload(&outcome)?) } else { End::Nothing },
+            permissions: outcome.permissions.cloned(),
+            rate_limits: outcome.rate_limits.cloned(),
+            until: Instant::now() + PATIENCE,
+            ticket,
+        });
+        for attempt in 0..FINISH_ATTEMPTS {
+            let (finished, again) = (Arc::clone(&finished), attempt > 0);
+            let finish = |reply| Work::Finish { finished, again, reply: Some(reply) };
+            if let Some(done) = self.submit(finish).await {
+                self.vault.inner.under_way.ended(intent);
+                self.vault.raise_noted().await;
+                return done;
             }
-        };
-        self.vault.raise_noted().await;
-        finished
+        }
+        Err(stopped())
     }
 
     /// Writes the intent and the result of something that is over or was refused, in one transaction.
@@ -236,156 +233,96 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`], [`Error::Invalid`] for an integration or action that is no name.
     pub async fn record_event(&self, intent: Intent<'_>, outcome: Outcome<'_>) -> Result<()> {
-        let params_hash = self.check(&intent)?;
-        let mut tx = self.write().await?;
-        let mut head = self.head(&mut tx).await?;
-        let ticket = Ticket::new(&intent, params_hash, &head);
-        self.append(&mut tx, &mut head, ticket.intent()).await?;
-        let result = ticket.result(Uuid::now_v7(), "result", &outcome, None);
-        self.append(&mut tx, &mut head, result).await?;
-        tx.commit().await
+        let ticket = self.ticket(&intent, false)?;
+        let status = outcome.status;
+        let error_message = outcome.error_message.map(|text| clean(text, 512));
+        let event = self.submit(|reply| Work::Event { ticket, status, error_message, reply });
+        Self::in_time(event).await
     }
 
-    fn check(&self, intent: &Intent<'_>) -> Result<String> {
+    /// Waits for what was submitted, and no longer than an action may wait before it is refused.
+    async fn in_time<T>(submitted: impl Future<Output = Option<Result<T>>>) -> Result<T> {
+        timeout(REFUSED_AFTER, submitted)
+            .await
+            .map_err(|_| too_slow())?
+            .unwrap_or_else(|| Err(stopped()))
+    }
+
+    /// Gives the writer something to write, and waits until that is durable. `None`: the writer ended before.
+    async fn submit<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Option<Result<T>> {
+        let (reply, answer) = oneshot::channel();
+        let queue = match self.vault.inner.writer.queue() {
+            Ok(queue) => queue,
+            Err(closed) => return Some(Err(closed)),
+        };
+        queue.send(Call { scope: self.clone(), work: work(reply) }).await.ok()?;
+        drop(queue);
+        answer.await.ok()
+    }
+
+    fn ticket(&self, intent: &Intent<'_>, is_operation: bool) -> Result<Ticket> {
         check_name("integration's id", intent.integration_id, 50)?;
         check_name("action's name", intent.action, 100)?;
-        self.params_hash(intent.action, intent.params)
-    }
-
-    async fn try_finish(
-        &self,
-        ticket: &Ticket,
-        outcome: &Outcome<'_>,
-        result_id: Uuid,
-        duration_ms: i32,
-    ) -> Result<()> {
-        let mut tx = self.write().await?;
-        let written: Option<i64> = on!(&mut tx, c => sqlx::query_scalar(
-            "SELECT seq FROM integration_audit_log WHERE tenant_id = $1 AND id = $2",
-        ).bind(self.tenant.0).bind(result_id).fetch_optional(c).await)?;
-        if written.is_some() {
-            // An attempt before this one was committed, and only its answer was lost.
-            return Ok(());
-        }
-        let mut head = self.head(&mut tx).await?;
-        let in_time = self.close(&mut tx, ticket.intent_id).await?;
-        let phase = if in_time { "result" } else { "reconciled" };
-        let result = ticket.result(result_id, phase, outcome, Some(duration_ms));
-        self.append(&mut tx, &mut head, result).await?;
-        if let (Some(op_id), true) = (ticket.op_id, ticket.owns_operation) {
-            self.leave_operation(&mut tx, op_id, outcome, !in_time).await?;
-        }
-        if let Some((id, generation)) = ticket.connection {
-            let connection = (ticket.integration_id.as_str(), id, generation);
-            let learnt = self.learn(&mut tx, connection, ticket.executed_at, outcome).await;
-            match self.noting(learnt, reveal::PURPOSE, &ticket.integration_id) {
-                // The row was changed outside since the action began. The result must not be lost for that.
-                Err(Error::CannotOpen) => {}
-                learnt => learnt?,
-            }
-        }
-        tx.commit().await
-    }
-
-    /// Takes an intent off the list of those without a result; `false` when it is off already.
-    async fn close(&self, tx: &mut Tx, intent_id: Uuid) -> Result<bool> {
-        let closed = on!(tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND intent_id = $2")
-            .bind(self.tenant.0).bind(intent_id).execute(c).await.map(|done| done.rows_affected()))?;
-        Ok(closed > 0)
+        Ok(Ticket {
+            action: Arc::new(Described {
+                intent_id: Uuid::now_v7(),
+                op_id: intent.op_id.or_else(|| is_operation.then(Uuid::new_v4)),
+                integration_id: intent.integration_id.to_owned(),
+                action: intent.action.to_owned(),
+                params_hashes: self.params_hashes(intent.action, intent.params)?,
+                actor: clean(intent.actor, 200),
+                started: Instant::now(),
+            }),
+            connection: None,
+            owns_operation: false,
+            executed_at: Timestamp::new(OffsetDateTime::UNIX_EPOCH),
+        })
     }
 }
 
 impl Ticket {
-    fn new(intent: &Intent<'_>, params_hash: String, head: &Head) -> Self {
+    /// The ticket of an action that begins at this time of the database.
+    pub(crate) fn begun_at(&self, now_ms: i64) -> Self {
         Self {
-            intent_id: Uuid::now_v7(),
-            op_id: intent.op_id,
-            integration_id: intent.integration_id.to_owned(),
-            action: intent.action.to_owned(),
-            actor: intent.actor.to_owned(),
-            params_hash,
+            action: Arc::clone(&self.action),
             connection: None,
             owns_operation: false,
-            executed_at: Timestamp(from_millis(head.now_ms)),
-            started: Instant::now(),
+            executed_at: Timestamp(from_millis(now_ms)),
         }
     }
 
-    fn intent(&self) -> Entry<'_> {
+    pub(crate) fn intent(&self) -> Entry<'_> {
         Entry {
-            id: self.intent_id,
+            id: self.action.intent_id,
             phase: "intent",
             intent_id: None,
-            integration_id: &self.integration_id,
-            action: &self.action,
-            params_hash: &self.params_hash,
+            integration_id: &self.action.integration_id,
+            action: &self.action.action,
+            params_hash: self.action.params_hash(),
             result_status: None,
             executed_at: self.executed_at,
             duration_ms: None,
             error_message: None,
-            actor: &self.actor,
-            op_id: self.op_id,
+            actor: &self.action.actor,
+            op_id: self.action.op_id,
             generation: self.connection.map(|(_, generation)| generation),
         }
     }
 
-    fn result<'a>(
+    pub(crate) fn result<'a>(
         &'a self,
         id: Uuid,
         phase: &'static str,
-        outcome: &Outcome<'a>,
-        duration_ms: Option<i32>,
+        (status, error_message, duration_ms): (ResultStatus, Option<&'a str>, Option<i32>),
     ) -> Entry<'a> {
         Entry {
             id,
             phase,
-            intent_id: Some(self.intent_id),
-            result_status: Some(outcome.status),
+            intent_id: Some(self.action.intent_id),
+            result_status: Some(status),
             duration_ms,
-            error_message: outcome.error_message,
+            error_message,
             ..self.intent()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::{Cipher, Keyring, Vault};
-
-    #[tokio::test]
-    async fn a_result_whose_commit_was_not_answered_is_not_written_twice() {
-        let dir = tempfile::tempdir().unwrap();
-        let keyring = Keyring::create_file(&dir.path().join("keys/root.key")).unwrap();
-        let url = format!("sqlite://{}/data/vault.db", dir.path().display());
-        let vault = Vault::open(&url, keyring, Cipher::default()).await.unwrap();
-        let scope = vault.scope(vault.create_tenant("acme", "Acme").await.unwrap().id);
-        let params = json!({});
-        let intent = Intent {
-            integration_id: "resto",
-            action: "read",
-            params: &params,
-            actor: "agent",
-            op_id: None,
-            unsafe_: false,
-            connection: Needs::Nothing,
-        };
-        let outcome = Outcome {
-            status: ResultStatus::Success,
-            error_message: None,
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
-        let ticket = scope.begin(intent).await.unwrap().ticket;
-        let result_id = Uuid::now_v7();
-        for _attempt in 0..2 {
-            scope.try_finish(&ticket, &outcome, result_id, 1).await.unwrap();
-        }
-        let phases: Vec<_> =
-            scope.audit_events(0, 9).await.unwrap().into_iter().map(|event| event.phase).collect();
-        assert_eq!(phases, ["intent", "result"]);
     }
 }

@@ -1,6 +1,5 @@
 //! The audit trail: append-only, each entry keyed to the one before it, so that a change shows.
 
-use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -82,27 +81,6 @@ pub struct AuditEvent {
     /// HMAC-SHA256 over the entry and `prev_mac`.
     pub mac: Vec<u8>,
 }
-
-/// What [`TenantScope::verify_audit`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
-    /// How many entries were read.
-    pub events: u64,
-    /// What is wrong; empty when the trail is whole.
-    pub problems: Vec<Problem>,
-}
-
-/// One thing that is wrong with the trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The entry where it shows.
-    pub seq: i64,
-    /// What is wrong, in one sentence.
-    pub what: String,
-}
-
-/// How many entries [`TenantScope::verify_audit`] reads at a time.
-const BATCH: u32 = 1000;
 
 #[derive(sqlx::FromRow)]
 struct EventRow {
@@ -215,49 +193,5 @@ impl TenantScope {
              FROM integration_audit_log WHERE tenant_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         ).bind(self.tenant.0).bind(after_seq).bind(i64::from(limit)).fetch_all(c).await)?;
         Ok(rows.into_iter().map(AuditEvent::from_row).collect())
-    }
-
-    /// Recomputes the whole chain. It finds changed, removed, added and moved entries; entries cut off the end
-    /// it cannot see, because nothing after them remembers them.
-    ///
-    /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
-    pub async fn verify_audit(&self) -> Result<Verification> {
-        let mut found = Verification { events: 0, problems: Vec::new() };
-        let (mut seq, mut mac) = (0, Vec::new());
-        loop {
-            let events = self.audit_events(seq, BATCH).await?;
-            if events.is_empty() {
-                return Ok(found);
-            }
-            for event in events {
-                found.events += 1;
-                for what in self.problems(&event, seq, &mac)? {
-                    found.problems.push(Problem { seq: event.seq, what });
-                }
-                (seq, mac) = (event.seq, event.mac);
-            }
-        }
-    }
-
-    fn problems(&self, event: &AuditEvent, last_seq: i64, last_mac: &[u8]) -> Result<Vec<String>> {
-        let mut problems = Vec::new();
-        if event.seq != last_seq + 1 {
-            let (from, to) = (last_seq + 1, event.seq - 1);
-            problems.push(format!("Entries {from} to {to} are missing."));
-        } else if event.prev_mac != last_mac {
-            problems.push("It does not follow the entry before it.".into());
-        }
-        match self.expected_mac(event)? {
-            None => problems.push(format!(
-                "It was made with an unknown root key, {}, and cannot be checked.",
-                event.key_id
-            )),
-            Some(mac) if !bool::from(mac.as_slice().ct_eq(&event.mac)) => {
-                problems.push("It was changed, or not written by this program.".into());
-            }
-            Some(_) => {}
-        }
-        Ok(problems)
     }
 }

@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    AuthType, Credential, Error, Outcome, Result, Sealed, TenantScope,
+    AuthType, Credential, Error, Result, Sealed, TenantScope,
     database::{Tx, on},
+    keys::WrappedKey,
     reveal,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
@@ -105,8 +106,8 @@ pub struct Connection {
 
 /// A row with its credential and the key that sealed it.
 #[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
     integration_id: String,
     auth_type: String,
     provider: String,
@@ -117,13 +118,12 @@ struct Row {
     status: String,
     permissions_granted: Value,
     rate_limits: Option<Value>,
-    generation: i64,
+    pub(crate) generation: i64,
     connected_at: Timestamp,
     last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     reauthorize_by: Option<Timestamp>,
     encrypted_credentials: Vec<u8>,
-    key_id: Vec<u8>,
 }
 
 macro_rules! select {
@@ -131,7 +131,7 @@ macro_rules! select {
         concat!(
             "SELECT id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
              permissions_granted, rate_limits, generation, connected_at, last_used_at, expires_at, reauthorize_by,
-             encrypted_credentials, key_id FROM integration_credentials WHERE tenant_id = $1 ",
+             encrypted_credentials FROM integration_credentials WHERE tenant_id = $1 ",
             $rest
         )
     };
@@ -264,15 +264,14 @@ impl TenantScope {
 
     /// The connection with its sealed credential, when it may be used and its columns agree with what was sealed. One that
     /// is taken apart may disagree: that must not keep it.
-    pub(crate) async fn usable(
+    pub(crate) fn usable(
         &self,
-        tx: &mut Tx,
         integration_id: &str,
+        found: Option<(Row, Option<WrappedKey>)>,
         in_any_status: bool,
     ) -> Result<(Connection, Sealed)> {
         let not_connected = || Error::NotConnected { integration_id: integration_id.to_owned() };
-        let mut row = self.row(tx, integration_id).await?.ok_or_else(not_connected)?;
-        let key_id = std::mem::take(&mut row.key_id);
+        let (mut row, key) = found.ok_or_else(not_connected)?;
         let blob = std::mem::take(&mut row.encrypted_credentials);
         let connection = Connection::from_row(row)?;
         if connection.status != Status::Active && !in_any_status {
@@ -281,7 +280,9 @@ impl TenantScope {
                 status: connection.status,
             });
         }
-        let key = self.key(tx, &key_id).await?;
+        self.vault.admit_opening(self.tenant)?;
+        // A key that is gone cannot open anything.
+        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
         if !in_any_status {
             // Whoever asked relies on these columns before the credential is opened to sign: they are held against it now.
             drop(reveal::open(&key, &connection, &blob)?);
@@ -290,45 +291,27 @@ impl TenantScope {
         Ok((connection, sealed))
     }
 
-    /// Notes the use of a connection, and what the provider told about it. A credential that was replaced
-    /// meanwhile is left alone: what was learnt is about the old one.
-    pub(crate) async fn learn(
+    /// Seals a credential anew with what was learnt of its permissions, which are part of what is sealed.
+    /// `None`: they are what they were, or the credential was replaced meanwhile and they are about the old one.
+    pub(crate) fn reseal(
         &self,
-        tx: &mut Tx,
-        (integration_id, id, generation): (&str, Uuid, i64),
-        used_at: Timestamp,
-        outcome: &Outcome<'_>,
-    ) -> Result<()> {
-        on!(tx, c => sqlx::query(
-            "UPDATE integration_credentials SET last_used_at = $4, rate_limits = COALESCE($5, rate_limits)
-             WHERE tenant_id = $1 AND id = $2 AND generation = $3",
-        ).bind(self.tenant.0).bind(id).bind(generation).bind(used_at).bind(outcome.rate_limits).execute(c).await
-         .map(drop))?;
-        let Some(permissions) = outcome.permissions else {
-            return Ok(());
-        };
-        let Some(row) = self.row(tx, integration_id).await? else {
-            return Ok(());
+        (id, generation): (Uuid, i64),
+        found: Option<(Row, Option<WrappedKey>)>,
+        permissions: &Value,
+    ) -> Result<Option<Vec<u8>>> {
+        let Some((mut row, key)) = found else {
+            return Ok(None);
         };
         if row.id != id || row.generation != generation || row.permissions_granted == *permissions {
-            return Ok(());
+            return Ok(None);
         }
-        // Permissions are part of what is sealed, so they are sealed again.
-        let key = self.stored_key(tx, &row.key_id).await?;
-        let key_id = row.key_id.clone();
-        let blob = row.encrypted_credentials.clone();
+        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
+        let blob = std::mem::take(&mut row.encrypted_credentials);
         let connection = Connection::from_row(row)?;
-        let blob = {
-            let mut credential = reveal::open(&key, &connection, &blob)?;
-            credential.permissions = permissions.clone();
-            let times = (connection.expires_at, connection.reauthorize_by);
-            reveal::seal(&key, &credential, times, (integration_id, generation))?
-        };
-        on!(tx, c => sqlx::query(
-            "UPDATE integration_credentials SET encrypted_credentials = $4, permissions_granted = $5
-             WHERE tenant_id = $1 AND id = $2 AND key_id = $3",
-        ).bind(self.tenant.0).bind(id).bind(&key_id).bind(&blob).bind(permissions).execute(c).await.map(drop))?;
-        Ok(())
+        let mut credential = reveal::open(&key, &connection, &blob)?;
+        credential.permissions = permissions.clone();
+        let times = (connection.expires_at, connection.reauthorize_by);
+        reveal::seal(&key, &credential, times, (&connection.integration_id, generation)).map(Some)
     }
 
     async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {

@@ -2,30 +2,37 @@
 //! A write transaction has its tenant to itself, so that what it reads stays true until it commits.
 
 use std::{
-    fs::{DirBuilder, OpenOptions, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
-    str::FromStr,
-    time::Duration,
+    ops::{Deref, DerefMut},
+    time::{Duration, Instant},
 };
 
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    Connection, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    postgres::PgPoolOptions,
+    sqlite::SqlitePoolOptions,
 };
-
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{Error, Result, TenantId};
+
+mod held;
+mod options;
+
+pub(crate) use held::Held;
+use options::{Url, reach, sqlite_options};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long a writer waits for another process's write to the SQLite file.
 const BUSY: Duration = Duration::from_secs(5);
+/// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
+/// writes all the time would never be met between two transactions.
+const POLLING: &str = "PRAGMA busy_timeout = 10";
+/// Between two attempts to switch a new file to its log.
+const SWITCHING: Duration = Duration::from_millis(10);
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
@@ -39,21 +46,31 @@ pub(crate) enum Database {
     Postgres(PgPool),
 }
 
-/// A transaction on either database.
-pub(crate) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+/// A transaction on either database, with its connection from the pool or on one that is held.
+pub(crate) enum TxOn<'c> {
+    Sqlite(SqliteTx<'c>),
+    Postgres(Transaction<'c, Postgres>),
+}
+
+/// A transaction with a connection of its own.
+pub(crate) type Tx = TxOn<'static>;
+
+pub(crate) enum SqliteTx<'c> {
+    Own(Transaction<'c, Sqlite>),
+    /// Its first statement brings BEGIN with it and its last one COMMIT. Given up otherwise: whoever holds the connection
+    /// discards it.
+    Held(&'c mut SqliteConnection),
 }
 
 /// Evaluates one expression over the transaction's connection, typed for whichever database it is.
 macro_rules! on {
     ($tx:expr, $connection:ident => $body:expr) => {
         match $tx {
-            $crate::database::Tx::Sqlite(tx) => {
+            $crate::database::TxOn::Sqlite(tx) => {
                 let $connection = &mut **tx;
                 $body
             }
-            $crate::database::Tx::Postgres(tx) => {
+            $crate::database::TxOn::Postgres(tx) => {
                 let $connection = &mut **tx;
                 $body
             }
@@ -62,11 +79,46 @@ macro_rules! on {
 }
 pub(crate) use on;
 
-impl Tx {
+impl Deref for SqliteTx<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Own(tx) => tx,
+            Self::Held(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for SqliteTx<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Own(tx) => tx,
+            Self::Held(connection) => connection,
+        }
+    }
+}
+
+impl TxOn<'_> {
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(SqliteTx::Own(tx)) => tx.commit().await?,
+            Self::Sqlite(SqliteTx::Held(connection)) => {
+                connection.execute("COMMIT").await?;
+            }
             Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction now. Dropped on a held connection, it would keep its locks until the next one.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(SqliteTx::Own(tx)) => tx.rollback().await?,
+            Self::Sqlite(SqliteTx::Held(connection)) => {
+                connection.execute("ROLLBACK").await?;
+            }
+            Self::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
     }
@@ -92,6 +144,14 @@ impl Database {
                 let options = sqlite_options(path)?;
                 let write = SqlitePoolOptions::new()
                     .max_connections(1)
+                    // A file does not go away.
+                    .test_before_acquire(false)
+                    .after_connect(|connection, _| {
+                        Box::pin(async move {
+                            keep_log(connection).await?;
+                            connection.execute(POLLING).await.map(drop)
+                        })
+                    })
                     .acquire_timeout(BUSY)
                     .connect_with(options.clone())
                     .await?;
@@ -99,10 +159,12 @@ impl Database {
                 let read = SqlitePoolOptions::new()
                     .max_connections(4)
                     .acquire_timeout(BUSY)
-                    .connect_lazy_with(options);
+                    .connect_lazy_with(options.row_buffer_size(4096));
                 Ok(Self::Sqlite { read, write })
             }
             Url::Postgres(options) => {
+                // A pool would try again until its patience ends, and not say why.
+                reach(&options).await?.close().await?;
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(UNREACHABLE)
@@ -122,14 +184,14 @@ impl Database {
                 Self::open(url).await?.close().await;
             }
             Url::Postgres(options) => {
-                let mut connection = options.connect().await?;
+                let mut connection = reach(&options).await?;
                 POSTGRES.run_direct(None, &mut connection, false).await.map_err(migration)?;
             }
         }
         Ok(())
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { read, write } => {
                 read.close().await;
@@ -142,7 +204,7 @@ impl Database {
     /// A transaction that only reads.
     pub(crate) async fn read(&self, tenant: Option<TenantId>) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+            Self::Sqlite { read, .. } => Tx::Sqlite(SqliteTx::Own(read.begin().await?)),
             Self::Postgres(pool) => {
                 // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
                 // rotation commits between the two statements.
@@ -162,7 +224,7 @@ impl Database {
     /// A transaction that has the tenant to itself: by SQLite's write lock, or by an advisory lock on PostgreSQL.
     pub(crate) async fn write(&self, tenant: TenantId) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { write, .. } => Tx::Sqlite(SqliteTx::Own(begin_immediate(write).await?)),
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 sqlx::query(
@@ -214,76 +276,74 @@ impl Database {
     pub(crate) async fn truncate_log(&self) -> Result<bool> {
         match self {
             Self::Sqlite { write, .. } => {
-                let (busy, _, _): (i64, i64, i64) =
-                    sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(write).await?;
-                Ok(busy == 0)
+                let until = Instant::now() + BUSY;
+                loop {
+                    let (busy, _, _): (i64, i64, i64) =
+                        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(write).await?;
+                    if busy == 0 || Instant::now() >= until {
+                        return Ok(busy == 0);
+                    }
+                }
             }
             Self::Postgres(_) => Ok(true),
         }
     }
 }
 
-enum Url<'a> {
-    Sqlite(&'a Path),
-    Postgres(Box<PgConnectOptions>),
+/// Switches the file to a write-ahead log, for all who open it from now on. SQLite refuses at once where it cannot have the
+/// file to itself, instead of waiting: each of two programs that start together would wait for the other.
+async fn keep_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let waiting = BusyWait::new();
+    loop {
+        match connection.execute("PRAGMA journal_mode = WAL").await {
+            Ok(_) => return Ok(()),
+            Err(error) => waiting.go_on(error)?,
+        }
+        sleep(SWITCHING).await;
+    }
 }
 
-impl<'a> Url<'a> {
-    // The URL may hold a password, so no error repeats it.
-    fn parse(url: &'a str) -> Result<Self> {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            let path = Path::new(path);
-            if !path.is_absolute() || url.contains('?') {
-                return Err(Error::Invalid(
-                    "A SQLite database is named by an absolute path: sqlite:///var/lib/resto/vault.db.".into(),
-                ));
+async fn begin_immediate(write: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    let waiting = BusyWait::new();
+    loop {
+        match write.begin_with("BEGIN IMMEDIATE").await {
+            Ok(begun) => return Ok(begun),
+            Err(error) => waiting.go_on(error)?,
+        }
+    }
+}
+
+/// For another process to be done with SQLite.
+pub(crate) struct BusyWait {
+    until: Instant,
+}
+
+impl BusyWait {
+    pub(crate) fn new() -> Self {
+        Self { until: Instant::now() + BUSY }
+    }
+
+    /// Lets the refusal of a busy database pass, as long as there is time. SQLite itself has waited for a moment.
+    pub(crate) fn go_on(&self, error: sqlx::Error) -> sqlx::Result<()> {
+        match &error {
+            sqlx::Error::Database(refusal)
+                if is_busy(refusal.code().as_deref()) && Instant::now() < self.until =>
+            {
+                Ok(())
             }
-            return Ok(Self::Sqlite(path));
+            _ => Err(error),
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = PgConnectOptions::from_str(url)
-                .map_err(|_| Error::Invalid("The PostgreSQL URL cannot be understood.".into()))?;
-            return Ok(Self::Postgres(Box::new(
-                options.application_name("resto").disable_statement_logging(),
-            )));
-        }
-        Err(Error::Invalid("The database URL must begin with sqlite:// or postgres://.".into()))
     }
 }
 
-fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
-    let unusable = |_: io::Error| {
-        Error::Invalid(format!(
-            "The database file {} cannot be created or guarded. Check its folder.",
-            path.display()
-        ))
-    };
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
-    }
-    // SQLite gives its log and index the mode of the file itself.
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
-        Err(_) => {
-            std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unusable)?;
-        }
-        Ok(_) => {}
-    }
-    Ok(SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .busy_timeout(BUSY)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .pragma("secure_delete", "ON")
-        .pragma("temp_store", "MEMORY")
-        .disable_statement_logging())
+/// SQLite's BUSY, whatever the higher bits tell.
+fn is_busy(code: Option<&str>) -> bool {
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// All migrations in one write transaction, so that of several processes that start together one migrates.
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = begin_immediate(pool).await?;
     // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
     SQLITE.run_direct(None, &mut *tx, false).await.map_err(migration)?;
     tx.commit().await?;

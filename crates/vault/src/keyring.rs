@@ -142,20 +142,15 @@ impl Keyring {
         true
     }
 
-    /// HMAC-SHA256 for the tenant's audit chain, with the current key.
-    pub(crate) fn audit_mac(&self, tenant: Uuid, message: &[u8]) -> Result<[u8; 32]> {
-        self.current.macs.audit(tenant, message)
+    /// The key of the tenant's audit chain, by the current root key.
+    pub(crate) fn audit_key(&self, tenant: Uuid) -> Result<AuditKey> {
+        self.current.macs.audit(tenant)
     }
 
-    /// HMAC-SHA256 for the tenant's audit chain, with the key of this root; none when nothing is left of it.
-    pub(crate) fn audit_mac_by(
-        &self,
-        root_id: &str,
-        tenant: Uuid,
-        message: &[u8],
-    ) -> Result<Option<[u8; 32]>> {
+    /// The same by the root key of this id; none when nothing is left of that.
+    pub(crate) fn audit_key_by(&self, root_id: &str, tenant: Uuid) -> Result<Option<AuditKey>> {
         let key = self.mac_keys().find(|key| hex(&key.root_id) == root_id);
-        key.map(|key| key.audit(tenant, message)).transpose()
+        key.map(|key| key.audit(tenant)).transpose()
     }
 
     /// Keyed hashes of an action's canonical parameters: with the current key first, then with the others.
@@ -184,6 +179,19 @@ impl Keyring {
     }
 }
 
+/// The key of one tenant's audit chain, ready for one entry after the other.
+#[derive(Clone)]
+pub(crate) struct AuditKey(Hmac<Sha256>);
+
+impl AuditKey {
+    /// HMAC-SHA256.
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    }
+}
+
 impl Root {
     fn id(&self) -> KeyId {
         self.wrapping.id
@@ -191,8 +199,8 @@ impl Root {
 }
 
 impl MacKey {
-    fn audit(&self, tenant: Uuid, message: &[u8]) -> Result<[u8; 32]> {
-        self.mac("resto/audit/v1", Some(tenant), message)
+    fn audit(&self, tenant: Uuid) -> Result<AuditKey> {
+        Ok(AuditKey(keyed(&derive(&self.bytes, "resto/audit/v1", Some(tenant))?)))
     }
 
     fn mac(&self, label: &str, tenant: Option<Uuid>, message: &[u8]) -> Result<[u8; 32]> {
@@ -217,13 +225,17 @@ fn derive(
 }
 
 pub(crate) fn mac(key: &Zeroizing<[u8; 32]>, message: &[u8]) -> [u8; 32] {
+    let mut mac = keyed(key);
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+fn keyed(key: &Zeroizing<[u8; 32]>) -> Hmac<Sha256> {
     // HMAC pads a short key with zeros to its block, so this is the HMAC of the 32 bytes, without a length to fail on.
     let mut block = Zeroizing::new([0; 64]);
     let (start, _) = block.split_at_mut(32);
     start.copy_from_slice(key.as_slice());
-    let mut mac = Hmac::<Sha256>::new((&*block).into());
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    Hmac::<Sha256>::new((&*block).into())
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -42,7 +42,7 @@ pub struct KeyInfo {
 #[derive(Clone)]
 pub(crate) struct WrappedKey {
     pub(crate) id: Vec<u8>,
-    wrapped: Vec<u8>,
+    pub(crate) wrapped: Vec<u8>,
 }
 
 /// `kek_id`, `root_id`, `state`, `created_at`, and how many values it seals.
@@ -202,7 +202,7 @@ impl TenantScope {
         Ok(self.sealer(WrappedKey { id: key_id.to_vec(), wrapped }))
     }
 
-    fn sealer(&self, key: WrappedKey) -> Sealer {
+    pub(crate) fn sealer(&self, key: WrappedKey) -> Sealer {
         Sealer { vault: self.vault.clone(), tenant: self.tenant, key }
     }
 }

@@ -4,7 +4,11 @@
 mod actions;
 mod alarm;
 mod alerts;
+mod anchoring;
+mod anchors;
+mod append;
 mod audit;
+mod batch;
 mod chain;
 mod connections;
 mod database;
@@ -14,9 +18,12 @@ mod envelope_tests;
 #[cfg(test)]
 mod envelope_vectors;
 mod error;
+pub mod fuzzing;
+#[cfg(fuzzing)]
 mod handles;
 mod keyring;
 mod keys;
+mod lookup;
 mod operations;
 mod records;
 mod reveal;
@@ -28,10 +35,13 @@ mod tenants;
 mod timestamp;
 mod tokens;
 mod vault;
+mod verify;
+mod writer;
 
 pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ticket};
 pub use alerts::{Alert, AlertKind};
-pub use audit::{AuditEntry, AuditEvent, AuditFilter, Problem, Verification};
+pub use anchors::{Anchor, AnchorFile, Anchors};
+pub use audit::{AuditEntry, AuditEvent, AuditFilter};
 pub use connections::{Connection, NewConnection, Status};
 pub use error::{Error, Result};
 pub use keyring::{Cipher, KeySource, Keyring};
@@ -42,3 +52,4 @@ pub use rotation::Rotation;
 pub use tenants::{Principal, PrincipalId, Tenant, TenantId};
 pub use tokens::{AccessToken, Caller};
 pub use vault::{TenantScope, Vault};
+pub use verify::{Problem, Verification};

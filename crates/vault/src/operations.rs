@@ -5,18 +5,23 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Error, Intent, Outcome, Result, ResultStatus, StoredOutcome, TenantScope,
+    Error, Outcome, Result, ResultStatus, StoredOutcome, TenantScope,
     chain::clean,
     database::{Tx, on},
+    keys::WrappedKey,
 };
 
 const PURPOSE: &str = "outcome";
-const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+pub(crate) const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Whether an operation ran before.
-pub(crate) enum Repeat {
-    No,
-    Finished(StoredOutcome),
+/// An operation as found.
+pub(crate) struct StoredOperation {
+    pub(crate) integration_id: String,
+    pub(crate) action: String,
+    pub(crate) params_hash: String,
+    pub(crate) state: String,
+    pub(crate) outcome: Option<Vec<u8>>,
+    pub(crate) key: Option<WrappedKey>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,61 +31,65 @@ struct Payload<Text, Json> {
     output: Option<Json>,
 }
 
-/// `integration_id`, `action`, `params_hash`, `state`, `outcome`, `key_id`.
-type OperationRow = (String, String, String, String, Option<Vec<u8>>, Option<Vec<u8>>);
+/// What is sealed of an outcome.
+pub(crate) fn payload(outcome: &Outcome<'_>) -> Result<Vec<u8>> {
+    let payload = Payload {
+        status: outcome.status.as_str().to_owned(),
+        error_message: outcome.error_message.map(|text| clean(text, 512)),
+        output: outcome.output,
+    };
+    serde_json::to_vec(&payload).map_err(|_| Error::CannotOpen)
+}
+
+/// The state that an operation ends in.
+pub(crate) fn final_state(status: ResultStatus, reconciled: bool) -> &'static str {
+    match status {
+        _ if reconciled => "reconciled",
+        ResultStatus::Success => "succeeded",
+        ResultStatus::Error | ResultStatus::Denied => "failed",
+        ResultStatus::Unknown => "unknown",
+    }
+}
 
 impl TenantScope {
-    /// Enters `executing`, or finds what came of the operation before.
-    pub(crate) async fn enter_operation(
+    /// What came of an operation that was entered before, when it is asked for again.
+    pub(crate) fn outcome_of(
         &self,
-        tx: &mut Tx,
         op_id: Uuid,
-        intent: &Intent<'_>,
-        params_hash: &str,
-        now_ms: i64,
-    ) -> Result<Repeat> {
-        let entered = on!(tx, c => sqlx::query(
-            "INSERT INTO integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)
-             VALUES ($1, $2, $3, $4, $5, 'executing', $6) ON CONFLICT (tenant_id, op_id) DO NOTHING",
-        ).bind(self.tenant.0).bind(op_id).bind(intent.integration_id).bind(intent.action).bind(params_hash)
-         .bind(now_ms).execute(c).await.map(|done| done.rows_affected()))?;
-        if entered == 1 {
-            return Ok(Repeat::No);
-        }
-        let (integration_id, action, hash, state, outcome, key_id): OperationRow = on!(tx, c => sqlx::query_as(
-            "SELECT integration_id, action, params_hash, state, outcome, key_id FROM integration_operations
-             WHERE tenant_id = $1 AND op_id = $2",
-        ).bind(self.tenant.0).bind(op_id).fetch_one(c).await)?;
+        stored: StoredOperation,
+        (integration_id, action, params_hashes): (&str, &str, &[String]),
+    ) -> Result<StoredOutcome> {
         // An operation from before the root key was exchanged has the hash of that time.
-        let same_params = hash == params_hash
-            || self.params_hashes(intent.action, intent.params)?.contains(&hash);
-        if integration_id != intent.integration_id || action != intent.action || !same_params {
+        if stored.integration_id != integration_id
+            || stored.action != action
+            || !params_hashes.contains(&stored.params_hash)
+        {
             return Err(Error::OperationMismatch { op_id });
         }
-        if state == "executing" {
+        if stored.state == "executing" {
             return Err(Error::OperationInProgress { op_id });
         }
-        let (Some(outcome), Some(key_id)) = (outcome, key_id) else {
+        let Some(outcome) = stored.outcome else {
             // The sweeper closed it: nobody knows whether it happened.
-            return Ok(Repeat::Finished(StoredOutcome {
+            return Ok(StoredOutcome {
                 status: ResultStatus::Unknown,
                 error_message: None,
                 output: None,
-            }));
+            });
         };
         let name = op_id.to_string();
-        let opened = self.open_outcome(tx, &name, &key_id, &outcome).await;
-        self.noting(opened, PURPOSE, &name).map(Repeat::Finished)
+        let opened = self.open_outcome(&name, stored.key, &outcome);
+        self.noting(opened, PURPOSE, &name)
     }
 
-    async fn open_outcome(
+    fn open_outcome(
         &self,
-        tx: &mut Tx,
         name: &str,
-        key_id: &[u8],
+        key: Option<WrappedKey>,
         outcome: &[u8],
     ) -> Result<StoredOutcome> {
-        let key = self.key(tx, key_id).await?;
+        self.vault.admit_opening(self.tenant)?;
+        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
         let plaintext = key.open(PURPOSE, name, 0, outcome)?;
         let payload: Payload<String, Value> =
             serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)?;
@@ -91,39 +100,16 @@ impl TenantScope {
         })
     }
 
-    /// Stores the outcome for those who repeat the call.
-    pub(crate) async fn leave_operation(
+    /// Seals an outcome for those who repeat the call; with the id of the key.
+    pub(crate) fn seal_outcome(
         &self,
-        tx: &mut Tx,
         op_id: Uuid,
-        outcome: &Outcome<'_>,
-        reconciled: bool,
-    ) -> Result<()> {
-        let key = match self.active_key(tx).await {
-            // The tenant was deleted while the action ran, and its operations with it.
-            Err(Error::UnknownTenant) => return Ok(()),
-            key => key?,
-        };
-        let payload = Payload {
-            status: outcome.status.as_str().to_owned(),
-            error_message: outcome.error_message.map(|text| clean(text, 512)),
-            output: outcome.output,
-        };
-        let plaintext = serde_json::to_vec(&payload).map_err(|_| Error::CannotOpen)?;
-        let sealed = key.seal(PURPOSE, &op_id.to_string(), 0, &plaintext)?;
-        let state = match outcome.status {
-            _ if reconciled => "reconciled",
-            ResultStatus::Success => "succeeded",
-            ResultStatus::Error | ResultStatus::Denied => "failed",
-            ResultStatus::Unknown => "unknown",
-        };
-        on!(tx, c => sqlx::query(
-            "UPDATE integration_operations
-             SET state = $3, outcome = $4, key_id = $5, expires_at = (SELECT now_ms FROM clock) + $6
-             WHERE tenant_id = $1 AND op_id = $2",
-        ).bind(self.tenant.0).bind(op_id).bind(state).bind(&sealed).bind(key.key_id()).bind(KEPT_MS)
-         .execute(c).await.map(drop))?;
-        Ok(())
+        key: WrappedKey,
+        payload: &[u8],
+    ) -> Result<(Vec<u8>, Vec<u8>)> {
+        let key = self.sealer(key);
+        let sealed = key.seal(PURPOSE, &op_id.to_string(), 0, payload)?;
+        Ok((sealed, key.key_id().to_vec()))
     }
 
     /// Closes an operation whose call never came back.

@@ -1,12 +1,16 @@
 //! What a stopped server left behind: intents without a result, and rows whose time is over.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
 
 use uuid::Uuid;
 
 use crate::{
-    Result, ResultStatus, TenantId, TenantScope, Vault, chain::Entry, database::on,
-    timestamp::Timestamp,
+    Result, ResultStatus, TenantId, TenantScope, Ticket, Vault, actions::Described,
+    append::Additions, chain::Entry, database::on, timestamp::Timestamp,
 };
 
 /// An intent without a result.
@@ -22,9 +26,40 @@ struct Unfinished {
     generation: Option<i64>,
 }
 
+/// The actions that this process has begun and not finished: however long they take, nobody calls them unfinished.
+#[derive(Default)]
+pub(crate) struct UnderWay(Mutex<HashMap<Uuid, (TenantId, Weak<Described>)>>);
+
+impl UnderWay {
+    pub(crate) fn began(&self, tenant: TenantId, ticket: &Ticket) {
+        let action = Arc::downgrade(&ticket.action);
+        self.lock().insert(ticket.intent_id(), (tenant, action));
+    }
+
+    pub(crate) fn ended(&self, intent: Uuid) {
+        self.lock().remove(&intent);
+    }
+
+    /// The intents of each tenant. One whose ticket was dropped is finished by nobody, and forgotten.
+    fn by_tenant(&self) -> HashMap<TenantId, Vec<Uuid>> {
+        let mut actions = self.lock();
+        actions.retain(|_, (_, action)| action.strong_count() > 0);
+        let mut tenants: HashMap<TenantId, Vec<Uuid>> = HashMap::new();
+        for (intent, (tenant, _)) in actions.iter() {
+            tenants.entry(*tenant).or_default().push(*intent);
+        }
+        tenants
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, (TenantId, Weak<Described>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Vault {
-    /// Closes what nobody will close: intents older than `older_than` without a result become `unknown`, and
-    /// expired records and stored outcomes are deleted. Returns the number of intents.
+    /// Closes what nobody will close: intents without a result, of which no process has said for `older_than` that they
+    /// are under way, become `unknown`, and expired records and stored outcomes are deleted. Returns the number of intents.
+    /// It first says so of this process's own, so it is to be called several times within `older_than`.
     ///
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
@@ -33,12 +68,15 @@ impl Vault {
         if self.erasure_is_pending() {
             self.erase().await?;
         }
+        for (tenant, intents) in self.inner.under_way.by_tenant() {
+            self.scope(tenant).renew(&intents).await?;
+        }
         let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
         let mut tx = self.inner.database.read(None).await?;
         let now = tx.now_ms().await?;
         let cutoff = now.saturating_sub(age);
         let text = tx.text(
-            "SELECT tenant_id FROM open_intents WHERE started_at <= $1
+            "SELECT tenant_id FROM open_intents WHERE alive_at <= $1
              UNION SELECT tenant_id FROM integration_operations WHERE expires_at <= $2
              UNION SELECT tenant_id FROM records WHERE expires_at <= $2",
             "SELECT due_tenants($1, $2)",
@@ -56,15 +94,26 @@ impl Vault {
 }
 
 impl TenantScope {
+    async fn renew(&self, intents: &[Uuid]) -> Result<()> {
+        let mut tx = self.write().await?;
+        for intent in intents {
+            on!(&mut tx, c => sqlx::query(
+                "UPDATE open_intents SET alive_at = (SELECT now_ms FROM clock) WHERE tenant_id = $1 AND intent_id = $2",
+            ).bind(self.tenant.0).bind(intent).execute(c).await.map(drop))?;
+        }
+        tx.commit().await
+    }
+
     /// Closes the tenant's intents that began at `cutoff` or before as unknown, and deletes what expired before `now`.
     pub(crate) async fn sweep(&self, cutoff: i64, now: i64) -> Result<u64> {
         let mut tx = self.write().await?;
-        let mut head = self.head(&mut tx).await?;
+        let mut chain = self.chain(self.head(&mut tx).await?)?;
         let open: Vec<Unfinished> = on!(&mut tx, c => sqlx::query_as(
                 "SELECT o.intent_id, i.integration_id, i.action, i.params_hash, i.executed_at, i.actor, i.op_id, i.generation
                  FROM open_intents o JOIN integration_audit_log i ON i.tenant_id = o.tenant_id AND i.id = o.intent_id
-                 WHERE o.tenant_id = $1 AND o.started_at <= $2 ORDER BY i.seq",
+                 WHERE o.tenant_id = $1 AND o.alive_at <= $2 ORDER BY i.seq",
             ).bind(self.tenant.0).bind(cutoff).fetch_all(c).await)?;
+        let mut additions = Additions::default();
         let mut closed = 0;
         for intent in open {
             let entry = Entry {
@@ -82,13 +131,14 @@ impl TenantScope {
                 op_id: intent.op_id,
                 generation: intent.generation,
             };
-            self.append(&mut tx, &mut head, entry).await?;
+            additions.entry(self.tenant, chain.link(&entry));
             if let Some(op_id) = intent.op_id {
                 self.abandon_operation(&mut tx, op_id).await?;
             }
             closed += 1;
         }
-        on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND started_at <= $2")
+        additions.write(&mut tx).await?;
+        on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND alive_at <= $2")
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;
         tx.commit().await?;

@@ -27,6 +27,17 @@ impl Timestamp {
         Self(time.replace_microsecond(time.microsecond()).unwrap_or(time))
     }
 
+    /// Reads what SQLite stores.
+    pub(crate) fn parse(text: &str) -> Result<Self, time::error::Parse> {
+        Ok(Self::new(OffsetDateTime::parse(text, &Rfc3339)?))
+    }
+
+    /// As SQLite stores it, and PostgreSQL reads it.
+    pub(crate) fn text(self) -> String {
+        // No time that a database gave fails to be written.
+        self.0.format(TEXT).unwrap_or_default()
+    }
+
     /// Microseconds since 1970.
     pub(crate) fn micros(self) -> i64 {
         i64::try_from(self.0.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
@@ -57,7 +68,7 @@ impl Encode<'_, Sqlite> for Timestamp {
 impl<'r> Decode<'r, Sqlite> for Timestamp {
     fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
         let text = <&str as Decode<Sqlite>>::decode(value)?;
-        Ok(Self::new(OffsetDateTime::parse(text, &Rfc3339)?))
+        Ok(Self::parse(text)?)
     }
 }
 

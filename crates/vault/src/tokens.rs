@@ -39,7 +39,7 @@ pub struct AccessToken {
 
 const PREFIX: &str = "resto_";
 /// `last_used_at` is written at most this often, so that reading calls do not wait for the disk.
-const LAST_USED_EVERY_MS: i64 = 60_000;
+pub(crate) const LAST_USED_EVERY_MS: i64 = 60_000;
 
 type TokenRow = (String, String, i64, Option<i64>, Option<i64>);
 type CallerRow = (Uuid, String, String, i64, Uuid, String, String, Option<i64>, i64);

@@ -3,17 +3,19 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use crate::{
-    Cipher, Error, Keyring, Result, TenantId,
+    Anchors, Cipher, Error, Keyring, Result, TenantId,
     alarm::Alarm,
     alerts::Noted,
     database::{Database, Tx, on},
     roots,
+    sweep::UnderWay,
+    writer::Writer,
 };
 
 /// The store of secrets and of the audit trail. A clone shares the same database connections.
@@ -28,6 +30,9 @@ pub(crate) struct Inner {
     pub(crate) cipher: Cipher,
     pub(crate) alarm: Alarm,
     pub(crate) noted: Noted,
+    pub(crate) writer: Writer,
+    pub(crate) under_way: UnderWay,
+    anchors: OnceLock<Arc<dyn Anchors>>,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }
@@ -64,9 +69,29 @@ impl Vault {
                 cipher,
                 alarm: Alarm::default(),
                 noted: Noted::default(),
+                writer: Writer::default(),
+                under_way: UnderWay::default(),
+                anchors: OnceLock::new(),
                 erasure_pending: AtomicBool::new(false),
             }),
         })
+    }
+
+    /// Keeps anchors of the audit trails here from now on, and verifies against them. The first place stands.
+    #[must_use]
+    pub fn anchored(self, anchors: Arc<dyn Anchors>) -> Self {
+        self.inner.anchors.get_or_init(|| anchors);
+        self
+    }
+
+    pub(crate) fn anchors(&self) -> Option<Arc<dyn Anchors>> {
+        self.inner.anchors.get().cloned()
+    }
+
+    /// Writes what waits to be written and closes the database's connections. Nothing can be begun or finished afterwards.
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        self.inner.database.close().await;
     }
 
     /// Brings the database to this program's schema. On PostgreSQL the URL is the owner's.

@@ -122,7 +122,7 @@ pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<
             if out.json {
                 return out.value(&names);
             }
-            for name in names {
+            for name in &names {
                 out.line(name);
             }
         }

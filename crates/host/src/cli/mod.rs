@@ -14,9 +14,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use resto_core::{Code, Error, Result};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::host::{Caller, Host, LOCAL_TENANT};
@@ -150,16 +153,32 @@ enum Command {
     Doctor,
 }
 
+/// How long a command that is over waits for what it wrote.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+
 /// What a command works with.
 struct Session {
     options: Options,
     config: Config,
     out: Out,
+    host: OnceCell<Arc<Host>>,
 }
 
 impl Session {
     async fn host(&self) -> Result<Arc<Host>> {
-        Host::open(&self.config).await.map(Arc::new)
+        let open = async || {
+            let host = Host::open(&self.config).await?;
+            host.look_after().await;
+            Ok(Arc::new(host))
+        };
+        self.host.get_or_try_init(open).await.cloned()
+    }
+
+    /// What the command did is written, the anchors of its audit entries too.
+    async fn close(&self) {
+        if let Some(host) = self.host.get() {
+            let _ = timeout(LAST_WRITES, host.close()).await;
+        }
     }
 
     /// The host, and the tenant's owner at this terminal.
@@ -215,9 +234,10 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
     config.data_dir = options.data_dir.clone().or(config.data_dir);
     config.database = options.database.clone().or(config.database);
     config.key_file = options.key_file.clone().or(config.key_file);
-    let session = Session { options, config, out };
-    match cli.command {
-        Command::Serve(args) => serve::serve(session, args).await,
+    let host = OnceCell::new();
+    let mut session = Session { options, config, out, host };
+    let done = match cli.command {
+        Command::Serve(args) => serve::serve(&mut session, args).await,
         Command::Stdio => serve::stdio(&session).await,
         Command::Connect(args) => connections::connect(&session, args).await,
         Command::SignIn => connections::sign_in(&session).await,
@@ -234,7 +254,9 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Keys { command } => keys::keys(&session, command).await,
         Command::Migrate => admin::migrate(&session).await,
         Command::Doctor => doctor::check(&session, broken).await,
-    }
+    };
+    session.close().await;
+    done
 }
 
 #[cfg(test)]
@@ -247,17 +269,18 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         let mut cli = Cli::command();
         cli.build();
-        let mut commands: Vec<&clap::Command> = cli.get_subcommands().collect();
+        let below = |command: &clap::Command| {
+            command.get_subcommands().filter(|one| one.get_name() != "help").cloned().collect()
+        };
+        let mut commands: Vec<clap::Command> = below(&cli);
         let mut lacking = Vec::new();
         while let Some(command) = commands.pop() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             if !help.contains("Example") || command.get_about().is_none() {
-                lacking.push(command.get_bin_name().unwrap_or_default());
+                lacking.push(command.get_bin_name().unwrap_or_default().to_owned());
             }
-            commands.extend(command.get_subcommands());
-            commands.retain(|command| command.get_name() != "help");
+            commands.extend(below(&command));
         }
-        lacking.retain(|name| *name != "resto help");
         assert!(lacking.is_empty(), "{lacking:?}");
         cli.debug_assert();
     }

@@ -23,14 +23,14 @@ pub(super) struct ServeArgs {
     bind: Option<SocketAddr>,
 }
 
-pub(super) async fn serve(mut session: Session, args: ServeArgs) -> Result<()> {
+pub(super) async fn serve(session: &mut Session, args: ServeArgs) -> Result<()> {
     session.config.bind = args.bind.or(session.config.bind);
     let host = session.host().await?;
     // The local tenant exists from the first start on.
     let owner = host.owner(LOCAL_TENANT, "cli").await?;
     let server = Server::bind(session.config.bind()).await?;
     host.place.listens(server.address);
-    welcome(&session, &host, &owner, server.address).await?;
+    welcome(session, &host, &owner, server.address).await?;
     crate::http::serve(server, host, &session.config, stopped()).await
 }
 

@@ -181,7 +181,7 @@ impl Keyring {
     }
 
     /// Reads the base64 of a key; the error is the end of a sentence and holds nothing of the text.
-    fn parse(text: &[u8]) -> std::result::Result<Self, &'static str> {
+    pub(crate) fn parse(text: &[u8]) -> std::result::Result<Self, &'static str> {
         let mut root = Zeroizing::new([0; 32]);
         let bytes = Zeroizing::new(
             BASE64.decode(text.trim_ascii_end()).map_err(|_| "is not one line of base64")?,

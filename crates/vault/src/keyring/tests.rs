@@ -29,7 +29,7 @@ fn derives_what_another_implementation_derives() {
     // Made with Python's cryptography and hmac packages.
     assert_eq!(ring().id(), "56d543bbe0ced624bf4b685d422a9d74");
     assert_eq!(
-        hex(&ring().audit_mac(TENANT, b"message").unwrap()),
+        hex(&ring().audit_key(TENANT).unwrap().mac(b"message")),
         "d3364b41963a5f2421be9bc9ec900b2d87ae003ab2211324cc98d34d764f4d09"
     );
     assert_eq!(
@@ -45,14 +45,22 @@ fn derives_what_another_implementation_derives() {
 #[test]
 fn b6_keeps_the_keys_of_tenants_and_purposes_apart() {
     let macs = [
-        ring().audit_mac(TENANT, b"resto_x").unwrap(),
-        ring().audit_mac(Uuid::nil(), b"resto_x").unwrap(),
+        ring().audit_key(TENANT).unwrap().mac(b"resto_x"),
+        ring().audit_key(Uuid::nil()).unwrap().mac(b"resto_x"),
         ring().params_macs(TENANT, b"resto_x").unwrap()[0],
         ring().token_macs("resto_x").unwrap()[0],
     ];
     for (n, mac) in macs.iter().enumerate() {
         assert!(!macs[n + 1..].contains(mac));
     }
+}
+
+#[test]
+fn f4_another_root_key_makes_other_hashes_of_parameters() {
+    let other = Keyring::new(&Zeroizing::new([7; 32])).unwrap();
+    let [hash, of_other] =
+        [ring(), other].map(|ring| ring.params_macs(TENANT, b"amount").unwrap()[0]);
+    assert_ne!(hash, of_other);
 }
 
 #[test]

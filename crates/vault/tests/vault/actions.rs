@@ -9,13 +9,14 @@ use uuid::Uuid;
 use crate::store::{Store, canary, intent, new_connection, on_both, outcome};
 
 on_both! {
-    writes_the_intent_before_and_the_result_after
-    refuses_to_begin_when_the_audit_cannot_be_written
+    f1_writes_the_intent_before_and_the_result_after
+    f1_refuses_to_begin_when_the_audit_cannot_be_written
     an_event_is_one_entry_with_its_result
-    an_action_that_nobody_finished_ends_as_unknown
-    a_result_that_comes_after_all_is_reconciled
+    f2_an_action_that_nobody_finished_ends_as_unknown
+    f2_an_action_under_way_is_not_unknown_however_long_it_takes
+    f2_a_result_that_comes_after_all_is_reconciled
     sweeps_what_expired_and_nothing_else
-    many_actions_at_once_keep_one_chain
+    f6_many_actions_at_once_keep_one_chain
 }
 
 pub const NOW: Duration = Duration::ZERO;
@@ -31,7 +32,7 @@ pub async fn last(scope: &TenantScope) -> resto_vault::AuditEntry {
     scope.audit(filter).await.unwrap().remove(0)
 }
 
-async fn writes_the_intent_before_and_the_result_after(store: Store) {
+async fn f1_writes_the_intent_before_and_the_result_after(store: Store) {
     let (_, scope) = connected(&store).await;
     let params = json!({ "repo": "hello" });
     let begun = scope.begin(intent("get_repository", &params)).await.unwrap();
@@ -64,10 +65,10 @@ async fn writes_the_intent_before_and_the_result_after(store: Store) {
     assert_eq!(events[0].generation, Some(1));
 }
 
-async fn refuses_to_begin_when_the_audit_cannot_be_written(store: Store) {
+async fn f1_refuses_to_begin_when_the_audit_cannot_be_written(store: Store) {
     let (_, scope) = connected(&store).await;
     if store.is_postgres() {
-        store.tamper("REVOKE INSERT ON integration_audit_log FROM resto_app").await;
+        store.tamper("REVOKE INSERT ON integration_audit_log FROM resto_audit").await;
     } else {
         store
             .tamper(
@@ -114,7 +115,7 @@ async fn an_event_is_one_entry_with_its_result(store: Store) {
     assert!(matches!(refused, Err(Error::Invalid(_))));
 }
 
-async fn an_action_that_nobody_finished_ends_as_unknown(store: Store) {
+async fn f2_an_action_that_nobody_finished_ends_as_unknown(store: Store) {
     let (vault, scope) = connected(&store).await;
     let params = json!({});
     let op_id = Uuid::new_v4();
@@ -138,7 +139,29 @@ async fn an_action_that_nobody_finished_ends_as_unknown(store: Store) {
     assert_eq!(scope.verify_audit().await.unwrap().problems, []);
 }
 
-async fn a_result_that_comes_after_all_is_reconciled(store: Store) {
+async fn f2_an_action_under_way_is_not_unknown_however_long_it_takes(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let other = store.open().await;
+    let params = json!({});
+    let begun = scope.begin(intent("wait", &params)).await.unwrap();
+    let hour_ago = "UPDATE open_intents SET alive_at = alive_at - 3600000";
+    let minute = Duration::from_mins(1);
+    for _ in 0..2 {
+        assert_eq!(store.tamper(hour_ago).await, 1);
+        assert_eq!(vault.sweep_unfinished(minute).await.unwrap(), 0);
+        assert_eq!(other.sweep_unfinished(minute).await.unwrap(), 0);
+    }
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+    assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Success));
+
+    // Nobody can finish it when its ticket is lost.
+    drop(scope.begin(intent("wait", &params)).await.unwrap());
+    assert_eq!(store.tamper(hour_ago).await, 1);
+    assert_eq!(vault.sweep_unfinished(minute).await.unwrap(), 1);
+    assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Unknown));
+}
+
+async fn f2_a_result_that_comes_after_all_is_reconciled(store: Store) {
     let (vault, scope) = connected(&store).await;
     let params = json!({});
     let pay = Intent { unsafe_: true, op_id: Some(Uuid::new_v4()), ..intent("pay", &params) };
@@ -176,7 +199,7 @@ async fn sweeps_what_expired_and_nothing_else(store: Store) {
     assert!((604_800_000..604_860_000).contains(&week), "{week}");
 }
 
-async fn many_actions_at_once_keep_one_chain(store: Store) {
+async fn f6_many_actions_at_once_keep_one_chain(store: Store) {
     let (_, scope) = connected(&store).await;
     let calls = (0..40).map(|_| {
         let scope = scope.clone();
@@ -194,7 +217,7 @@ async fn many_actions_at_once_keep_one_chain(store: Store) {
 }
 
 #[tokio::test]
-async fn a_result_survives_a_database_that_falters_once() {
+async fn f2_a_result_survives_a_database_that_falters_once() {
     let Some(store) = Store::postgres().await else {
         return;
     };
@@ -204,9 +227,9 @@ async fn a_result_survives_a_database_that_falters_once() {
     // A sequence is not rolled back: the first attempt fails with a serialisation failure, the second does not.
     store
         .tamper(
-            "CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO resto_app;
+            "CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO resto_audit;
              CREATE FUNCTION falter() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
-                 IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF;
+                 IF nextval('public.attempts') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '40001'; END IF;
                  RETURN NEW;
              END $$;
              CREATE TRIGGER falter BEFORE INSERT ON integration_audit_log FOR EACH ROW EXECUTE FUNCTION falter()",

@@ -1,18 +1,25 @@
 //! The audit trail: what verification finds, what it cannot find, and what is never in it.
 
+use std::time::Duration;
+
 use resto_vault::{AuditFilter, Intent, Outcome, ResultStatus, TenantScope};
 use serde_json::json;
 
-use crate::store::{Store, intent, new_tenant, on_both, outcome};
+use crate::{
+    actions::connected,
+    store::{Store, canary, intent, new_tenant, on_both, outcome},
+};
 
 on_both! {
-    verification_finds_every_changed_column
-    verification_finds_a_removed_an_added_and_a_moved_entry
-    verification_cannot_see_a_cut_tail_without_an_anchor
-    verification_names_entries_made_with_an_unknown_root_key
+    f6_verification_finds_every_changed_column
+    f6_verification_finds_a_removed_an_added_and_a_moved_entry
+    f6_verification_cannot_see_a_cut_tail_without_an_anchor
+    f6_verification_names_entries_made_with_an_unknown_root_key
     lists_actions_newest_first_and_in_pages
-    keeps_parameters_as_a_hash_of_the_tenants_own
-    takes_no_line_breaks_and_no_endless_text
+    f2_a_view_shows_one_line_for_each_action_with_the_designs_columns
+    f3_nothing_of_parameters_and_outputs_is_in_the_trail
+    f4_keeps_parameters_as_a_hash_of_the_tenants_own
+    f7_takes_no_line_breaks_and_no_endless_text
 }
 
 /// A tenant with `count` events of two entries each.
@@ -33,7 +40,7 @@ async fn problems(scope: &TenantScope) -> Vec<i64> {
     found.problems.into_iter().map(|problem| problem.seq).collect()
 }
 
-async fn verification_finds_every_changed_column(store: Store) {
+async fn f6_verification_finds_every_changed_column(store: Store) {
     let scope = trail(&store, 3).await;
     assert_eq!(problems(&scope).await, Vec::<i64>::new());
     store.tamper("CREATE TABLE before AS SELECT * FROM integration_audit_log WHERE seq = 4").await;
@@ -76,7 +83,7 @@ async fn verification_finds_every_changed_column(store: Store) {
     }
 }
 
-async fn verification_finds_a_removed_an_added_and_a_moved_entry(store: Store) {
+async fn f6_verification_finds_a_removed_an_added_and_a_moved_entry(store: Store) {
     let scope = trail(&store, 4).await;
     store.tamper("CREATE TABLE before AS SELECT * FROM integration_audit_log").await;
     let restore =
@@ -111,14 +118,14 @@ async fn verification_finds_a_removed_an_added_and_a_moved_entry(store: Store) {
     assert_eq!(problems(&scope).await, Vec::<i64>::new());
 }
 
-async fn verification_cannot_see_a_cut_tail_without_an_anchor(store: Store) {
+async fn f6_verification_cannot_see_a_cut_tail_without_an_anchor(store: Store) {
     let scope = trail(&store, 3).await;
     store.tamper("DELETE FROM integration_audit_log WHERE seq > 4").await;
     let verified = scope.verify_audit().await.unwrap();
     assert_eq!((verified.events, verified.problems.len()), (4, 0));
 }
 
-async fn verification_names_entries_made_with_an_unknown_root_key(store: Store) {
+async fn f6_verification_names_entries_made_with_an_unknown_root_key(store: Store) {
     let scope = trail(&store, 1).await;
     store.tamper("UPDATE integration_audit_log SET key_id = 'feed' WHERE seq = 2").await;
     let found = scope.verify_audit().await.unwrap().problems;
@@ -142,7 +149,56 @@ async fn lists_actions_newest_first_and_in_pages(store: Store) {
     assert_eq!(raw.iter().map(|event| event.seq).collect::<Vec<_>>(), [4, 5, 6, 7]);
 }
 
-async fn keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
+async fn f2_a_view_shows_one_line_for_each_action_with_the_designs_columns(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let params = json!({});
+    let begin = async |action| scope.begin(intent(action, &params)).await.unwrap().ticket;
+    let failed = Outcome { error_message: Some("code: text"), ..outcome(ResultStatus::Error) };
+    let late = begin("late").await;
+    drop(begin("lost").await);
+    vault.sweep_unfinished(Duration::ZERO).await.unwrap();
+    scope.finish(late, outcome(ResultStatus::Success)).await.unwrap();
+    scope.finish(begin("failed").await, failed).await.unwrap();
+    let running = begin("running").await;
+
+    let line = async |action: &str, condition: &str| {
+        let of = format!("FROM integration_actions WHERE action = '{action}'");
+        assert_eq!(store.number(&format!("SELECT count(*) {of}")).await, 1, "{action}");
+        assert_eq!(
+            store.number(&format!("SELECT count(*) {of} AND {condition}")).await,
+            1,
+            "{action}"
+        );
+    };
+    // The last word counts: it was found out, after it had been unknown.
+    line("late", "result_status = 'success' AND duration_ms >= 0").await;
+    line("lost", "result_status = 'unknown' AND error_message LIKE 'interrupted%'").await;
+    line("failed", "result_status = 'error' AND error_message = 'code: text'").await;
+    line("running", "result_status IS NULL AND duration_ms IS NULL AND length(params_hash) = 64")
+        .await;
+    assert_eq!(store.number("SELECT count(*) FROM integration_actions").await, 4);
+    scope.finish(running, outcome(ResultStatus::Denied)).await.unwrap();
+    line("running", "result_status = 'denied' AND duration_ms >= 0").await;
+
+    let columns = store.columns("integration_actions").await;
+    let designed = [
+        ("id", "uuid"),
+        ("tenant_id", "uuid"),
+        ("integration_id", "character varying(50)"),
+        ("action", "character varying(100)"),
+        ("params_hash", "character varying(64)"),
+        ("result_status", "character varying(20)"),
+        ("executed_at", "timestamp with time zone"),
+        ("duration_ms", "integer"),
+        ("error_message", "text"),
+    ];
+    for ((name, kind), column) in designed.into_iter().zip(columns) {
+        let kind = if store.is_postgres() { kind } else { "" };
+        assert_eq!(column, format!("{name} {kind}").trim_end());
+    }
+}
+
+async fn f4_keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
     let (vault, scope) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
     let hash = async |scope: &TenantScope, action: &str, params: serde_json::Value| {
@@ -162,7 +218,33 @@ async fn keeps_parameters_as_a_hash_of_the_tenants_own(store: Store) {
     assert!(!store.dump_holds(b"734512").await);
 }
 
-async fn takes_no_line_breaks_and_no_endless_text(store: Store) {
+async fn f3_nothing_of_parameters_and_outputs_is_in_the_trail(store: Store) {
+    let (_, scope) = connected(&store).await;
+    let [params, output, rate] = [canary(), canary(), canary()];
+    let (params, output) = (json!({ "name": params, params: [{}] }), json!({ "body": output }));
+    let rate_limits = json!({ "core": rate });
+    let paid = Outcome {
+        output: Some(&output),
+        rate_limits: Some(&rate_limits),
+        error_message: Some("code: said by us"),
+        ..outcome(ResultStatus::Error)
+    };
+    for unsafe_ in [false, true] {
+        let begun = scope.begin(Intent { unsafe_, ..intent("pay", &params) }).await.unwrap();
+        scope.finish(begun.ticket, paid).await.unwrap();
+    }
+    scope.record_event(intent("pay", &params), paid).await.unwrap();
+    let events = scope.audit_events(0, 10).await.unwrap();
+    assert_eq!(events.len(), 6);
+    assert!(!format!("{events:?}").contains("canary-"));
+    // What was learnt of the connection is beside it, and nothing else is anywhere.
+    assert!(store.dump_holds(rate.as_bytes()).await);
+    for text in [&params["name"], &output["body"]] {
+        assert!(!store.dump_holds(text.as_str().unwrap().as_bytes()).await);
+    }
+}
+
+async fn f7_takes_no_line_breaks_and_no_endless_text(store: Store) {
     let (_, scope) = store.tenant().await;
     let params = json!({});
     let text = format!("code: a\r\nforged line\u{2028}\u{202e}\u{1b}[31m{}", "x".repeat(600));
@@ -176,4 +258,30 @@ async fn takes_no_line_breaks_and_no_endless_text(store: Store) {
     assert!(message.starts_with("code: aforged line[31mxxx"), "{message}");
     assert_eq!(message.chars().count(), 512);
     assert_eq!(problems(&scope).await, Vec::<i64>::new());
+}
+
+#[tokio::test]
+async fn f6_verification_names_entries_that_hide_behind_how_sqlite_stores_them() {
+    let store = Store::sqlite();
+    let scope = trail(&store, 3).await;
+    store.tamper("CREATE TABLE before AS SELECT * FROM integration_audit_log WHERE seq = 4").await;
+    for (change, said) in [
+        ("id = x'00'", "holds what no version"),
+        ("executed_at = 'yesterday'", "holds what no version"),
+        ("action = action || char(31) || actor", "was changed"),
+        ("error_message = error_message || char(30)", "was changed"),
+        ("actor = actor || CAST(x'00' AS TEXT) || 'root'", "was changed"),
+        ("error_message = '0'", "was changed"),
+    ] {
+        let update = format!("UPDATE integration_audit_log SET {change} WHERE seq = 4");
+        assert_eq!(store.tamper(&update).await, 1, "{change}");
+        let found = scope.verify_audit().await.unwrap();
+        assert_eq!((found.events, found.problems.len()), (6, 1), "{change}: {found:?}");
+        assert_eq!(found.problems[0].seq, 4, "{change}");
+        assert!(found.problems[0].what.contains(said), "{change}: {found:?}");
+        store
+            .tamper("DELETE FROM integration_audit_log WHERE seq = 4; INSERT INTO integration_audit_log SELECT * FROM before")
+            .await;
+        assert_eq!(problems(&scope).await, Vec::<i64>::new());
+    }
 }

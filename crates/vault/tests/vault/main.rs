@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod actions;
 #[cfg(test)]
+mod anchors;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod children;
@@ -28,3 +30,5 @@ mod store;
 mod tampering;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
+mod writing;

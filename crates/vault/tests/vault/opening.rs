@@ -1,10 +1,10 @@
 //! Which databases, keys and roles the vault opens with, and which it refuses.
 
-use std::os::unix::fs::MetadataExt;
+use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use resto_vault::{Cipher, Error, Keyring, Vault};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 
 use crate::store::{
     Store, canary, intent, new_connection, new_tenant, on_both, outcome, sqlite_tables, tables,
@@ -141,6 +141,24 @@ async fn proves_that_the_database_takes_a_write(store: Store) {
 }
 
 #[tokio::test]
+async fn waits_for_another_program_that_sets_up_the_same_new_sqlite_file() {
+    let store = Store::sqlite();
+    std::fs::create_dir(store.dir.path().join("data")).unwrap();
+    let options = store.sqlite_options().create_if_missing(true);
+    let mut other = options.connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let (url, keyring) = (store.url.clone(), store.keyring());
+    let mut opening =
+        tokio::spawn(async move { Vault::open(&url, keyring, Cipher::default()).await });
+    // A refusal would come at once; while the other one writes, there is nothing else to wait for.
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(early.is_err(), "{early:?}");
+    other.execute("COMMIT").await.unwrap();
+    opening.await.unwrap().unwrap().check().await.unwrap();
+    assert_eq!(other.fetch_one("PRAGMA journal_mode").await.unwrap().get::<String, _>(0), "wal");
+}
+
+#[tokio::test]
 async fn guards_the_sqlite_files() {
     let store = Store::sqlite();
     let (_, scope) = store.tenant().await;
@@ -169,6 +187,17 @@ async fn refuses_a_url_without_repeating_its_password() {
         assert!(matches!(refused, Error::Invalid(_)), "{url}");
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn says_that_postgres_cannot_be_reached() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://user:hunter2@{nobody}/x");
+    let refused = Vault::open(&url, Store::sqlite().keyring(), Cipher::default()).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains(&format!("{nobody} cannot be reached")), "{told}");
+    assert!(told.contains("refused") && !told.contains("hunter2"), "{told}");
+    assert_eq!(Vault::migrate(&url).await.unwrap_err().to_string(), told);
 }
 
 #[tokio::test]
@@ -250,6 +279,8 @@ async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
         "TRUNCATE integration_audit_log",
         "ALTER TABLE records DISABLE ROW LEVEL SECURITY",
         "SET ROLE resto_lookup",
+        "SET ROLE resto_audit",
+        "INSERT INTO integration_audit_log (tenant_id) VALUES (gen_random_uuid())",
     ] {
         let refused = app.execute(sqlx::raw_sql(forbidden)).await.unwrap_err();
         assert_eq!(refused.into_database_error().unwrap().code().unwrap(), "42501", "{forbidden}");
@@ -268,19 +299,9 @@ async fn both_databases_have_the_same_tables_and_columns() {
     let names = tables(&mut pg).await;
     assert_eq!(names, sqlite_tables(&mut lite).await);
     for table in names {
-        let of_pg: Vec<String> = sqlx::query_scalar(
-            "SELECT attname::TEXT FROM pg_attribute WHERE attrelid = $1::TEXT::regclass AND attnum > 0 ORDER BY attnum",
-        )
-        .bind(&table)
-        .fetch_all(&mut pg)
-        .await
-        .unwrap();
-        let of_lite: Vec<String> =
-            sqlx::query_scalar("SELECT name FROM pragma_table_info($1) ORDER BY cid")
-                .bind(&table)
-                .fetch_all(&mut lite)
-                .await
-                .unwrap();
+        let of_pg = postgres.columns(&table).await;
+        let of_pg: Vec<_> = of_pg.iter().filter_map(|column| column.split(' ').next()).collect();
+        let of_lite = sqlite.columns(&table).await;
         assert_eq!(of_pg, of_lite, "{table}");
     }
     pg.close().await.unwrap();
@@ -294,7 +315,7 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     // The store's own role becomes the owner of its database, which is emptied again.
     let role = store.role();
     for sql in [
-        format!("GRANT resto_app, resto_lookup TO {role}"),
+        format!("GRANT resto_app, resto_lookup, resto_audit TO {role}"),
         format!("ALTER DATABASE {role} OWNER TO {role}"),
         "DROP SCHEMA public CASCADE".to_owned(),
         format!("CREATE SCHEMA public AUTHORIZATION {role}"),
@@ -313,5 +334,5 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
     let caller = vault.authenticate(secrecy::ExposeSecret::expose_secret(&token)).await.unwrap();
     assert_eq!(caller.unwrap().principal, principal);
-    vault.sweep_unfinished(std::time::Duration::ZERO).await.unwrap();
+    vault.sweep_unfinished(Duration::ZERO).await.unwrap();
 }

@@ -200,6 +200,20 @@ impl Store {
         }
     }
 
+    /// The columns of a table or view in their order; on PostgreSQL each with its type.
+    pub async fn columns(&self, name: &str) -> Vec<String> {
+        if self.is_postgres() {
+            let mut connection = self.admin_options().connect().await.unwrap();
+            let sql = "SELECT attname || ' ' || format_type(atttypid, atttypmod) FROM pg_attribute
+                 WHERE attrelid = $1::TEXT::regclass AND attnum > 0 ORDER BY attnum";
+            sqlx::query_scalar(sql).bind(name).fetch_all(&mut connection).await.unwrap()
+        } else {
+            let mut connection = self.sqlite_options().connect().await.unwrap();
+            let sql = "SELECT name FROM pragma_table_info($1) ORDER BY cid";
+            sqlx::query_scalar(sql).bind(name).fetch_all(&mut connection).await.unwrap()
+        }
+    }
+
     /// The first column of the first row, as bytes.
     pub async fn bytes(&self, sql: &str) -> Vec<u8> {
         let sql = AssertSqlSafe(sql.to_owned());

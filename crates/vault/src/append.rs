@@ -1,0 +1,378 @@
+//! What one transaction adds to the audit trail and changes beside it: collected first, then written in one statement.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection};
+use time::Duration;
+use uuid::Uuid;
+
+use crate::{
+    AuditEvent, Error, Result, TenantId, database::TxOn, keyring::hex, operations::KEPT_MS,
+    timestamp::Timestamp, tokens::LAST_USED_EVERY_MS,
+};
+
+/// The columns of the entries, which are bound one by one: most of what is written, and JSON would cost as much again.
+const SQLITE_ENTRIES: &str = "
+    INSERT INTO integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
+        duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id, prev_mac, mac) ";
+/// Each other list becomes one JSON text, which both databases read as rows.
+const SQLITE: [&str; 6] = [
+    "
+    DELETE FROM open_intents WHERE intent_id IN (SELECT unhex(value ->> 'intent') FROM json_each(?))",
+    "
+    INSERT INTO open_intents (intent_id, tenant_id, alive_at)
+    SELECT unhex(value ->> 'intent'), unhex(value ->> 'tenant'), value ->> 'alive_at' FROM json_each(?)",
+    "
+    INSERT INTO integration_operations (tenant_id, op_id, integration_id, action, params_hash, state, started_at)
+    SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op'), value ->> 'integration', value ->> 'action',
+        value ->> 'params_hash', 'executing', value ->> 'started_at'
+    FROM json_each(?)",
+    "
+    UPDATE integration_operations
+    SET state = l.value ->> 'state', outcome = unhex(l.value ->> 'outcome'), key_id = unhex(l.value ->> 'key_id'),
+        expires_at = l.value ->> 'expires_at'
+    FROM json_each(?) l
+    WHERE tenant_id = unhex(l.value ->> 'tenant') AND op_id = unhex(l.value ->> 'op')",
+    "
+    DELETE FROM integration_operations WHERE (tenant_id, op_id) IN
+        (SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op') FROM json_each(?))",
+    "
+    UPDATE integration_credentials
+    SET last_used_at = u.value ->> 'used_at', rate_limits = coalesce(u.value ->> 'rate_limits', rate_limits),
+        permissions_granted = coalesce(u.value ->> 'permissions', permissions_granted),
+        encrypted_credentials = coalesce(unhex(u.value ->> 'sealed'), encrypted_credentials)
+    FROM json_each(?) u
+    WHERE tenant_id = unhex(u.value ->> 'tenant') AND integration_credentials.id = unhex(u.value ->> 'id')
+        AND generation = u.value ->> 'generation'
+        AND (last_used_at IS NULL OR last_used_at <= u.value ->> 'stale_at' OR u.value ->> 'rate_limits' IS NOT NULL
+            OR u.value ->> 'sealed' IS NOT NULL)",
+];
+const POSTGRES: &str = "SELECT append_audit($1, $2, $3, $4, $5, $6, $7)";
+
+/// How many entries SQLite inserts by one statement, so that not too many and no large ones are kept prepared.
+const CHUNK: usize = 32;
+
+/// The rows of one transaction.
+#[derive(Default)]
+pub(crate) struct Additions {
+    closed: Vec<Closed>,
+    entries: Vec<(TenantId, AuditEvent)>,
+    opened: Vec<Opened>,
+    entered: Vec<Entered>,
+    left: Vec<Left>,
+    withdrawn: Vec<Withdrawn>,
+    used: Vec<UseRow>,
+}
+
+/// Bytes and ids are hexadecimal digits in JSON.
+struct Hex(Vec<u8>);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex(&self.0))
+    }
+}
+
+impl From<Uuid> for Hex {
+    fn from(id: Uuid) -> Self {
+        Self(id.as_bytes().to_vec())
+    }
+}
+
+impl From<TenantId> for Hex {
+    fn from(tenant: TenantId) -> Self {
+        tenant.0.into()
+    }
+}
+
+#[derive(Serialize)]
+struct Closed {
+    intent: Hex,
+}
+
+/// An entry on its way to PostgreSQL.
+#[derive(Serialize)]
+struct EntryRow<'a> {
+    id: Hex,
+    tenant: Hex,
+    integration: &'a str,
+    action: &'a str,
+    params_hash: &'a str,
+    status: Option<&'a str>,
+    executed_at: String,
+    duration_ms: Option<i32>,
+    error: Option<&'a str>,
+    seq: i64,
+    phase: &'a str,
+    intent: Option<Hex>,
+    actor: &'a str,
+    op: Option<Hex>,
+    generation: Option<i64>,
+    key_id: &'a str,
+    prev_mac: Hex,
+    mac: Hex,
+}
+
+impl<'a> EntryRow<'a> {
+    fn new((tenant, event): &'a (TenantId, AuditEvent)) -> Self {
+        Self {
+            id: event.id.into(),
+            tenant: (*tenant).into(),
+            integration: &event.integration_id,
+            action: &event.action,
+            params_hash: &event.params_hash,
+            status: event.result_status.as_deref(),
+            executed_at: Timestamp(event.executed_at).text(),
+            duration_ms: event.duration_ms,
+            error: event.error_message.as_deref(),
+            seq: event.seq,
+            phase: &event.phase,
+            intent: event.intent_id.map(Hex::from),
+            actor: &event.actor,
+            op: event.op_id.map(Hex::from),
+            generation: event.generation,
+            key_id: &event.key_id,
+            prev_mac: Hex(event.prev_mac.clone()),
+            mac: Hex(event.mac.clone()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Opened {
+    intent: Hex,
+    tenant: Hex,
+    alive_at: i64,
+}
+
+#[derive(Serialize)]
+struct Entered {
+    tenant: Hex,
+    op: Hex,
+    integration: String,
+    action: String,
+    params_hash: String,
+    started_at: i64,
+}
+
+#[derive(Serialize)]
+struct Left {
+    tenant: Hex,
+    op: Hex,
+    state: &'static str,
+    outcome: Hex,
+    key_id: Hex,
+    expires_at: i64,
+}
+
+#[derive(Serialize)]
+struct Withdrawn {
+    tenant: Hex,
+    op: Hex,
+}
+
+#[derive(Serialize)]
+struct UseRow {
+    tenant: Hex,
+    id: Hex,
+    generation: i64,
+    used_at: String,
+    /// A use that was noted later than this need not be noted again.
+    stale_at: String,
+    rate_limits: Option<String>,
+    permissions: Option<String>,
+    sealed: Option<Hex>,
+}
+
+/// What became of a connection in use.
+pub(crate) struct Use<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) generation: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) rate_limits: Option<&'a Value>,
+    /// Changed permissions, with the credential sealed anew.
+    pub(crate) permissions: Option<(&'a Value, Vec<u8>)>,
+}
+
+impl Additions {
+    pub(crate) fn entry(&mut self, tenant: TenantId, event: AuditEvent) {
+        self.entries.push((tenant, event));
+    }
+
+    /// Puts an intent on the list of those without a result.
+    pub(crate) fn open(&mut self, tenant: TenantId, intent: Uuid, alive_at: i64) {
+        self.opened.push(Opened { intent: intent.into(), tenant: tenant.into(), alive_at });
+    }
+
+    /// Takes an intent off that list.
+    pub(crate) fn close(&mut self, intent: Uuid) {
+        self.closed.push(Closed { intent: intent.into() });
+    }
+
+    /// Enters an operation as executing.
+    pub(crate) fn enter(
+        &mut self,
+        tenant: TenantId,
+        op: Uuid,
+        (integration, action, params_hash): (&str, &str, &str),
+        started_at: i64,
+    ) {
+        self.entered.push(Entered {
+            tenant: tenant.into(),
+            op: op.into(),
+            integration: integration.to_owned(),
+            action: action.to_owned(),
+            params_hash: params_hash.to_owned(),
+            started_at,
+        });
+    }
+
+    /// Stores an operation's sealed outcome for those who repeat the call.
+    pub(crate) fn leave(
+        &mut self,
+        tenant: TenantId,
+        op: Uuid,
+        state: &'static str,
+        (outcome, key_id): (Vec<u8>, Vec<u8>),
+        now_ms: i64,
+    ) {
+        self.left.push(Left {
+            tenant: tenant.into(),
+            op: op.into(),
+            state,
+            outcome: Hex(outcome),
+            key_id: Hex(key_id),
+            expires_at: now_ms + KEPT_MS,
+        });
+    }
+
+    /// Forgets an operation that never ran, so that it can be asked for again.
+    pub(crate) fn withdraw(&mut self, tenant: TenantId, op: Uuid) {
+        self.withdrawn.push(Withdrawn { tenant: tenant.into(), op: op.into() });
+    }
+
+    /// Notes the use of a connection, once for all calls of one transaction: the latest of each fact stands.
+    pub(crate) fn used(&mut self, tenant: TenantId, latest: Use<'_>) {
+        let text = |value: &Value| value.to_string();
+        let rate_limits = latest.rate_limits.map(text);
+        let (permissions, sealed) =
+            latest.permissions.map(|(value, sealed)| (text(value), Hex(sealed))).unzip();
+        let (id, generation) = (Hex::from(latest.id), latest.generation);
+        let used_at = latest.at.text();
+        let stale_at = Timestamp(latest.at.0 - Duration::milliseconds(LAST_USED_EVERY_MS)).text();
+        match self.used.iter_mut().find(|row| row.id.0 == id.0 && row.generation == generation) {
+            Some(row) => {
+                // One width, so that the later text is the later time.
+                row.used_at = used_at.max(std::mem::take(&mut row.used_at));
+                row.stale_at = stale_at.max(std::mem::take(&mut row.stale_at));
+                row.rate_limits = rate_limits.or_else(|| row.rate_limits.take());
+                if permissions.is_some() {
+                    (row.permissions, row.sealed) = (permissions, sealed);
+                }
+            }
+            None => self.used.push(UseRow {
+                tenant: tenant.into(),
+                id,
+                generation,
+                used_at,
+                stale_at,
+                rate_limits,
+                permissions,
+                sealed,
+            }),
+        }
+    }
+
+    /// Writes all of it; durable when the transaction commits.
+    pub(crate) async fn write(&self, tx: &mut TxOn<'_>) -> Result<()> {
+        match tx {
+            TxOn::Sqlite(tx) => self.write_sqlite(tx, "").await,
+            TxOn::Postgres(tx) => self.write_postgres(tx).await,
+        }
+    }
+
+    /// Writes all of it, and commits. `committing` tells what a failure, or giving up on it, leaves unsaid.
+    pub(crate) async fn commit(&self, tx: TxOn<'_>, committing: &mut bool) -> Result<()> {
+        match tx {
+            TxOn::Sqlite(mut tx) => {
+                // A round trip to the driver's thread less. Whoever gives up cannot know how far it came.
+                *committing = true;
+                let committed = self.write_sqlite(&mut tx, "; COMMIT").await;
+                *committing = false;
+                committed
+            }
+            TxOn::Postgres(mut tx) => {
+                self.write_postgres(&mut tx).await?;
+                *committing = true;
+                Ok(tx.commit().await?)
+            }
+        }
+    }
+
+    /// The lists, and the entries, whose number differs: few enough that not many statements are kept prepared.
+    async fn write_sqlite(&self, to: &mut SqliteConnection, end: &'static str) -> Result<()> {
+        let mut chunks = self.entries.chunks(CHUNK);
+        let last = chunks.next_back().unwrap_or_default();
+        for chunk in chunks {
+            let mut query = QueryBuilder::new("");
+            insert(&mut query, chunk);
+            query.build().execute(&mut *to).await?;
+        }
+        let mut query = QueryBuilder::new("");
+        for (statement, list) in SQLITE.into_iter().zip(self.lists()?) {
+            let (before, after) = statement.split_once('?').unwrap_or((statement, ""));
+            query.push(before).push_bind(list).push(after).push(";");
+        }
+        if !last.is_empty() {
+            insert(&mut query, last);
+        }
+        query.push(end).build().execute(to).await?;
+        Ok(())
+    }
+
+    async fn write_postgres(&self, to: &mut PgConnection) -> Result<()> {
+        let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
+        let lists = self.lists()?.into_iter().chain([json(&entries)?]);
+        lists.fold(sqlx::query(POSTGRES), sqlx::query::Query::bind).execute(to).await?;
+        Ok(())
+    }
+
+    /// All but the entries.
+    fn lists(&self) -> Result<[String; 6]> {
+        Ok([
+            json(&self.closed)?,
+            json(&self.opened)?,
+            json(&self.entered)?,
+            json(&self.left)?,
+            json(&self.withdrawn)?,
+            json(&self.used)?,
+        ])
+    }
+}
+
+fn insert(query: &mut QueryBuilder<Sqlite>, entries: &[(TenantId, AuditEvent)]) {
+    query.push(SQLITE_ENTRIES).push_values(entries, |mut row, (tenant, event)| {
+        row.push_bind(event.id)
+            .push_bind(tenant.0)
+            .push_bind(event.integration_id.clone())
+            .push_bind(event.action.clone())
+            .push_bind(event.params_hash.clone())
+            .push_bind(event.result_status.clone())
+            .push_bind(Timestamp(event.executed_at))
+            .push_bind(event.duration_ms)
+            .push_bind(event.error_message.clone())
+            .push_bind(event.seq)
+            .push_bind(event.phase.clone())
+            .push_bind(event.intent_id)
+            .push_bind(event.actor.clone())
+            .push_bind(event.op_id)
+            .push_bind(event.generation)
+            .push_bind(event.key_id.clone())
+            .push_bind(event.prev_mac.clone())
+            .push_bind(event.mac.clone());
+    });
+}
+
+fn json<T: Serialize>(list: &[T]) -> Result<String> {
+    serde_json::to_string(list).map_err(|_| Error::CannotOpen)
+}

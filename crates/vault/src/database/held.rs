@@ -1,0 +1,67 @@
+//! The audit writer's connection, kept from one transaction to the next.
+
+use sqlx::{Connection, Postgres, Sqlite, pool::PoolConnection};
+
+use super::{Database, SqliteTx, TxOn};
+use crate::Result;
+
+/// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
+const TURN: u32 = 8;
+
+/// A connection that one transaction after the other uses, without asking the pool each time.
+#[derive(Default)]
+pub(crate) enum Held {
+    #[default]
+    Nothing,
+    /// With the number of its transactions.
+    Sqlite(PoolConnection<Sqlite>, u32),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Held {
+    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
+    pub(crate) async fn write(&mut self, database: &Database) -> Result<TxOn<'_>> {
+        if matches!(self, Self::Nothing) {
+            *self = match database {
+                Database::Sqlite { write, .. } => Self::Sqlite(write.acquire().await?, 0),
+                Database::Postgres(pool) => Self::Postgres(pool.acquire().await?),
+            };
+        }
+        Ok(match self {
+            Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
+            Self::Sqlite(connection, _) => TxOn::Sqlite(SqliteTx::Held(connection)),
+            Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
+        })
+    }
+
+    /// Whether the next transaction is over a connection that was used before, and may have broken since.
+    pub(crate) fn is_kept(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    /// After a transaction: SQLite's one writer is everybody's, and is taken in turns.
+    pub(crate) fn used(&mut self) {
+        if let Self::Sqlite(_, used) = self {
+            *used += 1;
+            if *used >= TURN {
+                *self = Self::Nothing;
+            }
+        }
+    }
+
+    /// While there is nothing to write.
+    pub(crate) fn rest(&mut self) {
+        if matches!(self, Self::Sqlite(..)) {
+            *self = Self::Nothing;
+        }
+    }
+
+    /// Gives the connection up, with whatever it was doing.
+    pub(crate) fn discard(&mut self) {
+        match std::mem::take(self) {
+            Self::Nothing => {}
+            Self::Sqlite(mut connection, _) => connection.close_on_drop(),
+            Self::Postgres(mut connection) => connection.close_on_drop(),
+        }
+    }
+}

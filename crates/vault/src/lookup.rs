@@ -1,0 +1,132 @@
+//! What the decisions about a batch of calls depend on: found in one statement, within the transaction that decides.
+
+use serde::Serialize;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use crate::{
+    Result, TenantId,
+    chain::Head,
+    connections,
+    database::{BusyWait, TxOn, on},
+    keys::WrappedKey,
+    operations::StoredOperation,
+};
+
+/// On PostgreSQL the function also takes the locks of the tenants, in their order; a call whose tenant stays locked
+/// has no row. On SQLite the transaction begins here, and has the whole database to itself.
+const POSTGRES: &str = "SELECT * FROM look_up_calls($1)";
+const SQLITE: &str = "
+    BEGIN IMMEDIATE;
+    WITH asked AS MATERIALIZED (
+        SELECT value ->> 'n' AS n, unhex(value ->> 'tenant') AS tenant, value ->> 'integration' AS integration,
+            unhex(value ->> 'intent') AS intent, unhex(value ->> 'result') AS result, unhex(value ->> 'op') AS op
+        FROM json_each($1))
+    SELECT a.n, t.now_ms, h.seq, h.mac, i.intent_id IS NOT NULL AS is_open, w.id IS NOT NULL AS is_written,
+        s.kek_id AS active_id, s.wrapped AS active_wrapped,
+        c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
+        c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
+        c.reauthorize_by, c.encrypted_credentials, c.key_id, k.wrapped,
+        o.integration_id AS op_integration, o.action AS op_action, o.params_hash AS op_params_hash, o.state AS op_state,
+        o.outcome AS op_outcome, o.key_id AS op_key_id, q.wrapped AS op_wrapped
+    FROM asked a CROSS JOIN clock t
+    LEFT JOIN integration_audit_log h ON h.tenant_id = a.tenant
+        AND h.seq = (SELECT max(m.seq) FROM integration_audit_log m WHERE m.tenant_id = a.tenant)
+    LEFT JOIN open_intents i ON i.intent_id = a.intent AND i.tenant_id = a.tenant
+    LEFT JOIN integration_audit_log w ON w.id = a.result AND w.tenant_id = a.tenant
+    LEFT JOIN tenant_keys s ON s.tenant_id = a.tenant AND s.state = 'active' AND a.op IS NOT NULL
+    LEFT JOIN integration_credentials c ON c.tenant_id = a.tenant AND c.integration_id = a.integration
+    LEFT JOIN tenant_keys k ON k.tenant_id = c.tenant_id AND k.kek_id = c.key_id
+    LEFT JOIN integration_operations o ON o.tenant_id = a.tenant AND o.op_id = a.op
+    LEFT JOIN tenant_keys q ON q.tenant_id = o.tenant_id AND q.kek_id = o.key_id";
+
+/// What one call needs to know.
+#[derive(Serialize)]
+pub(crate) struct Question<'a> {
+    /// The call's place in the batch.
+    pub(crate) n: i32,
+    #[serde(serialize_with = "simple")]
+    pub(crate) tenant: TenantId,
+    /// The connection to find.
+    pub(crate) integration: Option<&'a str>,
+    /// The intent that may be open.
+    pub(crate) intent: Option<uuid::fmt::Simple>,
+    /// The result that an earlier attempt may have written.
+    pub(crate) result: Option<uuid::fmt::Simple>,
+    /// The operation that may have run before.
+    pub(crate) op: Option<uuid::fmt::Simple>,
+}
+
+fn simple<S: serde::Serializer>(tenant: &TenantId, to: S) -> std::result::Result<S::Ok, S::Error> {
+    tenant.0.simple().serialize(to)
+}
+
+/// What was found for one call.
+pub(crate) struct Found {
+    n: i32,
+    pub(crate) head: Head,
+    pub(crate) is_open: bool,
+    pub(crate) is_written: bool,
+    /// The key that seals new values; looked up with an operation only.
+    pub(crate) active_key: Option<WrappedKey>,
+    /// The connection with the key that sealed it, unless that is gone.
+    pub(crate) connection: Option<(connections::Row, Option<WrappedKey>)>,
+    pub(crate) operation: Option<StoredOperation>,
+}
+
+/// Looks up all calls of a batch. The answers are in the calls' order; none for a call whose tenant stays locked.
+pub(crate) async fn look_up(
+    tx: &mut TxOn<'_>,
+    questions: &[Question<'_>],
+) -> Result<Vec<Option<Found>>> {
+    let text = tx.text(SQLITE, POSTGRES);
+    let asked = serde_json::to_string(questions).map_err(|_| crate::Error::CannotOpen)?;
+    let waiting = BusyWait::new();
+    let rows: Vec<Found> = on!(tx, c => {
+        let rows = loop {
+            match sqlx::query(text).bind(&asked).fetch_all(&mut *c).await {
+                Ok(rows) => break rows,
+                Err(error) => waiting.go_on(error)?,
+            }
+        };
+        rows.iter().map(|row| {
+            let key = |id: &str, wrapped: &str| -> sqlx::Result<Option<WrappedKey>> {
+                let (id, wrapped) = (row.try_get(id)?, row.try_get(wrapped)?);
+                Ok(Option::zip(id, wrapped).map(|(id, wrapped)| WrappedKey { id, wrapped }))
+            };
+            Ok(Found {
+                n: row.try_get("n")?,
+                head: Head {
+                    now_ms: row.try_get("now_ms")?,
+                    seq: row.try_get::<Option<i64>, _>("seq")?.unwrap_or_default(),
+                    mac: row.try_get::<Option<Vec<u8>>, _>("mac")?.unwrap_or_default(),
+                },
+                is_open: row.try_get("is_open")?,
+                is_written: row.try_get("is_written")?,
+                active_key: key("active_id", "active_wrapped")?,
+                connection: match row.try_get::<Option<Uuid>, _>("id")? {
+                    Some(_) => Some((connections::Row::from_row(row)?, key("key_id", "wrapped")?)),
+                    None => None,
+                },
+                operation: match row.try_get::<Option<String>, _>("op_integration")? {
+                    Some(integration_id) => Some(StoredOperation {
+                        integration_id,
+                        action: row.try_get("op_action")?,
+                        params_hash: row.try_get("op_params_hash")?,
+                        state: row.try_get("op_state")?,
+                        outcome: row.try_get("op_outcome")?,
+                        key: key("op_key_id", "op_wrapped")?,
+                    }),
+                    None => None,
+                },
+            })
+        }).collect::<sqlx::Result<_>>()
+    })?;
+    let mut found: Vec<_> = questions.iter().map(|_| None).collect();
+    for row in rows {
+        if let Some(place) = usize::try_from(row.n).ok().and_then(|n| found.get_mut(n)) {
+            *place = Some(row);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,138 @@
+//! A page of entries as one text of SQLite's making: handing it over row by row, value by value, takes the driver several
+//! times as long as checking it takes us.
+
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::PAGE;
+use crate::{Result, TenantScope, chain::Covered, database::TxOn, timestamp::Timestamp};
+
+/// What separates columns and rows. No entry that we wrote holds a control character.
+pub(crate) const COLUMN: char = '\u{1f}';
+pub(crate) const ROW: char = '\u{1e}';
+/// How many columns a row has.
+pub(crate) const COLUMNS: usize = 17;
+
+/// A missing value is `0`, and one that is there `1` and itself.
+const TEXT: &str = "
+    SELECT count(*) AS rows, max(seq) AS last, group_concat(line, char(30)) AS lines FROM (
+        SELECT seq, concat_ws(char(31), seq, hex(prev_mac), hex(id), phase, iif(intent_id IS NULL, '0', '1' || hex(intent_id)),
+            integration_id, action, coalesce(params_hash, ''), iif(result_status IS NULL, '0', '1' || result_status),
+            coalesce(executed_at, ''), iif(duration_ms IS NULL, '0', '1' || duration_ms),
+            iif(error_message IS NULL, '0', '1' || error_message), actor, iif(op_id IS NULL, '0', '1' || hex(op_id)),
+            iif(generation IS NULL, '0', '1' || generation), key_id, hex(mac)) AS line
+        FROM integration_audit_log WHERE tenant_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4)";
+
+/// Gives each entry of a page with its mac, and returns the last one's place. `None`: this is not SQLite, there is nothing
+/// more, or an entry is not of the kind that we write. Entries from there on are to be read one by one.
+pub(super) async fn page(
+    scope: &TenantScope,
+    tx: &mut TxOn<'_>,
+    (after, until): (i64, i64),
+    mut each: impl FnMut(i64, Option<(Covered<'_>, &[u8])>) -> Result<()>,
+) -> Result<Option<i64>> {
+    let TxOn::Sqlite(tx) = tx else { return Ok(None) };
+    let row = sqlx::query(TEXT)
+        .bind(scope.tenant.0)
+        .bind(after)
+        .bind(until)
+        .bind(PAGE)
+        .fetch_one(&mut **tx)
+        .await?;
+    let rows: i64 = row.try_get("rows")?;
+    let lines: Option<&str> = row.try_get("lines")?;
+    let Some(lines) = lines.filter(|lines| is_unambiguous(lines, rows)) else {
+        return Ok(None);
+    };
+    let (mut last, mut prev_mac, mut mac) = (None, Vec::new(), Vec::new());
+    for line in lines.split(ROW) {
+        let Some(entry) = entry(line, &mut prev_mac, &mut mac) else {
+            break;
+        };
+        last = Some(entry.seq);
+        each(entry.seq, Some((entry, &mac)))?;
+    }
+    Ok(last)
+}
+
+/// Whether all separators are the statement's own, so that no entry can look like two, nor one column like another.
+pub(crate) fn is_unambiguous(lines: &str, rows: i64) -> bool {
+    let count =
+        |separator: char| lines.bytes().filter(|byte| char::from(*byte) == separator).count();
+    let rows = usize::try_from(rows).unwrap_or_default();
+    count(ROW) + 1 == rows && count(COLUMN) == rows * (COLUMNS - 1)
+}
+
+pub(crate) fn entry<'a>(
+    line: &'a str,
+    prev_mac: &'a mut Vec<u8>,
+    mac: &mut Vec<u8>,
+) -> Option<Covered<'a>> {
+    let mut columns = line.split(COLUMN);
+    let mut next = || columns.next();
+    let seq = next()?.parse().ok()?;
+    unhex(next()?, prev_mac)?;
+    let entry = Covered {
+        seq,
+        prev_mac,
+        id: Uuid::try_parse(next()?).ok()?,
+        phase: next()?,
+        intent_id: maybe(next()?).ok()?.map(Uuid::try_parse).transpose().ok()?,
+        integration_id: next()?,
+        action: next()?,
+        params_hash: next()?,
+        result_status: maybe(next()?).ok()?,
+        executed_at: Timestamp::parse(next()?).ok()?,
+        duration_ms: maybe(next()?).ok()?.map(str::parse).transpose().ok()?,
+        error_message: maybe(next()?).ok()?,
+        actor: next()?,
+        op_id: maybe(next()?).ok()?.map(Uuid::try_parse).transpose().ok()?,
+        generation: maybe(next()?).ok()?.map(str::parse).transpose().ok()?,
+        key_id: next()?,
+    };
+    unhex(next()?, mac)?;
+    Some(entry)
+}
+
+fn maybe(column: &str) -> std::result::Result<Option<&str>, ()> {
+    match column.split_at_checked(1) {
+        Some(("0", "")) => Ok(None),
+        Some(("1", value)) => Ok(Some(value)),
+        _ => Err(()),
+    }
+}
+
+fn unhex(digits: &str, bytes: &mut Vec<u8>) -> Option<()> {
+    bytes.clear();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    for pair in digits.as_bytes().chunks(2) {
+        let [high, low] = *pair else { return None };
+        bytes.push(digit(high)? << 4 | digit(low)?);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f6_a_value_with_a_separator_makes_a_page_ambiguous() {
+        let row = vec!["x"; COLUMNS].join("\u{1f}");
+        let rows = [row.clone(), row.clone()].join("\u{1e}");
+        assert!(is_unambiguous(&row, 1) && is_unambiguous(&rows, 2));
+        // One entry that pretends to be two, or whose value pretends to be two columns.
+        assert!(!is_unambiguous(&rows, 1) && !is_unambiguous(&format!("{row}\u{1f}"), 1));
+        assert!(!is_unambiguous("", 0));
+    }
+
+    #[test]
+    fn f6_tells_a_missing_value_from_one_that_looks_so() {
+        assert_eq!(maybe("0"), Ok(None));
+        assert_eq!(maybe("10"), Ok(Some("0")));
+        assert_eq!(maybe("1"), Ok(Some("")));
+        for strange in ["", "00", "2", "é"] {
+            assert_eq!(maybe(strange), Err(()), "{strange}");
+        }
+    }
+}

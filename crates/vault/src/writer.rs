@@ -1,0 +1,283 @@
+//! The audit writer: a task that makes the intents and results of all concurrent calls durable together.
+//! It is started by the first call and again by the next one after its end, whatever ended it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    task::{JoinHandle, yield_now},
+    time::{sleep, timeout, timeout_at},
+};
+use uuid::Uuid;
+
+use crate::{
+    Anchors, Error, Result, ResultStatus, TenantScope, Ticket, Vault,
+    anchoring::Anchoring,
+    batch::{self, Answer, Call, End, Finished, Work, Written},
+    database::Held,
+};
+
+/// How many calls may wait; more of them wait outside, until their time is over.
+const QUEUE: usize = 1024;
+/// How many calls share a transaction.
+const BATCH: usize = 128;
+/// How long a transaction may take before its connection is given up.
+const STUCK: Duration = Duration::from_secs(2);
+/// Between two attempts to write results.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a result is worth trying: without it, the action ends as unknown.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The way to the task.
+#[derive(Default)]
+pub(crate) struct Writer {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Option<Sender<Call>>,
+    task: Option<JoinHandle<()>>,
+    closed: bool,
+}
+
+impl Writer {
+    /// The queue of the running task.
+    pub(crate) fn queue(&self) -> Result<Sender<Call>> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::Database {
+                message: "the vault is closed".into(),
+                retryable: false,
+            });
+        }
+        if let Some(queue) = state.queue.as_ref().filter(|queue| !queue.is_closed()) {
+            return Ok(queue.clone());
+        }
+        let (queue, calls) = mpsc::channel(QUEUE);
+        state.task = Some(tokio::spawn(run(calls)));
+        state.queue = Some(queue.clone());
+        Ok(queue)
+    }
+
+    /// Takes no more calls, and waits until those that wait are written.
+    pub(crate) async fn close(&self) {
+        let task = {
+            let mut state = self.state();
+            state.closed = true;
+            state.queue = None;
+            state.task.take()
+        };
+        if let Some(task) = task {
+            // A task that panicked has nothing left to write.
+            drop(task.await);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends when the last vault of this database is dropped or closed, and everything is written.
+async fn run(mut queue: Receiver<Call>) {
+    let mut task = Task::default();
+    let mut calls = Vec::new();
+    loop {
+        if calls.is_empty() {
+            if queue.is_empty() {
+                task.held.rest();
+            }
+            let due = task.anchoring.next_due().map(tokio::time::Instant::from_std);
+            let call = match due {
+                Some(due) => timeout_at(due, queue.recv()).await,
+                None => Ok(queue.recv().await),
+            };
+            match call {
+                Ok(Some(call)) => calls.push(call),
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        } else {
+            sleep(PAUSE).await;
+        }
+        gather(&mut queue, &mut calls).await;
+        calls.retain(Call::is_wanted);
+        calls = task.write(calls).await;
+        if let Some(anchors) = &task.anchors {
+            task.anchoring.keep_due(anchors, Instant::now()).await;
+        }
+    }
+    if let Some(anchors) = &task.anchors {
+        task.anchoring.keep_all(anchors, Instant::now()).await;
+    }
+}
+
+/// Takes what waits, and what those who were just answered ask next.
+async fn gather(queue: &mut Receiver<Call>, calls: &mut Vec<Call>) {
+    loop {
+        let before = calls.len();
+        while calls.len() < BATCH
+            && let Ok(call) = queue.try_recv()
+        {
+            calls.push(call);
+        }
+        if calls.len() >= BATCH {
+            return;
+        }
+        yield_now().await;
+        if calls.len() == before && queue.is_empty() {
+            return;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Task {
+    held: Held,
+    anchoring: Anchoring,
+    anchors: Option<Arc<dyn Anchors>>,
+}
+
+struct Failure {
+    error: Error,
+    /// Nothing was committed, over a connection that may have broken long before.
+    stale: bool,
+    may_be_one_calls_fault: bool,
+}
+
+impl Task {
+    /// Writes the calls and answers them; returns the results that are to be tried again.
+    async fn write(&mut self, calls: Vec<Call>) -> Vec<Call> {
+        let Some(first) = calls.first() else {
+            return calls;
+        };
+        let vault = first.scope.vault.clone();
+        let mut written = self.attempt(&vault, &calls).await;
+        if matches!(written, Err(Failure { stale: true, .. })) {
+            written = self.attempt(&vault, &calls).await;
+        }
+        let mut again = Vec::new();
+        match written {
+            Ok(answers) => {
+                for (call, answer) in calls.into_iter().zip(answers) {
+                    again.extend(answered(call, answer));
+                }
+            }
+            // One of them cannot be written: the others must not suffer from it.
+            Err(failure) if failure.may_be_one_calls_fault && calls.len() > 1 => {
+                for call in calls {
+                    again.extend(Box::pin(self.write(vec![call])).await);
+                }
+            }
+            Err(Failure { error, .. }) => {
+                tracing::warn!(%error, calls = calls.len(), "the audit trail could not be written");
+                for call in calls {
+                    again.extend(answered(call, Err(error.clone())));
+                }
+            }
+        }
+        again
+    }
+
+    async fn attempt(
+        &mut self,
+        vault: &Vault,
+        calls: &[Call],
+    ) -> std::result::Result<Vec<Result<Answer>>, Failure> {
+        let kept = self.held.is_kept();
+        let mut committing = false;
+        let database = &vault.inner.database;
+        let written = batch::write(database, &mut self.held, calls, &mut committing);
+        let error = match timeout(STUCK, written).await {
+            Ok(Ok(Written { answers, added })) => {
+                self.held.used();
+                self.anchors = vault.anchors();
+                if self.anchors.is_some() {
+                    for (tenant, (from, last)) in added {
+                        self.anchoring.note(tenant, from, last, Instant::now());
+                    }
+                }
+                return Ok(answers);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => too_slow(),
+        };
+        self.held.discard();
+        Err(Failure {
+            stale: kept && !committing && error.is_retryable(),
+            may_be_one_calls_fault: !committing && !error.is_retryable(),
+            error,
+        })
+    }
+}
+
+/// Hands out an answer; returns what is to be written again, or because nobody took the answer.
+fn answered(call: Call, answer: Result<Answer>) -> Option<Call> {
+    let Call { scope, work } = call;
+    match work {
+        Work::Begin { reply, .. } => {
+            let begun = answer.and_then(|answer| match answer {
+                Answer::Begun(begun) => Ok(*begun),
+                Answer::Done => Err(stopped()),
+            });
+            // The intent is durable, and whoever asked for it has gone: the action will not run.
+            let Err(Ok(begun)) = reply.send(begun) else {
+                return None;
+            };
+            Some(abandoned(scope, begun.ticket))
+        }
+        Work::Event { reply, .. } => {
+            // The event is written, or told as not written; nothing depends on who hears it.
+            drop(reply.send(answer.map(drop)));
+            None
+        }
+        Work::Finish { finished, reply, .. } => match answer {
+            Err(error) if error.is_retryable() && Instant::now() < finished.until => {
+                Some(Call { scope, work: Work::Finish { finished, again: true, reply } })
+            }
+            answer => {
+                if let Err(error) = &answer {
+                    let intent = finished.ticket.intent_id();
+                    tracing::error!(%error, %intent, "a result was not written; its intent ends as unknown");
+                }
+                if let Some(reply) = reply {
+                    drop(reply.send(answer.map(drop)));
+                }
+                None
+            }
+        },
+    }
+}
+
+/// The end of an action that never began.
+fn abandoned(scope: TenantScope, ticket: Ticket) -> Call {
+    let finished = Finished {
+        result_id: Uuid::now_v7(),
+        status: ResultStatus::Error,
+        error_message: Some("cancelled: the caller went away before the action began".into()),
+        duration_ms: None,
+        end: if ticket.owns_operation { End::Withdrawn } else { End::Nothing },
+        permissions: None,
+        rate_limits: None,
+        until: Instant::now() + PATIENCE,
+        ticket,
+    };
+    Call { scope, work: Work::Finish { finished: Arc::new(finished), again: false, reply: None } }
+}
+
+/// The writer ended before it answered.
+pub(crate) fn stopped() -> Error {
+    Error::Database { message: "the audit writer was interrupted".into(), retryable: true }
+}
+
+/// The database or the writer did not answer in time.
+pub(crate) fn too_slow() -> Error {
+    Error::Database {
+        message: "it did not make the audit entry durable in time".into(),
+        retryable: true,
+    }
+}

@@ -1,0 +1,174 @@
+//! The audit trail against somebody who writes to the database: what `resto audit --verify` finds, and where.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    postgres::Database,
+    product::Product,
+    provider::{Provider, Reply, repository},
+};
+
+const READ: [&str; 3] =
+    ["call", "github_get_repository", r#"{"owner": "octocat", "repo": "hello-world"}"#];
+
+/// Past the guard of the table, as whoever owns the database may.
+fn cut(product: &Product, from: i64) {
+    product.sql("DROP TRIGGER IF EXISTS integration_audit_log_no_delete");
+    product.sql(&format!("DELETE FROM integration_audit_log WHERE seq >= {from}"));
+}
+
+fn verified(product: &Product) -> (Option<i32>, Value) {
+    let finished = product.run(&["audit", "--verify", "--json"], "");
+    let said = serde_json::from_str(&finished.stdout)
+        .unwrap_or_else(|error| panic!("no JSON ({error}): {finished:?}"));
+    (finished.status.code(), said)
+}
+
+#[test]
+fn f6_a_cut_tail_is_found_at_its_exact_place_by_the_anchors_of_commands_that_ended() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    product.must(&READ, "");
+    product.must(&READ, "");
+    let whole = product.must(&["audit", "--verify"], "").stdout;
+    assert!(whole.contains("Whole. 6 events") && whole.contains("up to event 6"), "{whole}");
+
+    cut(&product, 5);
+    let (code, said) = verified(&product);
+    assert_eq!((code, &said["events"]), (Some(1), &json!(4)));
+    assert_eq!(said["problems"][0]["seq"], 5);
+    let what = said["problems"][0]["what"].as_str().unwrap();
+    assert!(what.starts_with("Entries 5 to 6 were cut off the end"), "{what}");
+
+    // Who also takes the anchors away is not seen, and that is said.
+    std::fs::remove_file(product.path("audit-anchors.jsonl")).unwrap();
+    let blind = product.must(&["audit", "--verify"], "").stdout;
+    assert!(blind.contains("No anchor outside the database"), "{blind}");
+}
+
+#[test]
+fn f6_a_file_of_anchors_that_was_named_and_cannot_be_written_is_refused() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    let before = std::fs::read_to_string(product.path("config.toml")).unwrap();
+    product.configure(&format!("audit_anchors = \"/proc/anchors.jsonl\"\n{before}"));
+    let refused = product.run(&["connections"], "");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("/proc/anchors.jsonl, cannot be written"), "{refused:?}");
+}
+
+/// A server and commands write one trail at the same time.
+fn write_together(product: &Product) {
+    let before = product.json(&["audit", "--json"]).as_array().unwrap().len();
+    let server = product.serve();
+    let arguments = json!({"owner": "octocat", "repo": "hello-world"});
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let answer = server.call(&[], READ[1], &arguments);
+                    assert!(answer.body.contains("octocat/hello-world"), "{answer:?}");
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    product.must(&READ, "");
+                }
+            });
+        }
+    });
+    drop(server);
+    let exported = product.json(&["audit", "--json"]);
+    let events = exported.as_array().unwrap();
+    let reads = events.iter().filter(|event| event["action"] == READ[1]);
+    assert_eq!(reads.clone().filter(|event| event["phase"] == "intent").count(), 46);
+    assert_eq!(reads.filter(|event| event["result_status"] == "success").count(), 46);
+    assert!(events.len() >= before + 92, "{before} events before, {} after", events.len());
+    // Each event follows the one before it, whoever wrote that.
+    let mut prev_mac = "";
+    for (seq, event) in (1..).zip(events) {
+        assert_eq!((&event["seq"], &event["prev_mac"]), (&json!(seq), &json!(prev_mac)));
+        prev_mac = event["mac"].as_str().unwrap();
+        assert_eq!(event["params_hash"].as_str().unwrap().len(), 64);
+    }
+    let (code, said) = verified(product);
+    assert_eq!((code, &said["problems"]), (Some(0), &json!([])), "{said}");
+    assert_eq!(said["events"], events.len());
+}
+
+#[test]
+fn f6_a_server_and_commands_write_one_trail_on_sqlite() {
+    let provider = Provider::github(repository);
+    write_together(&Product::connected(&provider.url, "github_pat_of_a_test"));
+}
+
+#[test]
+fn f6_a_server_and_commands_write_one_trail_on_postgres() {
+    let Some(database) = Database::new() else { return };
+    let provider = Provider::github(repository);
+    database.product(&provider, "owner").must(&["migrate"], "");
+    let product = database.product(&provider, "serve");
+    product.must(&["connect", "github", "--key-stdin"], "github_pat_of_a_test");
+    write_together(&product);
+}
+
+#[test]
+fn f1_without_a_durable_intent_the_provider_is_not_called_and_afterwards_all_goes_on() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    let server = product.serve();
+    let read = || server.call(&[], READ[1], &json!({"owner": "octocat", "repo": "hello-world"}));
+    assert!(read().body.contains("octocat/hello-world"));
+    let before = provider.count();
+    product.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON integration_audit_log
+         BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+    );
+    let start = Instant::now();
+    let refused = read();
+    // It is refused within 2 s; only a failure takes three times as long.
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(!refused.body.contains("octocat/hello-world"), "{refused:?}");
+    assert_eq!(provider.count(), before);
+    let command = product.run(&READ, "");
+    assert!(!command.status.success(), "{command:?}");
+    assert_eq!(provider.count(), before);
+    product.sql("DROP TRIGGER full");
+    assert!(read().body.contains("octocat/hello-world"));
+    product.must(&["audit", "--verify"], "");
+}
+
+#[test]
+fn f7_neither_parameters_nor_answers_forge_a_line_of_the_trail_or_the_log() {
+    const FORGED: &str = "no\r\nFORGED\u{1b}[31m\u{2028}FORGED\u{202e}";
+    let provider = Provider::github(|_| Reply::json(422, &json!({"message": FORGED})));
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    let server = product.serve_with(&[("RUST_LOG", "trace")]);
+    for repo in ["hello-world", FORGED] {
+        let answer = server.call(&[], READ[1], &json!({"owner": "octocat", "repo": repo}));
+        assert!(answer.body.contains("isError"), "{answer:?}");
+    }
+    let log = server.process.said();
+    drop(server);
+    let [table, export] = [product.must(&["audit"], ""), product.must(&["audit", "--json"], "")];
+    assert!(table.stdout.contains("FORGED"), "{table:?}");
+    for (place, text) in [("log", &log), ("table", &table.stdout), ("export", &export.stdout)] {
+        let forges = |c: char| c != '\n' && c.is_control() || "\u{2028}\u{202e}".contains(c);
+        assert!(!text.contains(forges), "{place}: {text:?}");
+        assert!(
+            !text.lines().any(|line| line.trim_start().starts_with("FORGED")),
+            "{place}: {text}"
+        );
+    }
+    // A line of its own for each event, between two brackets.
+    let events = serde_json::from_str::<Vec<Value>>(&export.stdout).unwrap();
+    assert_eq!(export.stdout.lines().count(), events.len() + 1);
+    let said =
+        |event: &Value| event["error_message"].as_str().is_some_and(|said| said.contains("FORGED"));
+    assert!(events.iter().any(said), "{events:?}");
+}
