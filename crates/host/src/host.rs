@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
-use resto_vault::{AnchorFile, TenantScope, Vault};
-use resto_vault::{Principal, TenantScope, Vault};
+use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,7 +37,6 @@ pub struct Host {
     pub(crate) overrides: BTreeMap<String, Overrides>,
     pub(crate) own_tools: Vec<OwnTool>,
     closing: CancellationToken,
-    base_urls: BTreeMap<String, String>,
 }
 
 /// In whose name something happens.
@@ -102,7 +100,6 @@ impl Host {
             overrides: config.integrations.clone(),
             own_tools: own_tools()?,
             closing: CancellationToken::new(),
-            base_urls,
         })
     }
 

@@ -18,8 +18,8 @@ mod envelope_tests;
 #[cfg(test)]
 mod envelope_vectors;
 mod error;
-pub mod fuzzing;
 #[cfg(fuzzing)]
+pub mod fuzzing;
 mod handles;
 mod keyring;
 mod keys;
