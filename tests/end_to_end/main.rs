@@ -11,6 +11,7 @@ mod doors;
 mod github;
 mod keys;
 mod oauth;
+mod pages;
 mod postgres;
 mod process;
 mod product;
