@@ -40,7 +40,7 @@ async function answer(request, response) {
   for await (const chunk of request) chunks.push(chunk);
   const body = Buffer.concat(chunks);
   // What is not the API is neither described nor called with a token.
-  if (request.url.startsWith("/login/oauth/")) return forward(request, response, body, remember);
+  if (/^\/(login\/oauth|_emulate)\//.test(request.url)) return forward(request, response, body, remember);
   const wrong = [...missingHeaders(request.headers)];
   if (violationsOf) wrong.push(...await violationsOf({ method: request.method, url: request.url, headers: request.headers, body: body.toString() }));
   if (wrong.length > 0) {

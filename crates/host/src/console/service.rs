@@ -109,8 +109,8 @@ impl Service<'_> {
                 p { "All actions together need these rights. Leave out what you do not want agents to do: the actions that need it are then refused." }
                 dl {
                     @for (right, allows) in &self.host.needed(self.integration, provider) {
-                        dt { code { (right) } }
-                        dd { (capital(allows)) }
+                        dt { (capital(allows)) }
+                        dd { code { (right) } }
                     }
                 }
                 @if let Some(client) = client { (self.oauth(client)) }
@@ -220,7 +220,7 @@ impl Service<'_> {
         html! {
             @if !known.is_empty() {
                 details {
-                    summary { (title) ": " (known.len()) " actions" }
+                    summary { (title) ": " (known.len()) (if known.len() == 1 { " action" } else { " actions" }) }
                     @if !why.is_empty() { p { (why) } }
                     ul {
                         @for action in known {
