@@ -32,7 +32,7 @@ fn github(expires_in: i64) -> Provider {
                 json!({"error": "incorrect_client_credentials", "error_description": SECRET})
             } else if is("code", CODE) && field(&request.body, "code_verifier").is_some() {
                 json!({"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "bearer",
-                    "expires_in": expires_in, "scope": "repo,workflow"})
+                    "expires_in": expires_in, "refresh_token_expires_in": 15_811_200, "scope": "repo,workflow"})
             } else {
                 json!({"error": "bad_verification_code", "error_description": CODE})
             };
@@ -100,6 +100,11 @@ fn a_consent_connects_the_account_and_an_agent_uses_it() {
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
     assert_eq!(consent.parameter("code_challenge"), Some(challenge));
 
+    // When the access ends, and when only a person can renew it.
+    let ends = "SELECT expires_at IS NOT NULL, round((reauthorize_by - connected_at) / 86400.0) FROM \
+         (SELECT expires_at, unixepoch(reauthorize_by) AS reauthorize_by, unixepoch(connected_at) AS connected_at \
+         FROM integration_credentials)";
+    assert_eq!(product.rows(ends).trim(), "[(1, 183.0)]");
     let page = browser.get("/connect/github");
     for words in ["Connected", "octocat", "What will work", "The access works until"] {
         told(&page, words);
@@ -237,7 +242,9 @@ fn of_parallel_ways_back_one_asks_for_tokens() {
             })
         })
         .collect();
-    racing.into_iter().for_each(|one| one.join().unwrap());
+    for one in racing {
+        one.join().unwrap();
+    }
     let statuses = statuses.lock().unwrap();
     assert_eq!(statuses.iter().filter(|status| **status == 303).count(), 1, "{statuses:?}");
     assert_eq!(tokens_asked(&github).len(), 1);
