@@ -112,6 +112,8 @@ fn a_consent_connects_the_account_and_an_agent_uses_it() {
     let arguments = json!({"owner": "octocat", "repo": "hello-world"});
     let answer = server.call(&[], "github_get_repository", &arguments);
     assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
+    let gone = browser.post("/connect/github/disconnect", &[]);
+    told(&gone, "Remove this server's app in the settings of the GitHub account");
     let trail = product.json(&["audit", "--json"]);
     let said = [
         format!("{back:?}{page:?}{}{answer:?}{trail}", consent.0),

@@ -1,6 +1,8 @@
 //! The tools of this server itself: how the services stand, and the asking of a person to connect or
 //! disconnect one. Agents never do either themselves.
 
+use std::sync::Arc;
+
 use jsonschema::Validator;
 use resto_core::{Code, Error, Integration, Result, Risk, input_schema, output_schema};
 use resto_vault::{Intent, Needs, Outcome, ResultStatus};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::asking::{Asked, Wish};
-use crate::call::{Failed, summary};
+use crate::call::{Failed, fault, summary};
 use crate::catalog::check;
 use crate::connect::Report;
 use crate::host::{Caller, Host, told};
@@ -221,7 +223,7 @@ impl Host {
     /// # Errors
     /// The arguments do not fit, or what the tool reports.
     pub(crate) async fn run_own(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         own: &OwnTool,
         arguments: &Value,
@@ -249,7 +251,12 @@ impl Host {
         Ok(done?)
     }
 
-    async fn try_own(&self, caller: &Caller, own: &OwnTool, arguments: &Value) -> Result<Done> {
+    async fn try_own(
+        self: &Arc<Self>,
+        caller: &Caller,
+        own: &OwnTool,
+        arguments: &Value,
+    ) -> Result<Done> {
         match own.kind {
             Kind::List => self.list_integrations(caller).await.map(Done::Output),
             Kind::Check => {
@@ -312,7 +319,7 @@ impl Host {
     }
 
     async fn check_connection(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         integration: &'static Integration,
     ) -> Result<Value> {
@@ -320,7 +327,12 @@ impl Host {
         let report = self.connection(caller, integration).await?;
         let message = match status(report.as_ref()).as_str() {
             "active" => {
-                let report = self.test_connection(caller, integration).await?;
+                // In a task of its own: a client that goes away does not stop it half way.
+                let (host, caller) = (Arc::clone(self), caller.clone());
+                let testing = self
+                    .tasks
+                    .spawn(async move { host.test_connection(&caller, integration).await });
+                let report = testing.await.unwrap_or_else(|_| Err(fault()))?;
                 let message =
                     format!("{name} answers, and the account is the one that was connected.");
                 return Ok(State::of(integration, Some(report), None, message));

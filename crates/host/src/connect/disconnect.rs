@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use resto_core::{Api, Integration, Proof, Result, Risk};
-use resto_vault::{Begun, Connection, Intent, Needs, Sealed, Status};
+use resto_vault::{AuthType, Begun, Connection, Intent, Needs, Sealed, Status};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,6 +86,11 @@ impl Host {
         scope.disconnect(integration.id).await.map_err(told)?;
         let left_to_do = match &proof {
             Proof::Revoked => None,
+            // What the adapter says of a key is not true of an app.
+            Proof::PersonMust { .. } if connection.auth_type == AuthType::OAuth2 => Some(format!(
+                "Remove this server's app in the settings of the {} account; until then what it was given may still be used.",
+                provider.name
+            )),
             Proof::PersonMust { instruction, url } => Some(format!("{instruction} {url}")),
         };
         Ok(Receipt {
