@@ -72,6 +72,8 @@ fn a_person_signs_in_connects_by_oauth_then_with_a_key_and_disconnects() {
     browser.read(&json!({"open": format!("{origin}/sign-in/{code}")}), "sign-in");
     let text = browser.read(&json!({"click": "main button"}), "services");
     told(&text, &["GitHub", "Not connected"]);
+    let several = json!({"open": format!("{origin}/connect/registrar")});
+    told(&browser.read(&several, "several"), &["at Cloudflare", "at Porkbun", "at name.com"]);
     let text = browser.read(&json!({"open": page}), "before");
     told(&text, &["What you grant", "contents:write", "Continue to GitHub", "Test and connect"]);
 
