@@ -138,6 +138,70 @@ fn b7_a_server_answers_every_call_while_root_and_tenant_keys_are_exchanged() {
 }
 
 #[test]
+fn b7_rotating_all_goes_on_with_the_tenants_that_were_not_reached() {
+    let product = Product::at("http://127.0.0.1:9");
+    for tenant in ["a", "b", "c"] {
+        product.must(&["tenant", "create", tenant], "");
+    }
+    product.sql(
+        "CREATE TRIGGER stop BEFORE UPDATE ON tenant_keys WHEN OLD.tenant_id = (SELECT id FROM tenants WHERE external_id = 'b')
+         BEGIN SELECT RAISE(ABORT, 'stopped'); END",
+    );
+    let stopped = product.run(&["keys", "rotate", "--all"], "");
+    assert!(!stopped.status.success() && stopped.stdout.contains("2 tenants"), "{stopped:?}");
+    let (_, time) = stopped.stderr.split_once("resto keys rotate --all --before ").unwrap();
+    let time = time.lines().next().unwrap();
+    product.sql("DROP TRIGGER stop");
+    let on = ["keys", "rotate", "--all", "--before", time, "--json"];
+    assert_eq!(product.json(&on)["rotated"], 1);
+    assert_eq!(product.json(&on)["rotated"], 0);
+    assert_eq!(product.json(&["keys", "rotate", "--all", "--json"])["rotated"], 3);
+    for wrong in [
+        &["keys", "rotate", "--before", time][..],
+        &["keys", "rotate", "--all", "--before", "yesterday"],
+    ] {
+        assert_eq!(product.run(wrong, "").status.code(), Some(2));
+    }
+}
+
+#[test]
+fn b4_two_first_starts_at_once_agree_on_one_key() {
+    for _ in 0..5 {
+        let product = Product::at("http://127.0.0.1:9");
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| product.must(&["connections"], ""));
+            }
+        });
+        product.must(&["doctor"], "");
+    }
+}
+
+/// What a shell does before it becomes the product: no file may grow, as on a full disk.
+#[test]
+fn b4_a_kill_or_a_full_disk_leaves_no_empty_key_file() {
+    let product = Product::at("http://127.0.0.1:9");
+    let start = |before: &str| {
+        let script = format!("ulimit -f 0; {before} exec \"$0\" connections");
+        let mut shell = std::process::Command::new("bash");
+        shell
+            .env_clear()
+            .envs(product.environment())
+            .args(["-c", &script])
+            .arg(crate::product::binary());
+        run(&mut shell, "")
+    };
+    let killed = start("");
+    assert_eq!(killed.status.code(), None, "killed in the middle of writing: {killed:?}");
+    assert!(!product.path("root.key").exists());
+    let full = start("trap '' XFSZ;");
+    assert!(full.stderr.contains("root.key cannot be written"), "{full:?}");
+    assert!(!product.path("root.key").exists());
+    product.must(&["connections"], "");
+    product.must(&["doctor"], "");
+}
+
+#[test]
 fn b4_a_current_root_key_that_is_named_twice_or_not_given_is_refused() {
     let provider = Provider::github(repository);
     let product = Product::at(&provider.url);

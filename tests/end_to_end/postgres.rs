@@ -17,6 +17,8 @@ const READ: &str = "github_get_repository";
 /// A database of a test's own, with an owner who is no superuser and a role for the program.
 pub struct Database {
     name: String,
+    /// The file of the server's log in which it begins.
+    log: String,
 }
 
 impl Database {
@@ -32,7 +34,8 @@ impl Database {
         let unique = tempfile::tempdir().unwrap();
         let unique = unique.path().file_name().unwrap().to_str().unwrap();
         let name = format!("resto_{}", unique.trim_start_matches('.').to_lowercase());
-        let database = Self { name };
+        let log = psql("SELECT pg_walfile_name(pg_current_wal_lsn())");
+        let database = Self { name, log: log.trim().to_owned() };
         let Self { name, .. } = &database;
         // Roles belong to the whole server: those of the migration may be there already, or be in the making.
         psql(&format!(
@@ -49,16 +52,70 @@ impl Database {
     }
 
     fn url(&self, role: &str) -> String {
-        let admin = std::env::var("RESTO_TEST_POSTGRES").unwrap();
+        let admin = self.admin();
         let (_, place) = admin.rsplit_once('@').expect("a URL with a password");
-        let (server, _) = place.split_once('/').expect("a URL with a database");
         let name = &self.name;
-        format!("postgres://{name}_{role}:{name}@{server}/{name}")
+        format!("postgres://{name}_{role}:{name}@{place}")
+    }
+
+    /// The URL of its superuser.
+    fn admin(&self) -> String {
+        let admin = std::env::var("RESTO_TEST_POSTGRES").unwrap();
+        let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
+        format!("{server}/{}", self.name)
+    }
+
+    /// Carries out statements in it, behind the product's back; what they give, one row a line.
+    pub fn sql(&self, statements: &str) -> String {
+        psql_at(&self.admin(), statements)
+    }
+
+    /// What a thief of a backup gets.
+    pub fn dump(&self) -> String {
+        let dumped = run(Command::new("pg_dump").arg(self.admin()), "");
+        assert!(dumped.status.success(), "{dumped:?}");
+        dumped.stdout
+    }
+
+    /// The server's files with these bytes: the database's own, the log of its changes since it was made, and the log of
+    /// what the server says.
+    pub fn files_with(&self, needles: &[&[u8]]) -> Vec<String> {
+        let literal = |bytes: &&[u8]| {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("('\\x{hex}'::BYTEA)")
+        };
+        let needles = needles.iter().map(literal).collect::<Vec<_>>().join(", ");
+        let found = self.sql(&format!(
+            "CHECKPOINT;
+             WITH files (path) AS (
+                 SELECT 'base/' || oid || '/' || pg_ls_dir('base/' || oid) FROM pg_database WHERE datname = current_database()
+                 UNION ALL SELECT 'pg_wal/' || name FROM pg_ls_waldir() WHERE name >= '{}'
+                 UNION ALL SELECT current_setting('data_directory') || '/../log'
+             )
+             SELECT path FROM files, LATERAL pg_read_binary_file(path, 0, 1 << 26, true) bytes
+             WHERE EXISTS (SELECT FROM (VALUES {needles}) n (needle) WHERE position(needle IN bytes) > 0)",
+            self.log
+        ));
+        found.lines().map(str::to_owned).collect()
     }
 
     /// An installation that uses this database as `role`.
     pub fn product(&self, provider: &Provider, role: &str) -> Product {
         Product::at(&provider.url).on(self.url(role))
+    }
+
+    /// An installation of the program's role, after the owner has migrated.
+    pub fn migrated(&self, provider: &Provider) -> Product {
+        self.product(provider, "owner").must(&["migrate"], "");
+        self.product(provider, "serve")
+    }
+}
+
+/// Tells a story of an installation on SQLite, and on PostgreSQL.
+pub fn on_both(provider: &Provider, story: impl Fn(&Product)) {
+    story(&Product::at(&provider.url));
+    if let Some(database) = Database::new() {
+        story(&database.migrated(provider));
     }
 }
 
@@ -72,13 +129,23 @@ impl Drop for Database {
     }
 }
 
-/// Carries out statements as the server's superuser.
-fn psql(statements: &str) {
+/// Carries out statements as the server's superuser; what they give, one row a line.
+fn psql(statements: &str) -> String {
+    psql_at(&std::env::var("RESTO_TEST_POSTGRES").unwrap(), statements)
+}
+
+fn psql_at(url: &str, statements: &str) -> String {
     let mut command = Command::new("psql");
-    command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]);
-    command.arg(std::env::var("RESTO_TEST_POSTGRES").unwrap());
-    let finished = run(&mut command, statements);
+    command.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        "--tuples-only",
+        "--no-align",
+    ]);
+    let finished = run(command.arg(url), statements);
     assert!(finished.status.success(), "{finished:?}");
+    finished.stdout
 }
 
 #[test]
@@ -114,12 +181,51 @@ fn the_owner_migrates_and_another_role_serves() {
 }
 
 #[test]
-fn a_role_that_row_level_security_does_not_bind_is_refused() {
+fn g2_a_database_that_does_not_keep_its_side_is_refused_and_doctor_tells_why() {
     let Some(database) = Database::new() else { return };
     let provider = Provider::github(repository);
+    let product = database.migrated(&provider);
+    product.must(&["connections"], "");
+    product.must(&["doctor"], "");
+    let role = format!("{}_serve", database.name);
+    for (harm, mend, words) in [
+        ("BYPASSRLS", "NOBYPASSRLS", "bypasses row-level security"),
+        ("SUPERUSER", "NOSUPERUSER", "is a superuser"),
+        ("SET synchronous_commit = off", "RESET synchronous_commit", "before they are durable"),
+    ] {
+        psql(&format!("ALTER ROLE {role} {harm}"));
+        for (told, output) in [(product.run(&["serve"], ""), 2), (product.run(&["doctor"], ""), 1)]
+        {
+            assert_eq!(told.status.code(), Some(1), "{told:?}");
+            let text = if output == 1 { &told.stdout } else { &told.stderr };
+            assert!(text.contains(words), "{told:?}");
+        }
+        psql(&format!("ALTER ROLE {role} {mend}"));
+    }
+    let owner = database.product(&provider, "owner").run(&["connections"], "");
+    assert!(owner.stderr.contains("owns the tables"), "{owner:?}");
+    product.must(&["connections"], "");
+}
+
+#[test]
+fn b4_a_missing_key_file_is_not_replaced_beside_a_database_that_has_another_key() {
+    let Some(database) = Database::new() else { return };
+    let provider = Provider::github(repository);
+    let product = database.product(&provider, "serve");
+    // Nor is one made for a database that cannot be opened.
+    let early = product.run(&["connections"], "");
+    assert!(early.stderr.contains("resto migrate"), "{early:?}");
+    assert!(!product.path("root.key").exists());
     database.product(&provider, "owner").must(&["migrate"], "");
-    psql(&format!("ALTER ROLE {}_serve BYPASSRLS", database.name));
-    let refused = database.product(&provider, "serve").run(&["connections"], "");
-    assert!(!refused.status.success(), "{refused:?}");
-    assert!(refused.stderr.contains("row-level security"), "{refused:?}");
+    product.must(&["connect", "github", "--key-stdin"], KEY);
+    std::fs::rename(product.path("root.key"), product.path("away.key")).unwrap();
+    let words = "root.key is missing, and without it the stored credentials cannot be opened";
+    for command in ["serve", "connections", "doctor"] {
+        let refused = product.run(&[command], "");
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!([refused.stdout, refused.stderr].concat().contains(words), "{command}");
+        assert!(!product.path("root.key").exists(), "{command}");
+    }
+    std::fs::rename(product.path("away.key"), product.path("root.key")).unwrap();
+    product.must(&["call", READ, r#"{"owner": "octocat", "repo": "hello-world"}"#], "");
 }

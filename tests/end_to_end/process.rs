@@ -1,6 +1,7 @@
 //! Child processes that end with the test that started them, and what they said.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,20 @@ pub struct Finished {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// Whether this is root, who alone sees another process's memory and calls, and makes files of other users. Otherwise that
+/// is said aloud, and is a failure where CI runs.
+pub fn is_root() -> bool {
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root {
+        assert!(std::env::var_os("CI").is_none(), "this test must run as root");
+        // Not by a macro: the test runner would swallow it.
+        std::io::stderr()
+            .write_all(b"What only root can test was NOT tested: run the tests as root\n")
+            .unwrap();
+    }
+    root
 }
 
 /// Runs `command` to its end, with `input` as its standard input.
@@ -84,6 +99,16 @@ impl Running {
             }
         });
         (Self { child, said }, found)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Asks it to end.

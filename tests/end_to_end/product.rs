@@ -105,13 +105,16 @@ impl Product {
             .collect()
     }
 
-    /// Carries out a statement in its database, behind its back.
-    pub fn sql(&self, statement: &str) {
-        let program = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()";
+    /// Carries out a statement in its SQLite database, behind its back; what it gives, one row a line.
+    pub fn sql(&self, statement: &str) -> String {
+        let program = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1])
+for row in db.execute(sys.argv[2]): print(*row, sep='|')
+db.commit()";
         let mut python = Command::new(tool("python/bin/python"));
         python.args(["-c", program]).arg(self.path("data/resto.db")).arg(statement);
         let finished = run(&mut python, "");
         assert!(finished.status.success(), "{finished:?}");
+        finished.stdout
     }
 
     /// What a query of its database finds, behind its back.

@@ -36,7 +36,7 @@ impl Provider {
                 let (kept, reply) = (Arc::clone(&kept), Arc::clone(&reply));
                 thread::spawn(move || {
                     let mut reader = BufReader::new(&stream);
-                    if let Ok(Some(request)) = Message::read(&mut reader) {
+                    while let Ok(Some(request)) = Message::read(&mut reader) {
                         kept.lock().unwrap().push(request.clone());
                         send(&stream, reply(&request));
                     }

@@ -257,20 +257,6 @@ fn a_taken_port_names_another_way() {
 }
 
 #[test]
-fn a_data_folder_that_cannot_be_one_is_named() {
-    let provider = Provider::github(repository);
-    let product = Product::at(&provider.url);
-    fs::write(product.path("data"), "a file").unwrap();
-    refused(
-        &product.run(&["connections"], ""),
-        &["data cannot be a folder", "Move that file", "name another"],
-    );
-    assert!(!product.path("root.key").exists());
-    fs::remove_file(product.path("data")).unwrap();
-    product.must(&["connections"], "");
-}
-
-#[test]
 fn a_key_file_that_is_not_safe_is_refused() {
     let (_provider, product) = connected(repository);
     let key = product.path("root.key");

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem;
 use serde_json::json;
 
+use crate::canary::Canary;
 use crate::clients::{Era, Python, Way};
-use crate::process::Finished;
+use crate::postgres::Database;
+use crate::process::{Finished, run};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply};
 use crate::wire::Message;
@@ -17,56 +20,8 @@ use crate::wire::Message;
 const KEY: &str = "github_pat_canary+7/of?the\"tests&long=enough%to<be>found";
 const VALUE: &str = "the-canary/value+of&a\"workflow=secret%that<nobody>shows";
 
-/// The ways in which a secret could show.
-struct Canary(Vec<(&'static str, Vec<u8>)>);
-
-impl Canary {
-    fn new(secret: &str) -> Self {
-        let middle = &secret[8..secret.len() - 8];
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let url: String = middle.bytes().map(escaped).collect();
-        let json = serde_json::to_string(middle).unwrap();
-        let mut ways = vec![
-            ("raw", middle.as_bytes().to_vec()),
-            ("JSON", json.trim_matches('"').as_bytes().to_vec()),
-            ("HTML", middle.replace('&', "&amp;").replace('<', "&lt;").into_bytes()),
-            ("URL", url.to_lowercase().into_bytes()),
-            ("URL", url.into_bytes()),
-            ("hexadecimal", hex.to_uppercase().into_bytes()),
-            ("hexadecimal", hex.into_bytes()),
-        ];
-        // What stands before it shifts base64 by none, one or two bytes.
-        for shift in 0..3 {
-            let shifted = [&b"\0\0"[..shift], secret.as_bytes()].concat();
-            for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
-                let text = engine.encode(&shifted);
-                ways.push(("base64", text.as_bytes()[8..text.len() - 8].to_vec()));
-            }
-        }
-        Self(ways)
-    }
-
-    /// Fails if the secret is in `place`.
-    #[track_caller]
-    fn is_not_in(&self, place: &str, bytes: &[u8]) {
-        for (way, form) in &self.0 {
-            let found = bytes.windows(form.len()).any(|window| window == form);
-            assert!(
-                !found,
-                "the secret is in {place}, as {way}: {}",
-                String::from_utf8_lossy(bytes)
-            );
-        }
-    }
-}
-
-fn escaped(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-        char::from(byte).to_string()
-    } else {
-        format!("%{byte:02X}")
-    }
-}
+/// What is told to everybody, and found where secrets are looked for.
+const NO_SECRET: &str = "Not found by the octocat of the canaries";
 
 /// A GitHub that repeats the credential wherever it can, and takes workflow secrets.
 fn parrot(request: &Message) -> Reply {
@@ -88,7 +43,7 @@ fn parrot(request: &Message) -> Reply {
         ),
         (put, _) if put.starts_with("PUT") => (201, json!({})),
         (_, "told") => (404, json!({"message": format!("No access with {key}")})),
-        _ => (404, json!({"message": "Not Found"})),
+        _ => (404, json!({"message": NO_SECRET})),
     };
     // Fields that no output lists.
     body["your_token"] = key.into();
@@ -104,23 +59,39 @@ fn parrot(request: &Message) -> Reply {
 struct Watched {
     provider: Provider,
     product: Product,
+    /// Where its data is not a file.
+    database: Option<Database>,
     key: Canary,
     value: Canary,
 }
 
 impl Watched {
-    fn start() -> Self {
+    /// Tells the story on SQLite, and on PostgreSQL.
+    fn on_both(story: fn(&Self)) {
+        story(&Self::start(None));
+        if let Some(database) = Database::new() {
+            story(&Self::start(Some(database)));
+        }
+    }
+
+    fn start(database: Option<Database>) -> Self {
         let provider = Provider::start(parrot);
-        let product = Product::at(&provider.url);
-        let watched = Self { provider, product, key: Canary::new(KEY), value: Canary::new(VALUE) };
+        let product = match &database {
+            Some(database) => database.migrated(&provider),
+            None => Product::at(&provider.url),
+        };
+        let (key, value) = (Canary::new(KEY), Canary::new(VALUE));
+        let watched = Self { provider, product, database, key, value };
         let connected = watched.run(&["connect", "github", "--key-stdin"], KEY);
         assert!(connected.status.success(), "{connected:?}");
+        // Leaves what is no secret in the trail.
+        watched.run(&["call", READ, r#"{"owner": "octocat", "repo": "nowhere"}"#], "");
         watched
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> Finished {
         let mut command = self.product.command(arguments);
-        let finished = crate::process::run(command.env("RUST_LOG", "trace"), input);
+        let finished = run(command.env("RUST_LOG", "trace"), input);
         self.is_not_in(&format!("the output of {arguments:?}"), &finished.stdout);
         self.is_not_in(&format!("the log of {arguments:?}"), &finished.stderr);
         finished
@@ -132,15 +103,39 @@ impl Watched {
         self.value.is_not_in(place, text.as_bytes());
     }
 
-    /// Fails if a file of the installation holds a secret; returns how many files there were.
-    fn look_into_files(&self) -> usize {
-        let mut files = 0;
+    /// Carries out a statement behind the product's back.
+    fn sql(&self, statement: &str) {
+        match &self.database {
+            Some(database) => database.sql(statement),
+            None => self.product.sql(statement),
+        };
+    }
+
+    /// Fails if a backup or a file of the database server holds a secret.
+    fn look_into_the_server(&self, database: &Database) {
+        let dump = database.dump();
+        assert!(dump.contains("COPY public.integration_credentials"), "this is no dump");
+        self.is_not_in("the dump", &dump);
+        // What is no secret is found: in the tables, and in the log of their changes.
+        let found = database.files_with(&[NO_SECRET.as_bytes()]);
+        assert!(found.iter().any(|file| file.starts_with("base/")), "{found:?}");
+        assert!(found.iter().any(|file| file.starts_with("pg_wal/")), "{found:?}");
+        let forms: Vec<&[u8]> = self.key.forms().chain(self.value.forms()).collect();
+        assert_eq!(database.files_with(&forms), Vec::<String>::new());
+    }
+
+    /// Fails if a file of the installation holds a secret.
+    fn look_into_files(&self) {
+        if let Some(database) = &self.database {
+            self.look_into_the_server(database);
+        }
+        let mut known = false;
         look_into(&self.product.path(""), &mut |file, bytes| {
-            files += 1;
+            known |= memmem::find(bytes, NO_SECRET.as_bytes()).is_some();
             self.key.is_not_in(&file.display().to_string(), bytes);
             self.value.is_not_in(&file.display().to_string(), bytes);
         });
-        files
+        assert!(known || self.database.is_some(), "what is no secret is in the database's files");
     }
 
     fn serve(&self) -> Server<'_> {
@@ -158,19 +153,32 @@ fn look_into(folder: &Path, look: &mut impl FnMut(&Path, &[u8])) {
 const READ: &str = "github_get_repository";
 
 #[test]
-fn a_credential_is_in_no_output_log_or_file() {
-    let watched = Watched::start();
+fn b3_a_credential_is_in_no_output_log_file_or_dump() {
+    Watched::on_both(story);
+}
+
+fn story(watched: &Watched) {
     let call = |arguments: &str| watched.run(&["call", READ, arguments], "");
     assert!(call(r#"{"owner": "octocat", "repo": "hello-world"}"#).status.success());
-    assert!(!call(r#"{"owner": "octocat", "repo": "nowhere"}"#).status.success());
-    let server = watched.serve();
+    for failing in ["nowhere", "told"] {
+        assert!(!call(&json!({"owner": "octocat", "repo": failing}).to_string()).status.success());
+    }
+    let secret = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
+    let secret = secret.to_string();
+    let set = ["call", "github_set_workflow_secret", &secret, "--secret-stdin"];
+    assert!(watched.run(&set, VALUE).status.success());
+    // A key that the command line should not have been given.
+    assert!(!watched.run(&["connect", "github", KEY], "").status.success());
+    let mut server = watched.serve();
     for command in [
         &["connections"][..],
         &["connections", "--json"],
         &["tools", "--json"],
         &["token", "list", "--json"],
+        &["secret", "list", "--json"],
         &["keys", "status", "--json"],
         &["keys", "rotate"],
+        &["keys", "rewrap"],
         &["doctor"],
         &["audit"],
         &["audit", "--json"],
@@ -180,83 +188,86 @@ fn a_credential_is_in_no_output_log_or_file() {
         assert!(finished.status.success(), "{finished:?}");
     }
     // The log is on: it remarks on a database that is not right.
-    watched.product.sql("ALTER TABLE access_tokens RENAME TO hidden");
+    watched.sql("ALTER TABLE access_tokens RENAME TO hidden");
     let logged = watched.run(&["token", "list"], "");
     assert!(logged.stderr.contains("DEBUG resto_vault"), "{logged:?}");
-    watched.product.sql("ALTER TABLE hidden RENAME TO access_tokens");
+    watched.sql("ALTER TABLE hidden RENAME TO access_tokens");
     let mut agent = Python::connect(Era::Modern, Way::Http(&server));
     watched.is_not_in("the list of tools", &format!("{:?}", agent.tools()));
-    for repo in ["hello-world", "nowhere"] {
+    for repo in ["hello-world", "nowhere", "told"] {
         let answer = agent.call(READ, &json!({"owner": "octocat", "repo": repo}));
         watched.is_not_in("an answer", &format!("{answer:?}"));
     }
     // While the server runs, the database's log is there too.
-    assert!(watched.product.path("data/resto.db-wal").exists());
-    assert!(watched.look_into_files() >= 4);
+    let logged = watched.product.path("data/resto.db-wal").exists();
+    assert_eq!(logged, watched.database.is_none());
+    watched.look_into_files();
+    // It crashes: neither its last words nor a file that it leaves tell more.
+    let killed = run(Command::new("kill").args(["-ABRT", &server.process.id().to_string()]), "");
+    assert!(killed.status.success(), "{killed:?}");
+    assert!(!server.process.wait().success());
+    watched.is_not_in("the server's log", &server.process.said());
+    watched.look_into_files();
     assert!(watched.run(&["disconnect", "github"], "").status.success());
     watched.look_into_files();
-    watched.is_not_in("the server's log", &server.process.said());
     let signed = format!("Bearer {KEY}");
-    assert!(
-        watched
-            .provider
-            .requests()
-            .iter()
-            .all(|request| { request.header("authorization") == Some(&signed) })
-    );
+    let sent = watched.provider.requests();
+    assert!(sent.iter().all(|request| request.header("authorization") == Some(&signed)));
 }
 
 #[test]
 fn the_value_of_a_workflow_secret_is_in_no_output_log_or_file() {
-    let watched = Watched::start();
-    let arguments = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
-    let set = watched.run(
-        &["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"],
-        VALUE,
-    );
-    assert!(set.status.success(), "{set:?}");
-    // It is known by its name now, and an agent uses it by that.
-    let server = watched.serve();
-    let answer = server.call(&[], "github_set_workflow_secret", &arguments);
-    assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
-    watched.is_not_in("an answer", &answer.body);
-    watched.look_into_files();
-    watched.is_not_in("the server's log", &server.process.said());
-    watched.run(&["audit", "--json"], "");
-    assert_eq!(
-        watched.run(&["secret", "list", "--json"], "").stdout.trim(),
-        "[\n  \"deploy_key\"\n]"
-    );
-    // Another value takes its place only where a person says so.
-    let call = ["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"];
-    assert!(watched.run(&call, "another value").status.success());
-    assert!(watched.run(&["secret", "delete", "deploy_key"], "").status.success());
-    let gone = server.call(&[], "github_set_workflow_secret", &arguments);
-    assert!(gone.body.contains("action_required"), "{gone:?}");
-    let again = watched.run(&["secret", "delete", "deploy_key"], "");
-    assert!(again.stderr.contains("resto secret list"), "{again:?}");
-    let sent = watched.provider.requests();
-    let put: Vec<_> = sent.iter().filter(|request| request.first.starts_with("PUT")).collect();
-    assert_eq!(put.len(), 3);
-    let length = |request: &&Message| request.json()["encrypted_value"].as_str().unwrap().len();
-    assert_ne!(length(&put[2]), length(&put[1]), "the new value is another one");
-    for request in sent {
-        watched.value.is_not_in("a request", format!("{request:?}").as_bytes());
-    }
+    Watched::on_both(|watched| {
+        let arguments = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
+        let set = watched.run(
+            &["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"],
+            VALUE,
+        );
+        assert!(set.status.success(), "{set:?}");
+        // It is known by its name now, and an agent uses it by that.
+        let server = watched.serve();
+        let answer = server.call(&[], "github_set_workflow_secret", &arguments);
+        assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
+        watched.is_not_in("an answer", &answer.body);
+        watched.look_into_files();
+        watched.is_not_in("the server's log", &server.process.said());
+        watched.run(&["audit", "--json"], "");
+        assert_eq!(
+            watched.run(&["secret", "list", "--json"], "").stdout.trim(),
+            "[\n  \"deploy_key\"\n]"
+        );
+        // Another value takes its place only where a person says so.
+        let call = ["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"];
+        assert!(watched.run(&call, "another value").status.success());
+        assert!(watched.run(&["secret", "delete", "deploy_key"], "").status.success());
+        let gone = server.call(&[], "github_set_workflow_secret", &arguments);
+        assert!(gone.body.contains("action_required"), "{gone:?}");
+        let again = watched.run(&["secret", "delete", "deploy_key"], "");
+        assert!(again.stderr.contains("resto secret list"), "{again:?}");
+        let sent = watched.provider.requests();
+        let put: Vec<_> = sent.iter().filter(|request| request.first.starts_with("PUT")).collect();
+        assert_eq!(put.len(), 3);
+        let length = |request: &&Message| request.json()["encrypted_value"].as_str().unwrap().len();
+        assert_ne!(length(&put[2]), length(&put[1]), "the new value is another one");
+        for request in sent {
+            watched.value.is_not_in("a request", format!("{request:?}").as_bytes());
+        }
+    });
 }
 
 #[test]
 fn a_credential_that_the_provider_repeats_is_not_passed_on() {
-    let watched = Watched::start();
-    let arguments = json!({"owner": "octocat", "repo": "told"});
-    let server = watched.serve();
-    let answer = server.call(&[], READ, &arguments);
-    assert!(answer.body.contains("No access with"), "{answer:?}");
-    watched.is_not_in("an answer", &answer.body);
-    watched.is_not_in("an answer", &answer.json()["result"]["content"][0]["text"].to_string());
-    let called = watched.run(&["call", READ, &arguments.to_string()], "");
-    assert!(called.stderr.contains("No access with"), "{called:?}");
-    let trail = watched.run(&["audit", "--json"], "");
-    assert!(trail.stdout.contains("No access with"), "{trail:?}");
-    watched.look_into_files();
+    Watched::on_both(|watched| {
+        let arguments = json!({"owner": "octocat", "repo": "told"});
+        let server = watched.serve();
+        let answer = server.call(&[], READ, &arguments);
+        assert!(answer.body.contains("No access with"), "{answer:?}");
+        watched.is_not_in("an answer", &answer.body);
+        watched.is_not_in("an answer", &answer.json()["result"]["content"][0]["text"].to_string());
+        let called = watched.run(&["call", READ, &arguments.to_string()], "");
+        assert!(called.stderr.contains("No access with"), "{called:?}");
+        let trail = watched.run(&["audit", "--json"], "");
+        assert!(trail.stdout.contains("No access with"), "{trail:?}");
+        watched.look_into_files();
+    });
 }

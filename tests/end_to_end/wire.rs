@@ -86,7 +86,7 @@ pub fn open(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Tc
     stream
 }
 
-/// Writes a message, the last one on its connection.
+/// Writes a message, the last one on its connection unless its headers say otherwise.
 pub fn write(
     stream: &mut impl Write,
     first: &str,
@@ -94,9 +94,11 @@ pub fn write(
     body: &str,
 ) -> io::Result<()> {
     let length = body.len().to_string();
-    let more = [("connection", "close"), ("content-length", length.as_str())];
+    let more = [("content-length", length.as_str()), ("connection", "close")];
+    let goes_on = headers.iter().any(|(name, _)| *name == "connection");
+    let more = if goes_on { &more[..1] } else { &more[..] };
     let headers: Vec<String> =
-        headers.iter().chain(&more).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        headers.iter().chain(more).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     // At once: whoever reads it may close the connection as soon as it knows enough.
     stream.write_all(format!("{first}\r\n{}\r\n{body}", headers.concat()).as_bytes())
 }

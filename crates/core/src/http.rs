@@ -10,6 +10,10 @@ use url::{Host, Url};
 
 use crate::{Code, Error, Result};
 
+/// How long a connection waits for the next request: long enough for those of one action. It is closed, and its memory
+/// wiped, within twice this time.
+const IDLE: Duration = Duration::from_millis(500);
+
 /// The bounds on an answer.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -70,6 +74,8 @@ impl Http {
                 .no_proxy()
                 .connect_timeout(bounds.connect)
                 .tcp_nodelay(true)
+                // The client keeps the head of the last request, with the credential, for as long as its connection.
+                .pool_idle_timeout(IDLE)
         };
         let failed = |error: reqwest::Error| {
             Error::new(Code::Internal, format!("The HTTP client cannot be set up: {error}"))

@@ -87,6 +87,8 @@ pub struct Provider {
     pub granted_header: Option<&'static str>,
     /// How lists are continued.
     pub paging: Paging,
+    /// Whether an answer whose list is empty does not hold the list at all, as protocol buffers in JSON do.
+    pub omits_empty_lists: bool,
     /// The header that makes a repeated change harmless, where the provider has one.
     pub idempotency_header: Option<&'static str>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
@@ -114,6 +116,7 @@ impl Provider {
         request_id_header: "x-request-id",
         granted_header: None,
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
+        omits_empty_lists: false,
         idempotency_header: None,
         classify: |_| None,
     };

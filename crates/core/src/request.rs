@@ -28,6 +28,8 @@ pub struct Request<'a> {
     paging: &'static Paging,
     /// A POST that changes nothing.
     pub(crate) reads: bool,
+    /// Goes without the credential.
+    pub(crate) unsigned: bool,
     /// A change that the provider's idempotency key does not protect.
     pub(crate) once: bool,
     /// How long to read an answer that may have no end.
@@ -62,6 +64,7 @@ impl<'a> Request<'a> {
             body: None,
             paging: &api.provider.paging,
             reads: false,
+            unsigned: false,
             once: false,
             listens: None,
             idempotency_key: None,
@@ -141,6 +144,12 @@ impl<'a> Request<'a> {
     /// send it, and it is repeated as a GET would be.
     pub fn reads(mut self) -> Self {
         self.reads = true;
+        self
+    }
+
+    /// Sends it without the credential: to a part of the API that does not need it.
+    pub fn unsigned(mut self) -> Self {
+        self.unsigned = true;
         self
     }
 
@@ -260,7 +269,10 @@ impl<'a> Request<'a> {
         let mut next = None;
         let list = reply.json().and_then(|mut body| {
             next = next_cursor(api, paging, &reply.headers, &body, pointer);
-            body.pointer_mut(pointer).map(Value::take).ok_or_else(|| "sent no list".to_owned())
+            let omitted = api.provider.omits_empty_lists && body.is_object();
+            let list = body.pointer_mut(pointer).map(Value::take);
+            list.or(omitted.then(|| Value::Array(Vec::new())))
+                .ok_or_else(|| "sent no list".to_owned())
         });
         Ok(Page { items: parse(api.provider, false, list)?, next_cursor: next })
     }

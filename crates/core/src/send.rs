@@ -185,7 +185,9 @@ impl Request<'_> {
             if let Some(body) = &self.body {
                 *request.body_mut() = Some(body.clone()?.into());
             }
-            api.credentials.sign(api.scheme, &mut request)?;
+            if !self.unsigned {
+                api.credentials.sign(api.scheme, &mut request)?;
+            }
         }
         Ok(request)
     }

@@ -99,6 +99,7 @@ pub static GITHUB: Integration = Integration {
         request_id_header: "x-github-request-id",
         granted_header: Some("x-oauth-scopes"),
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
+        omits_empty_lists: false,
         idempotency_header: None,
         classify: errors::classify,
     }],

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+use std::alloc::System;
 use std::sync::Arc;
 
 use axum::routing::get;
@@ -12,6 +13,11 @@ use resto_host::{Caller, Calls, Catalog, Config, Host, Line, Overrides, tool};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use zeroizing_alloc::ZeroAlloc;
+
+/// As the product has it.
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() {
     divan::main();

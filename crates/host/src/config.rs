@@ -2,13 +2,17 @@
 //! it.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use resto_core::{Code, Error, Result};
 use resto_vault::{Cipher, KeySource};
 use serde::{Deserialize, Serialize};
+
+use crate::checks;
+use crate::origin::Origin;
 
 /// The configuration. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -36,7 +40,7 @@ pub struct Config {
     /// listens if left out.
     pub public_url: Option<String>,
     /// Web pages that may call this server, such as `https://app.example.com`.
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: Vec<Origin>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
 }
@@ -92,7 +96,7 @@ impl Config {
     /// Reads the file, or the one in the configuration folder if there is one.
     ///
     /// # Errors
-    /// The file cannot be read, or holds something that is not understood.
+    /// The file cannot be read, can be written by others, or holds something that is not understood.
     pub fn load(file: Option<&Path>) -> Result<Self> {
         let path = match file {
             Some(path) => path.to_owned(),
@@ -110,8 +114,11 @@ impl Config {
                 format!("The configuration file {} {why}", path.display()),
             )
         };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| wrong(format!("cannot be read: {error}.")))?;
+        let unreadable = |error: std::io::Error| wrong(format!("cannot be read: {error}."));
+        let mut file = File::open(&path).map_err(unreadable)?;
+        checks::check_file(&path, &file).map_err(unreadable)??;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(unreadable)?;
         toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
+use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::place::Place;
@@ -65,7 +66,9 @@ impl Caller {
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
 pub(crate) fn adapters() -> Vec<resto_core::Adapter> {
     vec![
+        resto_analytics::adapter(),
         resto_github::adapter(),
+        resto_gmail::adapter(),
         resto_registrar::adapter(),
         resto_stripe::adapter(),
         resto_vercel::adapter(),
@@ -79,9 +82,7 @@ impl Host {
     /// # Errors
     /// The configuration, the key file or the database is not right; the sentence says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
-        let catalog = Catalog::new(adapters())?;
-        check_overrides(config, catalog.adapters())?;
-        let place = Place::new(config)?;
+        let (catalog, place) = checked(config)?;
         if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
@@ -238,6 +239,14 @@ pub(crate) fn provider_of(
     let provider = integration.providers.iter().find(|one| one.id == provider).ok_or_else(gone)?;
     let auth = provider.auth.iter().find(|auth| auth.kind() == auth_type).ok_or_else(gone)?;
     Ok((provider, auth))
+}
+
+/// The catalog, and where people reach this server, when nothing in the configuration is wrong.
+pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
+    checks::check(config)?;
+    let catalog = Catalog::new(adapters())?;
+    check_overrides(config, catalog.adapters())?;
+    Ok((catalog, Place::new(config)?))
 }
 
 fn no_tenant(tenant: &str) -> Error {

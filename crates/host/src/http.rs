@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::console;
 use crate::host::Host;
 use crate::mcp::Mcp;
+use crate::origin::Origin;
 
 /// The most that a request may hold.
 const MAX_BODY: usize = 1 << 20;
@@ -131,7 +132,8 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .with_legacy_session_mode(false)
         // All paths are held against them, not only this one.
         .disable_allowed_hosts()
-        .with_allowed_origins(config.allowed_origins.iter().map(|origin| exact(origin)))
+        // Without the port, it would let the pages of every port in.
+        .with_allowed_origins(config.allowed_origins.iter().map(Origin::with_port))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(closed.child_token());
@@ -180,23 +182,11 @@ async fn known_name(State(names): State<Arc<[String]>>, request: Request, next: 
 
 /// Lets the allowed web pages read answers; their browsers ask first, without a token.
 fn readable(config: &Config) -> CorsLayer {
-    let origins = config.allowed_origins.iter().filter_map(|origin| origin.parse().ok());
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::list(config.allowed_origins.iter().map(Origin::header)))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([header::WWW_AUTHENTICATE])
-}
-
-/// An origin with its port: without one, rmcp would let the pages of every port in.
-fn exact(origin: &str) -> String {
-    let parsed = url::Url::parse(origin).ok();
-    parsed
-        .and_then(|url| {
-            let port = url.port_or_known_default()?;
-            Some(format!("{}://{}:{port}", url.scheme(), url.host_str()?))
-        })
-        .unwrap_or_else(|| origin.to_owned())
 }
 
 /// Finds whose access token a request carries; without one it goes no further.

@@ -4,8 +4,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use resto_core::{Code, Error, Result};
-use resto_vault::Keyring;
+use resto_vault::{Keyring, Vault};
 
+use crate::checks::check_folder;
 use crate::config::{Config, unusable};
 use crate::host::told;
 
@@ -14,7 +15,7 @@ pub(crate) async fn keyring(config: &Config) -> Result<Keyring> {
     let folder = config.database_folder()?;
     let folder = folder.as_deref();
     let mut keyring = match config.key_source()? {
-        None => key_file(config, folder)?,
+        None => key_file(config, folder).await?,
         Some(source) => Keyring::from_source(source, folder).await.map_err(told)?,
     };
     for source in &config.keys.accept {
@@ -24,15 +25,19 @@ pub(crate) async fn keyring(config: &Config) -> Result<Keyring> {
 }
 
 /// Reads the key file, and creates it where there is nothing yet that it could have sealed.
-fn key_file(config: &Config, folder: Option<&Path>) -> Result<Keyring> {
+async fn key_file(config: &Config, folder: Option<&Path>) -> Result<Keyring> {
     let key_file = config.key_file()?;
     if key_file.exists() {
         return Keyring::from_file(&key_file, folder).map_err(told);
     }
-    if let Some(lost) = lost_key(config)? {
+    // Two processes may start at once: whoever comes second reads the first one's key.
+    let lost = lost_key(config).await?;
+    if key_file.exists() {
+        return Keyring::from_file(&key_file, folder).map_err(told);
+    }
+    if let Some(lost) = lost {
         return Err(lost);
     }
-    // Two processes may start at once: whoever comes second reads the first one's key.
     let created = match Keyring::create_file(&key_file) {
         Ok(_) => true,
         Err(_) if key_file.exists() => false,
@@ -48,9 +53,16 @@ fn key_file(config: &Config, folder: Option<&Path>) -> Result<Keyring> {
 }
 
 /// Why a missing key file must not be created anew: there is a database that was sealed with it.
-pub(crate) fn lost_key(config: &Config) -> Result<Option<Error>> {
+///
+/// # Errors
+/// The database cannot be asked.
+pub(crate) async fn lost_key(config: &Config) -> Result<Option<Error>> {
     let url = config.database()?;
-    if !url.strip_prefix("sqlite://").is_some_and(|file| Path::new(file).exists()) {
+    let sealed = match url.strip_prefix("sqlite://") {
+        Some(file) => Path::new(file).exists(),
+        None => Vault::is_sealed(&url).await.map_err(told)?,
+    };
+    if !sealed {
         return Ok(None);
     }
     let key_file = config.key_file()?;
@@ -63,11 +75,13 @@ pub(crate) fn lost_key(config: &Config) -> Result<Option<Error>> {
     )))
 }
 
-/// Creates the data folder, for this user alone.
+/// Creates the data folder, for this user alone; refuses one that is not.
 pub(crate) fn private_dir(dir: &Path) -> Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(|error| unusable(dir, &error))
+        .map_err(|error| unusable(dir, &error))?;
+    let metadata = std::fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
+    check_folder(dir, &metadata)
 }

@@ -72,6 +72,7 @@ pub static REGISTRAR: Integration = Integration {
                 cursor: "cursor",
                 next: "/result_info/cursor",
             },
+            omits_empty_lists: false,
             idempotency_header: None,
             classify: errors::cloudflare,
         },
@@ -112,6 +113,7 @@ pub static REGISTRAR: Integration = Integration {
             granted_header: None,
             // Its one long list has pages of a thousand, which the list of domains cuts itself.
             paging: Paging::Cursor { size: "count", max: 100, cursor: "start", next: "" },
+            omits_empty_lists: false,
             idempotency_header: Some("idempotency-key"),
             classify: errors::porkbun,
         },
@@ -147,6 +149,7 @@ pub static REGISTRAR: Integration = Integration {
             request_id_header: "x-request-id",
             granted_header: None,
             paging: Paging::Cursor { size: "perPage", max: 100, cursor: "page", next: "/nextPage" },
+            omits_empty_lists: false,
             idempotency_header: Some("x-idempotency-key"),
             classify: errors::namecom,
         },

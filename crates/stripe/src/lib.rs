@@ -109,6 +109,7 @@ pub static STRIPE: Integration = Integration {
             cursor: "starting_after",
             more: "/has_more",
         },
+        omits_empty_lists: false,
         idempotency_header: Some("idempotency-key"),
         classify: errors::classify,
     }],

@@ -199,7 +199,7 @@ impl FakeApi {
         if self.strict {
             let descriptions = official::names(self.integration, self.provider);
             for request in self.requests().await {
-                official::check(&descriptions, &request);
+                official::check(&descriptions, spec.permissions, &request);
             }
         }
         result

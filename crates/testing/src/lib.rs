@@ -13,6 +13,7 @@
 
 mod call;
 mod contract;
+mod discovery;
 mod fake;
 mod form;
 mod official;

@@ -9,37 +9,56 @@ use std::sync::{Mutex, OnceLock};
 use resto_core::{Integration, Provider};
 use serde_json::{Map, Value, json};
 
-use crate::{Recorded, form};
+use crate::{Recorded, discovery, form};
 
 /// What a request that no description lists is told.
-const UNLISTED: &str = "it lists no such operation";
+pub(crate) const UNLISTED: &str = "it lists no such operation";
 
-/// The descriptions that a provider's requests are held against: the integration's own, or where it
-/// has several providers the one named after both, and the provider's others.
+/// The descriptions that a provider's requests are held against: Google's own of its APIs, or the one
+/// that is named after the integration; where that has several providers the one named after both,
+/// and the provider's others.
 pub(crate) fn names(integration: &Integration, provider: &Provider) -> Vec<String> {
+    let addresses = [provider.base_url].into_iter().chain(provider.other_urls.iter().copied());
+    let google = discovery::documents(addresses);
+    if !google.is_empty() {
+        let mut names: Vec<String> = beginning(&google, "discovery/");
+        if names.is_empty() {
+            names.push(format!("discovery/{}*", google.join("*, ")));
+        }
+        return names;
+    }
     if integration.providers.len() == 1 {
         return vec![integration.id.to_owned()];
     }
-    let others = format!("{}-", provider.id);
-    let mut names: Vec<String> = folders()
-        .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flatten()
-        .filter_map(|file| {
-            file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
-        })
-        .filter(|name| name.starts_with(&others))
-        .collect();
+    let mut names = beginning(&[format!("{}-", provider.id)], "");
     names.insert(0, format!("{}-{}", integration.id, provider.id));
     names
 }
 
-/// Fails the test if none of these descriptions allows `request`.
-pub(crate) fn check(names: &[String], request: &Recorded) {
+/// The descriptions below a folder whose names begin with one of these.
+fn beginning(wanted: &[String], below: &str) -> Vec<String> {
+    folders()
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder.join(below)).ok())
+        .flatten()
+        .filter_map(|file| {
+            file.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)
+        })
+        .filter(|name| wanted.iter().any(|start| name.starts_with(start)))
+        .map(|name| format!("{below}{name}"))
+        .collect()
+}
+
+/// Fails the test if none of these descriptions allows `request`, or if one of the sets of rights
+/// that its action asks for would not do.
+pub(crate) fn check(names: &[String], permissions: &[&[&str]], request: &Recorded) {
     let descriptions: Vec<&Value> = names.iter().filter_map(|name| description(name)).collect();
     let problem = descriptions
         .iter()
-        .map(|description| judge(description, request))
+        .map(|description| {
+            let operation = judge(description, request)?;
+            discovery::suffices(operation, permissions)
+        })
         .find(|judged| judged.as_ref().err().is_none_or(|problem| problem != UNLISTED))
         .unwrap_or_else(|| Err(UNLISTED.to_owned()));
     if let (Err(problem), false) = (problem, descriptions.is_empty()) {
@@ -64,6 +83,9 @@ fn description(name: &str) -> Option<&'static Value> {
         for folder in [&installed, &named] {
             if let Ok(text) = std::fs::read_to_string(folder.join(&file)) {
                 let mut value: Value = serde_json::from_str(&text).expect("a description in JSON");
+                if value["discoveryVersion"].is_string() {
+                    value = discovery::converted(&value);
+                }
                 modernise(&mut value);
                 return Some(Box::leak(Box::new(value)));
             }
@@ -99,7 +121,8 @@ fn modernise(value: &mut Value) {
     }
 }
 
-fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
+/// Holds a request against a description; returns the operation that allows it.
+pub(crate) fn judge<'a>(description: &'a Value, request: &Recorded) -> Result<&'a Value, String> {
     let paths = description["paths"].as_object().ok_or("it has no paths")?;
     let method = request.method.to_lowercase();
     let (operation, parameters) = paths
@@ -147,12 +170,13 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
     if request.is_form() {
         let schema = form.ok_or("it takes no form")?;
         return typed(description, schema, &request.body)
-            .and_then(|value| fits(description, schema, &value));
+            .and_then(|value| fits(description, schema, &value))
+            .map(|()| operation);
     }
     match body.pointer("/content/application~1json/schema") {
-        None if request.body.is_null() => Ok(()),
+        None if request.body.is_null() => Ok(operation),
         None => Err("it takes no JSON body".to_owned()),
-        Some(_) if request.body.is_null() && body["required"] != true => Ok(()),
+        Some(_) if request.body.is_null() && body["required"] != true => Ok(operation),
         Some(schema) => {
             let mut names = BTreeSet::new();
             property_names(description, schema, &mut names);
@@ -161,7 +185,7 @@ fn judge(description: &Value, request: &Recorded) -> Result<(), String> {
             {
                 return Err(format!("the body has no field `{unknown}`"));
             }
-            fits(description, schema, &request.body)
+            fits(description, schema, &request.body).map(|()| operation)
         }
     }
 }
@@ -315,7 +339,7 @@ mod tests {
             headers: [].into(),
             body,
         };
-        judge(&library(), &request)
+        judge(&library(), &request).map(drop)
     }
 
     fn refused(method: &str, target: &str, body: Value, why: &str) {

@@ -358,10 +358,15 @@ fn migration(error: MigrateError) -> Error {
     }
 }
 
-/// Refuses a role that row-level security does not hold, and a server that reports commits before they are durable.
+/// Refuses a role that row-level security does not hold or that owns the tables, and a server that reports commits before
+/// they are durable.
 async fn refuse_unsafe_session(pool: &PgPool) -> Result<()> {
-    let (unbound, commit): (bool, String) = sqlx::query_as(
-        "SELECT rolsuper OR rolbypassrls, current_setting('synchronous_commit') FROM pg_roles WHERE rolname = current_user",
+    let (unbound, owns, commit): (bool, bool, String) = sqlx::query_as(
+        "SELECT rolsuper OR rolbypassrls,
+                EXISTS (SELECT FROM pg_class c WHERE c.oid = to_regclass('integration_audit_log')
+                        AND pg_has_role(current_user, c.relowner, 'MEMBER')),
+                current_setting('synchronous_commit')
+         FROM pg_roles WHERE rolname = current_user",
     )
     .fetch_one(pool)
     .await?;
@@ -369,6 +374,13 @@ async fn refuse_unsafe_session(pool: &PgPool) -> Result<()> {
         return Err(Error::Invalid(
             "The database role is a superuser or bypasses row-level security, so tenants would not be kept apart. \
              Use a role that is a member of resto_app."
+                .into(),
+        ));
+    }
+    if owns {
+        return Err(Error::Invalid(
+            "The database role owns the tables, so it could take away what keeps the audit trail from being changed. \
+             Use another role, one that is only a member of resto_app."
                 .into(),
         ));
     }

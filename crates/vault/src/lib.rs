@@ -29,6 +29,8 @@ mod records;
 mod reveal;
 mod roots;
 mod rotation;
+#[cfg(test)]
+mod secret_types;
 mod secrets;
 mod sweep;
 mod tenants;

@@ -110,6 +110,11 @@ pub(crate) async fn admit(
     if missing.is_empty() { Ok(keyring) } else { Err(Error::MissingRootKeys { key_ids: missing }) }
 }
 
+/// Whether the database has a sentinel.
+pub(crate) async fn is_sealed(database: &Database) -> Result<bool> {
+    Ok(!sentinels(&mut database.read(None).await?).await?.is_empty())
+}
+
 /// Opens the sentinels that the ring can open, at least one; `false` when one of them is not what it must be.
 fn open_all(keyring: &mut Keyring, rows: &[SentinelRow]) -> bool {
     let mut opened = 0;

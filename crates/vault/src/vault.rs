@@ -72,9 +72,23 @@ impl Vault {
                 writer: Writer::default(),
                 under_way: UnderWay::default(),
                 anchors: OnceLock::new(),
-                erasure_pending: AtomicBool::new(false),
+                // Whoever was here before may have been killed before it erased.
+                erasure_pending: AtomicBool::new(true),
             }),
         })
+    }
+
+    /// Whether a root key has sealed something in the database, so that it opens with that key alone. An SQLite database that
+    /// is missing is created.
+    ///
+    /// # Errors
+    /// As [`Vault::open`], but of a key.
+    pub async fn is_sealed(url: &str) -> Result<bool> {
+        let database = Database::open(url).await?;
+        database.check_schema().await?;
+        let sealed = roots::is_sealed(&database).await;
+        database.close().await;
+        sealed
     }
 
     /// Keeps anchors of the audit trails here from now on, and verifies against them. The first place stands.
@@ -127,8 +141,12 @@ impl Vault {
         TenantScope { vault: self.clone(), tenant }
     }
 
-    /// Overwritten bytes leave the disk: SQLite's log is emptied now, or as soon as no reader needs it.
-    pub(crate) async fn erase(&self) -> Result<()> {
+    /// Overwritten bytes leave the disk: SQLite's log is emptied now, or by a later sweep when no reader needs it any more.
+    /// Whatever destroys something does this itself; it is for what was stopped before it could.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erase(&self) -> Result<()> {
         let done = self.inner.database.truncate_log().await?;
         self.inner.erasure_pending.store(!done, Ordering::Relaxed);
         if !done {

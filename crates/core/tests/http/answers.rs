@@ -67,6 +67,18 @@ async fn takes_no_cursor_that_this_list_did_not_give() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_left_out_is_empty_only_where_the_provider_does_so() {
+    for (body, read) in [("{}", true), ("[]", false), ("7", false)] {
+        let server = Server::saying([ok(body)]).await;
+        let terse = server.terse_api().get("/things", &[]).list_in::<u8>("things").await;
+        assert_eq!(terse.map(|page| page.items).ok(), read.then(Vec::new), "{body}");
+        let (api, _) = server.api(impatient(), Risk::Read);
+        let error = api.get("/things", &[]).list_in::<u8>("things").await.unwrap_err();
+        assert!(error.message().contains("sent no list"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn observes_quotas_and_rights_in_every_answer() {
     let headers = "x-ratelimit-limit: 60\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1767225600
         x-ratelimit-resource: search\nx-scopes: repo, read:org,,";

@@ -44,6 +44,7 @@ const FACTS: Provider = Provider {
     limits: Limits { per_hour: 1000, concurrent: 10 },
     request_id_header: "x-request-id",
     granted_header: Some("x-scopes"),
+    omits_empty_lists: false,
     idempotency_header: None,
     paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
     classify: |_| None,
@@ -51,6 +52,8 @@ const FACTS: Provider = Provider {
 static ACME: Provider = FACTS;
 /// As Acme, but it makes a change once however often it is sent under one key.
 static KEYED: Provider = Provider { idempotency_header: Some("idempotency-key"), ..FACTS };
+/// As Acme, but it does not write lists that are empty.
+static TERSE: Provider = Provider { omits_empty_lists: true, ..FACTS };
 
 /// The product's bounds, but for the pause between tries: no test waits.
 pub fn impatient() -> Bounds {
@@ -218,6 +221,11 @@ impl Server {
     /// A client that repeats changes, because the provider knows them by their key.
     pub fn keyed_api(&self) -> Api {
         client(&KEYED, &self.url, impatient(), Risk::Write).0
+    }
+
+    /// A client of a provider that leaves empty lists out.
+    pub fn terse_api(&self) -> Api {
+        client(&TERSE, &self.url, impatient(), Risk::Read).0
     }
 
     /// The requests so far.

@@ -134,3 +134,15 @@ async fn signs_for_the_declared_parts_of_the_api_and_for_nobody_else() {
     assert_eq!(error.code(), Code::Internal, "{error}");
     assert_eq!(server.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn a_part_of_the_api_that_needs_no_credential_does_not_get_it() {
+    let server = Server::saying([ok("{}")]).await;
+    let (api, caller) = server.api(impatient(), Risk::Write);
+    api.post("/collect", &[]).json(&1).unsigned().send_empty().await.unwrap();
+    let request = &server.requests()[0];
+    assert!(!request.to_lowercase().contains("authorization"), "{request}");
+    // It is the provider all the same.
+    assert!(request.contains("x-acme-version: 7"), "{request}");
+    assert!(caller.signed().is_empty());
+}

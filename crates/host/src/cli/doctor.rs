@@ -1,6 +1,6 @@
 //! `resto doctor`: what is right, what is wrong, and what to do, without changing anything.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::ErrorKind;
 
 use resto_core::{Code, Error, Result};
 use resto_vault::KeySource;
@@ -10,9 +10,10 @@ use time::{Duration, OffsetDateTime};
 use super::Session;
 use super::audit::short;
 use super::print::Tone;
+use crate::checks::check_folder;
+use crate::config::unusable;
 use crate::connect::check_overrides;
-use crate::host::{Host, adapters, told};
-use crate::place::Place;
+use crate::host::{Host, adapters, checked, told};
 use crate::root_keys;
 
 /// How many alerts are told, and for how long.
@@ -33,11 +34,12 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
         findings.push(Finding { what, ok, told: result.unwrap_or_else(|error| error.to_string()) });
         ok
     };
-    find("configuration", broken.map_or(Ok("is right".to_owned()), Err));
+    let right = broken.map_or_else(|| checked(&session.config).map(|_| "is right".to_owned()), Err);
+    let right = find("configuration", right);
     find("services", services(session));
     let started = find("data folder", data_dir(session));
     let key = find("root keys", root_keys(session).await);
-    if started && key {
+    if right && started && key {
         match database(session).await {
             Ok(Some(host)) => {
                 find("database", answers(&host).await);
@@ -73,7 +75,6 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
 }
 
 fn services(session: &Session) -> Result<String> {
-    Place::new(&session.config)?;
     Ok(match check_overrides(&session.config, &adapters())? {
         0 => "are connected with keys; no OAuth client is configured".to_owned(),
         clients => format!("have {clients} OAuth clients, whose secrets are ours alone to read"),
@@ -84,20 +85,17 @@ fn data_dir(session: &Session) -> Result<String> {
     let Some(dir) = session.config.database_folder()? else {
         return Ok("is not needed: the database is a server".to_owned());
     };
-    let Ok(metadata) = std::fs::metadata(&dir) else {
-        return Ok(format!("{} is not there yet; the first start creates it", dir.display()));
+    let metadata = match std::fs::metadata(&dir) {
+        Ok(found) if !found.is_dir() => {
+            return Err(unusable(&dir, &ErrorKind::NotADirectory.into()));
+        }
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Ok(format!("{} is not there yet; the first start creates it", dir.display()));
+        }
+        Err(error) => return Err(unusable(&dir, &error)),
     };
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::new(
-            Code::InvalidInput,
-            format!(
-                "{} can be entered by other users (mode {mode:o}). Close it: chmod 700 {}",
-                dir.display(),
-                dir.display()
-            ),
-        ));
-    }
+    check_folder(&dir, &metadata)?;
     Ok(format!("{} is ours alone", dir.display()))
 }
 
@@ -106,7 +104,7 @@ async fn root_keys(session: &Session) -> Result<String> {
     if config.key_source()?.is_none() {
         let file = config.key_file()?;
         if !file.exists() {
-            if let Some(lost) = root_keys::lost_key(config)? {
+            if let Some(lost) = root_keys::lost_key(config).await? {
                 return Err(lost);
             }
             return Ok(format!("{} is not there yet; the first start creates it", file.display()));

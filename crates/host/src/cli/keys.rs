@@ -3,6 +3,8 @@
 use resto_core::{Code, Error, Result};
 use resto_vault::{KeyInfo, KeyState, RootKeyInfo, RootRole};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Session;
 use super::admin::rfc3339;
@@ -16,11 +18,15 @@ pub(super) enum KeysCommand {
     #[command(after_help = "Example:\n  resto keys status --json")]
     Status,
     /// Seal everything of the tenant with a fresh key, and destroy the old one
-    #[command(after_help = "Example:\n  resto keys rotate\n  resto keys rotate --all")]
+    #[command(after_help = "Example:\n  resto keys rotate\n  resto keys rotate --all\n\n\
+        Of all tenants but those whose keys are young:\n  resto keys rotate --all --before \"$(date --utc --date '90 days ago' +%FT%TZ)\"")]
     Rotate {
         /// Of every tenant, one after the other
         #[arg(long)]
         all: bool,
+        /// Only keys made before this time, such as 2026-01-31T00:00:00Z; to go on where a rotation was stopped
+        #[arg(long, value_name = "TIME", requires = "all", value_parser = time)]
+        before: Option<OffsetDateTime>,
     },
     /// Wrap the keys of all tenants with the current root key; stopped, it goes on where it was
     #[command(after_help = "Example:\n  resto keys rewrap\n\n\
@@ -32,8 +38,8 @@ pub(super) enum KeysCommand {
 pub(super) async fn keys(session: &Session, command: KeysCommand) -> Result<()> {
     match command {
         KeysCommand::Status => status(session).await,
-        KeysCommand::Rotate { all: false } => rotate(session).await,
-        KeysCommand::Rotate { all: true } => rotate_all(session).await,
+        KeysCommand::Rotate { all: false, .. } => rotate(session).await,
+        KeysCommand::Rotate { all: true, before } => rotate_all(session, before).await,
         KeysCommand::Rewrap => rewrap(session).await,
     }
 }
@@ -124,13 +130,34 @@ async fn rotate(session: &Session) -> Result<()> {
     Ok(())
 }
 
+fn time(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "it is no time such as 2026-01-31T00:00:00Z".to_owned())
+}
+
 /// One tenant that cannot be rotated does not keep the others from it.
-async fn rotate_all(session: &Session) -> Result<()> {
+async fn rotate_all(session: &Session, before: Option<OffsetDateTime>) -> Result<()> {
     let host = session.host().await?;
     let out = session.out;
+    out.remark(format!(
+        "If this is stopped, it goes on with: resto keys rotate --all --before {}",
+        rfc3339(before.unwrap_or_else(OffsetDateTime::now_utc))
+    ));
     let (mut rotated, mut resealed, mut failed) = (0_u64, 0_u64, Vec::new());
     for tenant in host.vault.tenants().await.map_err(told)? {
-        match host.vault.scope(tenant.id).rotate_key().await {
+        let scope = host.vault.scope(tenant.id);
+        let due = match before {
+            None => Ok(true),
+            Some(before) => scope.keys().await.map(|keys| {
+                keys.iter().any(|key| key.state == KeyState::Active && key.created_at < before)
+            }),
+        };
+        let rotation = match due {
+            Ok(false) => continue,
+            Ok(true) => scope.rotate_key().await,
+            Err(error) => Err(error),
+        };
+        match rotation {
             Ok(rotation) => {
                 rotated += 1;
                 resealed += rotation.rewrapped;
@@ -140,6 +167,8 @@ async fn rotate_all(session: &Session) -> Result<()> {
             Err(error) => failed.push(format!("{}: {error}", tenant.external_id)),
         }
     }
+    // A rotation that was stopped may have left an old key in the database's log.
+    host.vault.erase().await.map_err(told)?;
     if out.json {
         out.value(&json!({"rotated": rotated, "resealed": resealed, "failed": failed}))?;
     } else {

@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::dumps;
 use crate::host::{Caller, Host, LOCAL_TENANT};
 use print::Out;
 
@@ -192,6 +193,9 @@ impl Session {
 /// Runs the program; the exit code is 0, 1 for a failure that was told, 2 for wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(error) = dumps::forbid() {
+        return Out::new(false).fail(&error);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -1,8 +1,9 @@
 //! How a database is reached: what its URL names, and the settings that durability and secrecy need.
 
 use std::{
-    fs::{DirBuilder, OpenOptions, Permissions},
+    fs::{self, DirBuilder, OpenOptions, Permissions},
     io,
+    net::IpAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     str::FromStr,
@@ -10,7 +11,7 @@ use std::{
 
 use sqlx::{
     ConnectOptions, PgConnection,
-    postgres::PgConnectOptions,
+    postgres::{PgConnectOptions, PgSslMode},
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
@@ -40,6 +41,7 @@ impl<'a> Url<'a> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url)
                 .map_err(|_| Error::Invalid("The PostgreSQL URL cannot be understood.".into()))?;
+            refuse_open_line(&options)?;
             return Ok(Self::Postgres(Box::new(
                 options.application_name("resto").disable_statement_logging(),
             )));
@@ -74,11 +76,17 @@ pub(super) fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
     }
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::Invalid(format!(
+            "{} cannot be the database: it is no file. Move it, or name another place for the database.",
+            path.display()
+        )));
+    }
     // SQLite gives its log and index the mode of the file itself.
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
         Err(_) => {
-            std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unusable)?;
+            fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unusable)?;
         }
         Ok(_) => {}
     }
@@ -93,4 +101,23 @@ pub(super) fn sqlite_options(path: &Path) -> Result<SqliteConnectOptions> {
         // 16 MiB: a page that many commits change is copied into the database once.
         .pragma("wal_autocheckpoint", "4000")
         .disable_statement_logging())
+}
+
+/// Refuses to send the database's password and rows over a network where somebody on the way can read along.
+fn refuse_open_line(options: &PgConnectOptions) -> Result<()> {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback());
+    match options.get_ssl_mode() {
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer if !here => {
+            Err(Error::Invalid(format!(
+                "The PostgreSQL URL does not insist on TLS, and {host} is another machine. Add sslmode=verify-full to it \
+                 (or sslmode=require where the network itself is trusted)."
+            )))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,7 @@
 //! Where a root key comes from: a guarded file, an environment variable, or a command that a key service answers.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, process::Command};
 use zeroize::Zeroizing;
 
-use super::Keyring;
+use super::{Keyring, hex};
 use crate::{Error, Result, envelope};
 
 /// How long a command may take: a key service answers within a second, and a start must not hang on one that does not.
@@ -103,24 +103,29 @@ impl Keyring {
     pub fn create_file(path: &Path) -> Result<Self> {
         let unwritable = |_| refuse(path, "cannot be written");
         let root = Zeroizing::new(envelope::random()?);
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(
-                |error| match error.kind() {
-                    io::ErrorKind::AlreadyExists => {
-                        refuse(path, "exists already, and is not overwritten")
-                    }
-                    _ => refuse(path, "cannot be written"),
-                },
-            )?;
         let mut line = Zeroizing::new(String::with_capacity(64));
         BASE64.encode_string(root.as_slice(), &mut line);
         line.push('\n');
-        file.write_all(line.as_bytes()).map_err(unwritable)?;
-        file.sync_all().map_err(unwritable)?;
-        // The folder's entry must be durable too, before anything is sealed with the key.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
+        // Written whole under another name first: whoever is killed here, or finds the disk full, leaves no key file that
+        // holds no key, and of several who start at once all read the first one's.
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{}.new", hex(&envelope::random::<8>()?)));
+        let draft = PathBuf::from(draft);
+        let written = write_private(&draft, line.as_bytes())
+            .and_then(|()| fs::hard_link(&draft, path))
+            // The folder's entry must be durable too, before anything is sealed with the key.
+            .and_then(|()| File::open(folder)?.sync_all());
+        // What was not written whole may not be there.
+        let _ = fs::remove_file(&draft);
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => refuse(path, "exists already, and is not overwritten"),
+            _ => unwritable(error),
+        })?;
         Self::new(&root)
     }
 
@@ -190,8 +195,17 @@ impl Keyring {
             return Err("does not hold a key of 32 bytes");
         }
         root.copy_from_slice(&bytes);
+        if root.iter().all(|byte| *byte == 0) {
+            return Err("is all zeros, which is a placeholder and no key");
+        }
         Self::new(&root).map_err(|_| "does not hold a key of 32 bytes")
     }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn flags(flags: OFlags) -> i32 {

@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::Path,
     process::Command as Process,
+    sync::Barrier,
+    thread,
     time::Duration,
 };
 
@@ -87,6 +89,29 @@ fn does_not_overwrite_a_key() {
 }
 
 #[test]
+fn of_many_that_create_a_key_file_at_once_one_does_and_all_read_its_key() {
+    const STARTS: usize = 8;
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("root.key");
+        let together = Barrier::new(STARTS);
+        let start = || {
+            together.wait();
+            let created = Keyring::create_file(&path);
+            (created.is_ok(), Keyring::from_file(&path, None).unwrap().id())
+        };
+        let started = thread::scope(|scope| {
+            let starts: Vec<_> = (0..STARTS).map(|_| scope.spawn(start)).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(started.iter().filter(|(created, _)| *created).count(), 1);
+        assert!(started.iter().all(|(_, id)| *id == started[0].1));
+        // Nor does any of them leave its draft.
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
 fn b4_names_the_one_reason_for_refusing_a_key_file() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -112,6 +137,7 @@ fn b4_names_the_one_reason_for_refusing_a_key_file() {
         (write("short", &BASE64.encode([7; 31]), 0o600), "32 bytes"),
         (write("long", &BASE64.encode([7; 33]), 0o600), "32 bytes"),
         (write("empty", "", 0o600), "32 bytes"),
+        (write("zeros", &BASE64.encode([0; 32]), 0o600), "all zeros"),
     ];
     if geteuid().is_root() {
         let path = write("foreign", &good, 0o600);

@@ -1,5 +1,7 @@
 //! What lies on the disk: never a secret in any form, and no deleted bytes where the database can be made to forget them.
 
+use std::time::Duration;
+
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
@@ -116,4 +118,17 @@ async fn b8_on_postgres_deleted_bytes_leave_the_files_when_the_tables_are_writte
         assert!(!store.files_hold(&blob[22..54]).await);
         assert!(!store.files_hold(&blob[blob.len() - 32..]).await);
     }
+}
+
+/// As when a deletion was committed and its process killed: the bytes lie in SQLite's log, which others keep.
+#[tokio::test]
+async fn b8_what_a_killed_process_did_not_erase_goes_with_the_first_sweep_of_another() {
+    let store = Store::sqlite();
+    let (_other, scope) = store.tenant().await;
+    scope.put_secret("dns", &canary().into()).await.unwrap();
+    let blob = store.bytes("SELECT sealed FROM tenant_secrets").await;
+    store.tamper("PRAGMA secure_delete = ON; DELETE FROM tenant_secrets").await;
+    assert!(store.files_hold(&blob).await);
+    store.open().await.sweep_unfinished(Duration::from_mins(1)).await.unwrap();
+    assert!(!store.files_hold(&blob).await);
 }

@@ -11,6 +11,7 @@ use crate::store::{
 };
 
 on_both! {
+    b4_a_database_is_sealed_from_its_first_key_on
     b4_refuses_another_key_and_says_so
     refuses_a_database_that_a_newer_program_migrated
     two_vaults_work_on_one_database
@@ -201,7 +202,7 @@ async fn says_that_postgres_cannot_be_reached() {
 }
 
 #[tokio::test]
-async fn refuses_a_postgres_that_was_never_migrated_and_a_role_that_sees_all_tenants() {
+async fn g2_refuses_a_postgres_that_was_never_migrated_and_a_role_that_sees_all_tenants() {
     let Some(store) = Store::postgres().await else {
         return;
     };
@@ -216,7 +217,7 @@ async fn refuses_a_postgres_that_was_never_migrated_and_a_role_that_sees_all_ten
 }
 
 #[tokio::test]
-async fn refuses_a_postgres_that_reports_commits_before_they_are_durable() {
+async fn g2_refuses_a_postgres_that_reports_commits_before_they_are_durable() {
     let Some(store) = Store::postgres().await else {
         return;
     };
@@ -224,6 +225,41 @@ async fn refuses_a_postgres_that_reports_commits_before_they_are_durable() {
     store.tamper(&format!("ALTER ROLE {role} SET synchronous_commit = off")).await;
     let refused = Vault::open(&store.url, store.keyring(), Cipher::default()).await.unwrap_err();
     assert!(refused.to_string().contains("synchronous_commit"), "{refused}");
+}
+
+#[tokio::test]
+async fn g2_refuses_a_line_to_postgres_that_others_could_read() {
+    let store = Store::sqlite();
+    for line in ["", "?sslmode=disable", "?sslmode=allow", "?sslmode=prefer"] {
+        for host in ["192.0.2.1", "[2001:db8::1]", "db.invalid"] {
+            let url = format!("postgres://resto:hunter2@{host}:5432/resto{line}");
+            for refused in [
+                Vault::open(&url, store.keyring(), Cipher::default()).await.map(drop),
+                Vault::migrate(&url).await,
+            ] {
+                let refused = refused.unwrap_err().to_string();
+                assert!(refused.contains("does not insist on TLS"), "{url}: {refused}");
+                assert!(refused.contains(host.trim_matches(['[', ']'])), "{refused}");
+                assert!(!refused.contains("hunter2"), "{refused}");
+            }
+        }
+    }
+    // Nothing listens there: what insists on TLS, or goes nowhere, is not refused for its line.
+    for url in ["postgres://resto@db.invalid/x?sslmode=require", "postgres://resto@127.0.0.1:1/x"] {
+        let failed = Vault::open(url, store.keyring(), Cipher::default()).await.unwrap_err();
+        assert!(matches!(failed, Error::Database { .. }), "{failed}");
+    }
+}
+
+#[tokio::test]
+async fn g2_refuses_a_postgres_role_that_owns_the_tables() {
+    let Some(store) = Store::postgres().await else {
+        return;
+    };
+    let role = store.role();
+    store.tamper(&format!("ALTER TABLE integration_audit_log OWNER TO {role}")).await;
+    let refused = Vault::open(&store.url, store.keyring(), Cipher::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("owns the tables"), "{refused}");
 }
 
 #[tokio::test]
@@ -312,18 +348,21 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let Some(store) = Store::postgres().await else {
         return;
     };
-    // The store's own role becomes the owner of its database, which is emptied again.
-    let role = store.role();
+    // Another role becomes the owner of the store's database, which is emptied again.
+    let name = store.role();
+    let owner = format!("{name}_owner");
     for sql in [
-        format!("GRANT resto_app, resto_lookup, resto_audit TO {role}"),
-        format!("ALTER DATABASE {role} OWNER TO {role}"),
+        format!("CREATE ROLE {owner} LOGIN PASSWORD '{owner}'"),
+        format!("GRANT resto_app, resto_lookup, resto_audit TO {owner}"),
+        format!("ALTER DATABASE {name} OWNER TO {owner}"),
         "DROP SCHEMA public CASCADE".to_owned(),
-        format!("CREATE SCHEMA public AUTHORIZATION {role}"),
+        format!("CREATE SCHEMA public AUTHORIZATION {owner}"),
         "GRANT USAGE ON SCHEMA public TO PUBLIC".to_owned(),
     ] {
         store.tamper(&sql).await;
     }
-    Vault::migrate(&store.url).await.unwrap();
+    let url = store.admin_options().username(&owner).password(&owner).to_url_lossy();
+    Vault::migrate(url.as_str()).await.unwrap();
     let (vault, scope) = store.tenant().await;
     let params = json!({});
     scope
@@ -335,4 +374,14 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
     let caller = vault.authenticate(secrecy::ExposeSecret::expose_secret(&token)).await.unwrap();
     assert_eq!(caller.unwrap().principal, principal);
     vault.sweep_unfinished(Duration::ZERO).await.unwrap();
+    store
+        .tamper(&format!("REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}"))
+        .await;
+    store.tamper(&format!("DROP ROLE {owner}")).await;
+}
+
+async fn b4_a_database_is_sealed_from_its_first_key_on(store: Store) {
+    assert!(!Vault::is_sealed(&store.url).await.unwrap());
+    store.open().await;
+    assert!(Vault::is_sealed(&store.url).await.unwrap());
 }

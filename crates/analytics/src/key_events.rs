@@ -1,0 +1,260 @@
+//! Key events: the events that matter most to the business, which reports count as such.
+
+use resto_core::{Action, Api, Code, Page, PageRequest, Result, Risk};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::ADMIN;
+use crate::ids::Id;
+use crate::permissions::{CHANGE, SETTINGS};
+
+/// What an occurrence is worth where the event does not say.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all(deserialize = "camelCase"))]
+pub struct Worth {
+    /// Amount in whole units of the currency, with decimals.
+    #[serde(default, rename(deserialize = "numericValue"))]
+    amount: f64,
+    /// Such as `EUR`.
+    #[serde(default)]
+    currency_code: String,
+}
+
+/// A key event.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all(deserialize = "camelCase"))]
+pub struct KeyEvent {
+    /// Its number.
+    #[serde(rename(deserialize = "name"))]
+    pub id: Id,
+    /// Name of the event.
+    #[serde(default)]
+    pub event_name: String,
+    /// `ONCE_PER_EVENT` or `ONCE_PER_SESSION`.
+    #[serde(default)]
+    pub counting_method: String,
+    /// What an occurrence is worth where the event does not say.
+    #[serde(default)]
+    pub default_value: Option<Worth>,
+    /// Whether it can be deleted.
+    #[serde(default)]
+    pub deletable: bool,
+    /// When it was marked.
+    #[serde(default, rename(deserialize = "createTime"))]
+    pub created_at: Option<String>,
+}
+
+/// Lists the events that are marked as key events.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ListKeyEvents {
+    /// Number of the property, from `list_properties`.
+    property_id: Id,
+    #[serde(flatten)]
+    page: PageRequest,
+}
+
+impl Action for ListKeyEvents {
+    const NAME: &'static str = "list_key_events";
+    const RISK: Risk = Risk::Read;
+    const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
+    type Output = Page<KeyEvent>;
+
+    async fn run(self, api: &Api) -> Result<Page<KeyEvent>> {
+        list(api, &self.property_id, &self.page).await
+    }
+}
+
+async fn list(api: &Api, property: &Id, page: &PageRequest) -> Result<Page<KeyEvent>> {
+    // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.keyEvents/list
+    api.get("/v1beta/properties/{}/keyEvents", &[property])
+        .at(ADMIN)
+        .page(page)
+        .list_in("keyEvents")
+        .await
+}
+
+/// How occurrences are counted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Counting {
+    /// Each one.
+    OncePerEvent,
+    /// At most one in each visit.
+    OncePerSession,
+}
+
+/// Marks an event as a key event (once called conversion); it counts as one from now on.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct CreateKeyEvent {
+    /// Number of the property, from `list_properties`.
+    property_id: Id,
+    /// Name of the event, such as `purchase` or `generate_lead`; it need not have happened yet.
+    #[schemars(length(min = 1, max = 40))]
+    event_name: String,
+    /// How it is counted; once per event if left out.
+    counting: Option<Counting>,
+    /// What an occurrence is worth where the event does not say: whole units of the currency, with decimals.
+    default_amount: Option<f64>,
+    /// Currency of that, such as `EUR`.
+    default_currency: Option<String>,
+}
+
+impl Action for CreateKeyEvent {
+    const NAME: &'static str = "create_key_event";
+    const RISK: Risk = Risk::Write;
+    const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
+    type Output = KeyEvent;
+
+    async fn run(self, api: &Api) -> Result<KeyEvent> {
+        let worth = match (self.default_amount, &self.default_currency) {
+            (None, None) => None,
+            (Some(amount), Some(currency)) => {
+                Some(json!({"numericValue": amount, "currencyCode": currency}))
+            }
+            _ => {
+                return Err(resto_core::Error::invalid(
+                    "default_amount",
+                    "invalid input: `default_amount` and `default_currency` go together. Nothing was sent.",
+                ));
+            }
+        };
+        let counting = match self.counting {
+            Some(Counting::OncePerSession) => "ONCE_PER_SESSION",
+            _ => "ONCE_PER_EVENT",
+        };
+        // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.keyEvents/create
+        let created: Result<KeyEvent> = api
+            .post("/v1beta/properties/{}/keyEvents", &[&self.property_id])
+            .at(ADMIN)
+            .fields(json!({
+                "eventName": self.event_name,
+                "countingMethod": counting,
+                "defaultValue": worth,
+            }))
+            .send()
+            .await;
+        match created {
+            // The answer was lost; a property has at most fifty, each of another name.
+            Err(error) if error.code() == Code::UnknownOutcome => {
+                let all = PageRequest { cursor: None, limit: Some(100) };
+                let found = list(api, &self.property_id, &all).await.ok().and_then(|page| {
+                    page.items.into_iter().find(|event| event.event_name == self.event_name)
+                });
+                found.ok_or(error)
+            }
+            created => created,
+        }
+    }
+}
+
+/// Takes the mark of a key event off; the event goes on. What it returns can be marked again, counting anew.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DeleteKeyEvent {
+    /// Number of the property, from `list_properties`.
+    property_id: Id,
+    /// Number of the key event, from `list_key_events`.
+    key_event_id: Id,
+}
+
+impl Action for DeleteKeyEvent {
+    const NAME: &'static str = "delete_key_event";
+    const RISK: Risk = Risk::Write;
+    const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
+    type Output = KeyEvent;
+
+    async fn run(self, api: &Api) -> Result<KeyEvent> {
+        let path = "/v1beta/properties/{}/keyEvents/{}";
+        // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.keyEvents/delete
+        let event =
+            api.get(path, &[&self.property_id, &self.key_event_id]).at(ADMIN).send().await?;
+        api.delete(path, &[&self.property_id, &self.key_event_id]).at(ADMIN).send_empty().await?;
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_testing::FakeApi;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::ANALYTICS;
+
+    const EVENTS: &str = "/v1beta/properties/123/keyEvents";
+    const EVENT: &str = "/v1beta/properties/123/keyEvents/9";
+
+    fn purchase() -> Value {
+        json!({"name": "properties/123/keyEvents/9", "eventName": "purchase", "countingMethod": "ONCE_PER_EVENT",
+            "createTime": "2026-01-01T10:00:00Z", "deletable": true, "custom": true,
+            "defaultValue": {"numericValue": 5.5, "currencyCode": "EUR"}})
+    }
+
+    fn told() -> Value {
+        json!({"id": "9", "event_name": "purchase", "counting_method": "ONCE_PER_EVENT", "deletable": true,
+            "default_value": {"amount": 5.5, "currency_code": "EUR"}, "created_at": "2026-01-01T10:00:00Z"})
+    }
+
+    #[tokio::test]
+    async fn lists_key_events() {
+        let fake = FakeApi::new(&ANALYTICS).await.on(
+            "GET",
+            EVENTS,
+            200,
+            json!({"keyEvents": [purchase()]}),
+        );
+        let page = fake.run::<ListKeyEvents>(json!({"property_id": "123"})).await.unwrap();
+        assert_eq!(page, json!({"items": [told()]}));
+    }
+
+    #[tokio::test]
+    async fn marks_an_event_with_its_worth() {
+        let fake = FakeApi::new(&ANALYTICS).await.on("POST", EVENTS, 200, purchase());
+        let input = json!({"property_id": "123", "event_name": "purchase", "counting": "once_per_session",
+            "default_amount": 5.5, "default_currency": "EUR"});
+        assert_eq!(fake.run::<CreateKeyEvent>(input).await.unwrap(), told());
+        assert_eq!(
+            fake.requests().await[0].body,
+            json!({"eventName": "purchase", "countingMethod": "ONCE_PER_SESSION",
+                "defaultValue": {"numericValue": 5.5, "currencyCode": "EUR"}})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_worth_has_a_currency() {
+        let fake = FakeApi::new(&ANALYTICS).await;
+        let input = json!({"property_id": "123", "event_name": "purchase", "default_amount": 5});
+        let error = fake.run::<CreateKeyEvent>(input).await.unwrap_err();
+        assert!(error.message().contains("go together"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn finds_out_whether_an_event_is_marked_when_the_answer_is_lost() {
+        for (listed, found) in
+            [(json!({"keyEvents": [purchase()]}), true), (json!({"keyEvents": []}), false)]
+        {
+            let fake = FakeApi::new(&ANALYTICS)
+                .await
+                .on("POST", EVENTS, 502, Value::Null)
+                .on("GET", EVENTS, 200, listed);
+            let input = json!({"property_id": "123", "event_name": "purchase"});
+            match fake.run::<CreateKeyEvent>(input).await {
+                Ok(event) => assert!(found && event == told()),
+                Err(error) => assert!(!found && error.code() == Code::UnknownOutcome, "{error}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn returns_the_key_event_that_it_deleted() {
+        let fake = FakeApi::new(&ANALYTICS).await.on("GET", EVENT, 200, purchase()).on(
+            "DELETE",
+            EVENT,
+            200,
+            json!({}),
+        );
+        let input = json!({"property_id": "123", "key_event_id": "9"});
+        assert_eq!(fake.run::<DeleteKeyEvent>(input).await.unwrap(), told());
+        assert_eq!(fake.requests().await[1].method, "DELETE");
+    }
+}
