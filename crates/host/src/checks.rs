@@ -59,12 +59,12 @@ pub(crate) fn check_file(path: &Path, file: &File) -> std::io::Result<Result<()>
 /// Refuses a data folder that other users can enter.
 pub(crate) fn check_folder(folder: &Path, metadata: &Metadata) -> Result<()> {
     let (mode, shown) = (mode(metadata), folder.display());
-    if mode & 0o077 == 0 {
-        return Ok(());
+    if mode & 0o077 != 0 {
+        return Err(refused(format!(
+            "The data folder {shown} can be entered by other users (mode {mode:o}). Close it: chmod 700 {shown}"
+        )));
     }
-    Err(refused(format!(
-        "The data folder {shown} can be entered by other users (mode {mode:o}). Close it: chmod 700 {shown}"
-    )))
+    Ok(())
 }
 
 fn mode(metadata: &Metadata) -> u32 {

@@ -160,7 +160,11 @@ impl Keyring {
 
     /// Keyed hashes of an access token, the only thing of it that is stored: with the current key first.
     pub(crate) fn token_macs(&self, token: &str) -> Result<Vec<[u8; 32]>> {
-        self.mac_keys().map(|key| key.mac("resto/token/v1", None, token.as_bytes())).collect()
+        // In whole blocks, which the hash reads where they are: it copies the rest of a block to the stack, and leaves it.
+        let mut blocks = Zeroizing::new(vec![0; token.len().next_multiple_of(64)]);
+        let (start, _) = blocks.split_at_mut(token.len());
+        start.copy_from_slice(token.as_bytes());
+        self.mac_keys().map(|key| key.mac("resto/token/v1", None, &blocks)).collect()
     }
 
     /// Keyed hashes of a tenant's handle, the only thing of it that is stored: with the current key first.

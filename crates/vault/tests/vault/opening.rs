@@ -245,9 +245,10 @@ async fn g2_refuses_a_line_to_postgres_that_others_could_read() {
         }
     }
     // Nothing listens there: what insists on TLS, or goes nowhere, is not refused for its line.
-    for url in ["postgres://resto@db.invalid/x?sslmode=require", "postgres://resto@127.0.0.1:1/x"] {
-        let failed = Vault::open(url, store.keyring(), Cipher::default()).await.unwrap_err();
-        assert!(matches!(failed, Error::Database { .. }), "{failed}");
+    for line in ["", "?sslmode=require"] {
+        let url = format!("postgres://resto@127.0.0.1:1/x{line}");
+        let failed = Vault::open(&url, store.keyring(), Cipher::default()).await.unwrap_err();
+        assert!(failed.to_string().contains("cannot be reached"), "{failed}");
     }
 }
 
