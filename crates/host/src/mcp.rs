@@ -1,8 +1,10 @@
 //! The only file that speaks rmcp: the catalog as MCP tools, and calls of them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use http::request::Parts;
 use resto_core::{Code, Details, Error, Risk};
 use rmcp::ServerHandler;
@@ -20,7 +22,7 @@ use uuid::Uuid;
 
 use crate::around::Line;
 use crate::asking::Waiting;
-use crate::call::Failed;
+use crate::call::{Failed, fault};
 use crate::catalog::Entry;
 use crate::host::{Caller, Host};
 use crate::policy::Calls;
@@ -116,7 +118,8 @@ impl ServerHandler for Mcp {
             return self.call_own(&caller, own, &arguments, answer, &context).await;
         }
         let line = line(&context);
-        match self.host.call(&caller, &request.name, arguments, line).await {
+        let called = self.host.call(&caller, &request.name, arguments, line);
+        match caught(called).await {
             Ok(output) => Ok(success(&self.host, &request.name, output).into()),
             Err(Failed::Tool(error)) => Ok(failure(&error).into()),
             Err(Failed::UnknownTool) => Err(ErrorData::invalid_params(
@@ -196,7 +199,7 @@ impl Mcp {
             });
             return Ok(self.answered(caller, &waiting, action).await.into());
         }
-        let asked = match self.host.run_own(caller, own, arguments).await {
+        let asked = match caught(self.host.run_own(caller, own, arguments)).await {
             Ok(Done::Output(output)) => return Ok(CallToolResult::structured(output).into()),
             Ok(Done::Ask(asked)) => asked,
             Err(Failed::Tool(error)) => return Ok(failure(&error).into()),
@@ -247,6 +250,11 @@ impl Mcp {
         };
         result.map_or_else(|error| failure(&error), CallToolResult::structured)
     }
+}
+
+/// A client would wait for ever for the answer of a call that panicked outside its own task.
+async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(fault().into()))
 }
 
 fn internal(error: &Error) -> ErrorData {
