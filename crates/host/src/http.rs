@@ -1,5 +1,6 @@
 //! The HTTP door: `/mcp` for agents with an access token, and the people's page.
 
+use std::any::Any;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::Config;
@@ -148,6 +150,13 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .layer(readable(config))
         .merge(console::router(host))
         .layer(from_fn_with_state(names, known_name))
+        .layer(CatchPanicLayer::custom(faulty))
+}
+
+/// Whoever waits is told, and the connection is kept for the next request.
+fn faulty(_: Box<dyn Any + Send>) -> Response {
+    let why = "This server has an internal fault. It was logged; try again later.\n";
+    (StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
 }
 
 /// The names under which this server is reached.
