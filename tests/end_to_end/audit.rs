@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     postgres::Database,
     product::Product,
-    provider::{Provider, Reply, repository},
+    provider::{Provider, repository},
 };
 
 const READ: [&str; 3] =
@@ -141,34 +141,4 @@ fn f1_without_a_durable_intent_the_provider_is_not_called_and_afterwards_all_goe
     product.sql("DROP TRIGGER full");
     assert!(read().body.contains("octocat/hello-world"));
     product.must(&["audit", "--verify"], "");
-}
-
-#[test]
-fn f7_neither_parameters_nor_answers_forge_a_line_of_the_trail_or_the_log() {
-    const FORGED: &str = "no\r\nFORGED\u{1b}[31m\u{2028}FORGED\u{202e}";
-    let provider = Provider::github(|_| Reply::json(422, &json!({"message": FORGED})));
-    let product = Product::connected(&provider.url, "github_pat_of_a_test");
-    let server = product.serve_with(&[("RUST_LOG", "trace")]);
-    for repo in ["hello-world", FORGED] {
-        let answer = server.call(&[], READ[1], &json!({"owner": "octocat", "repo": repo}));
-        assert!(answer.body.contains("isError"), "{answer:?}");
-    }
-    let log = server.process.said();
-    drop(server);
-    let [table, export] = [product.must(&["audit"], ""), product.must(&["audit", "--json"], "")];
-    assert!(table.stdout.contains("FORGED"), "{table:?}");
-    for (place, text) in [("log", &log), ("table", &table.stdout), ("export", &export.stdout)] {
-        let forges = |c: char| c != '\n' && c.is_control() || "\u{2028}\u{202e}".contains(c);
-        assert!(!text.contains(forges), "{place}: {text:?}");
-        assert!(
-            !text.lines().any(|line| line.trim_start().starts_with("FORGED")),
-            "{place}: {text}"
-        );
-    }
-    // A line of its own for each event, between two brackets.
-    let events = serde_json::from_str::<Vec<Value>>(&export.stdout).unwrap();
-    assert_eq!(export.stdout.lines().count(), events.len() + 1);
-    let said =
-        |event: &Value| event["error_message"].as_str().is_some_and(|said| said.contains("FORGED"));
-    assert!(events.iter().any(said), "{events:?}");
 }

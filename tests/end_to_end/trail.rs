@@ -163,7 +163,10 @@ fn f7_nobody_forges_a_line_of_the_trail_or_of_the_log() {
         };
         assert!(!text.contains(bad), "{text:?}");
     }
-    let events: Vec<Value> = serde_json::from_str(&told(&["audit", "--json"])).unwrap();
+    let export = told(&["audit", "--json"]);
+    let events: Vec<Value> = serde_json::from_str(&export).unwrap();
+    // A line of its own for each event, between two brackets.
+    assert_eq!(export.lines().count(), events.len() + 1);
     let messages: Vec<&str> =
         events.iter().filter_map(|event| event["error_message"].as_str()).collect();
     assert!(messages.iter().any(|message| message.contains("forged")), "{messages:?}");
