@@ -20,6 +20,7 @@ mod envelope_vectors;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod handles;
 mod keyring;
 mod keys;
 mod lookup;
