@@ -101,6 +101,26 @@ pub struct Python(Conversation);
 
 impl Python {
     pub fn connect(era: Era, way: Way<'_>) -> Self {
+        Self::start(era, way, &[])
+    }
+
+    /// One whose person can be asked: [`Python::begin`] and [`Python::act`].
+    pub fn with_person(era: Era, way: Way<'_>) -> Self {
+        Self::start(era, way, &[("MCP_ELICITS", "1")])
+    }
+
+    /// Begins a call during which the person is asked; tells what for.
+    pub fn begin(&mut self, name: &str, arguments: &Value) -> Value {
+        self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments}))["asked"]
+            .clone()
+    }
+
+    /// What the person does, and what the call then answers.
+    pub fn act(&mut self, action: &str) -> Answer {
+        Answer(self.ask(&json!({ "action": action })))
+    }
+
+    fn start(era: Era, way: Way<'_>, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(tool("python/bin/python"));
         command.env_clear().arg(top().join("tests/tools/mcp_client.py"));
         command.arg(match era {
@@ -115,6 +135,7 @@ impl Python {
                 command.arg("--").arg(binary()).arg("stdio").envs(product.environment());
             }
         }
+        command.envs(environment.iter().copied());
         Self(Conversation::start(&mut command))
     }
 

@@ -1,15 +1,21 @@
 //! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
 #![cfg(test)]
 
+mod asking;
 mod audit;
+mod browser;
 mod canary;
 mod cli;
 mod clients;
+mod connect;
+mod crashes;
 mod doors;
 mod github;
 mod insecure;
 mod keys;
 mod memory;
+mod oauth;
+mod pages;
 mod places;
 mod postgres;
 mod process;

@@ -113,9 +113,15 @@ impl Database {
 
 /// Tells a story of an installation on SQLite, and on PostgreSQL.
 pub fn on_both(provider: &Provider, story: impl Fn(&Product)) {
-    story(&Product::at(&provider.url));
+    on_both_with_sql(provider, |product, _| story(product));
+}
+
+/// As [`on_both`], with a way to the database behind the product's back.
+pub fn on_both_with_sql(provider: &Provider, story: impl Fn(&Product, &dyn Fn(&str) -> String)) {
+    let product = Product::at(&provider.url);
+    story(&product, &|statement| product.sql(statement));
     if let Some(database) = Database::new() {
-        story(&database.migrated(provider));
+        story(&database.migrated(provider), &|statement| database.sql(statement));
     }
 }
 

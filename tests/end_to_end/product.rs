@@ -154,21 +154,30 @@ impl Server<'_> {
 
     /// Sends the call of a tool with these headers, and leaves the answer on the connection.
     pub fn open(&self, headers: &[(&str, &str)], name: &str, arguments: &Value) -> TcpStream {
-        let meta = json!({
+        self.send(headers, &json!({}), json!({"name": name, "arguments": arguments}))
+    }
+
+    /// As [`Server::call`], of a client that can do this, with these parameters.
+    pub fn call_with(&self, headers: &[(&str, &str)], can: &Value, params: Value) -> Message {
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [&[("authorization", authorization.as_str())], headers].concat();
+        answer(self.send(&headers, can, params))
+    }
+
+    fn send(&self, headers: &[(&str, &str)], can: &Value, mut params: Value) -> TcpStream {
+        let name = params["name"].as_str().unwrap().to_owned();
+        params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": can,
         });
-        let call = json!({
-            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-            "params": {"name": name, "arguments": arguments, "_meta": meta},
-        });
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let standard = [
             ("accept", "application/json, text/event-stream"),
             ("content-type", "application/json"),
             ("mcp-protocol-version", "2026-07-28"),
             ("mcp-method", "tools/call"),
-            ("mcp-name", name),
+            ("mcp-name", &name),
         ];
         open("POST", &self.url, &[&standard[..], headers].concat(), &call.to_string())
     }

@@ -44,6 +44,18 @@ fn lists_the_crates() {
 fn lists_the_tools_of_each_integration() {
     let tools = Product::at("http://127.0.0.1:1").json(&["tools", "--json"]);
     let tools = tools.as_array().unwrap();
+    // The server's own tools.
+    let name = |tool: &Value| tool["name"].as_str().unwrap().to_owned();
+    let (own, tools): (Vec<Value>, Vec<Value>) = tools.iter().cloned().partition(|tool| {
+        name(tool).ends_with("_integration")
+            || name(tool).ends_with("_integrations")
+            || name(tool) == "check_connection"
+    });
+    let rows = own.iter().map(|tool| {
+        let what = tool["description"].as_str().unwrap().lines().next().unwrap_or_default();
+        format!("| `{}` | {what} |", name(tool))
+    });
+    holds("tools:resto", &["| tool | what it does |", "|---|---|"], rows);
     let mut integrations: Vec<&str> = tools
         .iter()
         .map(|tool| tool["name"].as_str().unwrap().split('_').next().unwrap())

@@ -41,7 +41,8 @@ fn which_company_it_is_belongs_to_the_connection() {
     assert_eq!((open.status.code(), provider.count()), (Some(1), 0));
 
     let connect = |company: &str, key: &str| {
-        product.must(&["connect", "registrar", "--provider", company, "--key-stdin"], key)
+        product
+            .must(&["connect", "registrar", "--provider", company, "--key-stdin", "--replace"], key)
     };
     let porkbun = connect("porkbun", "pk1_word\nsk1_word\n");
     assert!(porkbun.stdout.contains("at Porkbun is connected"), "{porkbun:?}");

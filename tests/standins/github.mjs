@@ -11,6 +11,8 @@ const { createEmulator } = await tool("emulate/dist/api.js");
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
 const description = resolve(top, ".tools/specs/github.json");
 const violationsOf = await describedRequests();
+/** Tokens that people got on the sign-in page. */
+const issued = new Set();
 const front = createServer((request, response) => {
   answer(request, response).catch((error) => reply(response, 500, `The stand-in failed: ${error.message}`));
 });
@@ -37,6 +39,8 @@ async function answer(request, response) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = Buffer.concat(chunks);
+  // What is not the API is neither described nor called with a token.
+  if (/^\/(login\/oauth|_emulate)\//.test(request.url)) return forward(request, response, body, remember);
   const wrong = [...missingHeaders(request.headers)];
   if (violationsOf) wrong.push(...await violationsOf({ method: request.method, url: request.url, headers: request.headers, body: body.toString() }));
   if (wrong.length > 0) {
@@ -45,14 +49,26 @@ async function answer(request, response) {
   }
   // The emulator takes an unknown token for its first user; GitHub does not.
   const token = request.headers.authorization?.replace(/^(Bearer|token) /i, "");
-  if (token !== undefined && !(token in seed.tokens)) return reply(response, 401, "Bad credentials");
+  if (token !== undefined && !(token in seed.tokens) && !issued.has(token)) return reply(response, 401, "Bad credentials");
+  forward(request, response, body, () => {});
+}
+
+function forward(request, response, body, see) {
   const { method, headers } = request;
-  const upstream = send({ host: "127.0.0.1", port: upstreamPort, path: request.url, method, headers }, (incoming) => {
+  const upstream = send({ host: "127.0.0.1", port: upstreamPort, path: request.url, method, headers }, async (incoming) => {
+    const chunks = [];
+    for await (const chunk of incoming) chunks.push(chunk);
+    see(Buffer.concat(chunks).toString());
     response.writeHead(incoming.statusCode, incoming.headers);
-    incoming.pipe(response);
+    response.end(Buffer.concat(chunks));
   });
   upstream.on("error", (error) => reply(response, 502, `The emulator did not answer: ${error.message}`));
   upstream.end(body);
+}
+
+function remember(answer) {
+  const token = /"access_token":"([^"]+)"/.exec(answer)?.[1];
+  if (token) issued.add(token);
 }
 
 /** What GitHub demands of every request, and no description says. */

@@ -30,6 +30,7 @@ install_tools() {
   install_node
   install_descriptions
   install_python
+  command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
   postgres_binaries >/dev/null || install_postgres
 }
 

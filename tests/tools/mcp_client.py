@@ -5,6 +5,8 @@ Usage: mcp_client.py MODE URL            the bearer token is in MCP_TOKEN
 MODE is `legacy`, or a protocol revision such as 2026-07-28. Each line of standard input is a call,
 {"method": "tools/list"} or {"method": "tools/call", "name": ..., "arguments": {...}}; each line of output its
 result, or {"error": sentence}. All calls of one run share one connection.
+With MCP_ELICITS in the environment a person can be asked: a line of output then holds {"asked": ...}, and the next
+line of input {"action": "accept"} or another action.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import sys
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitResult
 
 
 async def answer(client: Client, call: dict) -> dict:
@@ -28,8 +31,14 @@ async def answer(client: Client, call: dict) -> dict:
     return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+async def person(_context, params) -> ElicitResult:
+    print(json.dumps({"asked": params.model_dump(mode="json", by_alias=True, exclude_none=True)}), flush=True)
+    return ElicitResult(action=json.loads(await asyncio.to_thread(sys.stdin.readline))["action"])
+
+
 async def talk(server, mode: str) -> None:
-    async with Client(server, mode=mode) as client:
+    asks = {"elicitation_callback": person} if "MCP_ELICITS" in os.environ else {}
+    async with Client(server, mode=mode, **asks) as client:
         while line := await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(await answer(client, json.loads(line))), flush=True)
 

@@ -51,6 +51,8 @@ pub static ANALYTICS: Integration = Integration {
             // https://developers.google.com/identity/protocols/oauth2/web-server
             authorize_url: "https://accounts.google.com/o/oauth2/v2/auth",
             token_url: "https://oauth2.googleapis.com/token",
+            issuer: Some("https://accounts.google.com"),
+            names_issuer: false,
             // Revoking one token ends all that the person granted to this Google Cloud project.
             revoke_url: "https://oauth2.googleapis.com/revoke",
             pkce: true,
@@ -59,6 +61,7 @@ pub static ANALYTICS: Integration = Integration {
             // Without them Google gives no refresh token the second time. Scopes that were granted
             // for Gmail are not asked for again: this connection is its own.
             authorize_parameters: &[("access_type", "offline"), ("prompt", "consent")],
+            access_lifetime: None,
             rotates_refresh_token: false,
             scheme: Scheme::Bearer("access_token"),
         })],

@@ -1,6 +1,8 @@
 //! The facts about a service, as data: who it is, how one signs in, where it lives, how it pages and
 //! limits.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -272,6 +274,10 @@ pub struct OAuthConfig {
     pub authorize_url: &'static str,
     /// Where a code becomes tokens.
     pub token_url: &'static str,
+    /// Who the authorization server says it is (RFC 8414), where it has a name.
+    pub issuer: Option<&'static str>,
+    /// Whether its answers always name it (RFC 9207), so that one without the name is refused.
+    pub names_issuer: bool,
     /// Where tokens are revoked; it may hold `{client_id}`.
     pub revoke_url: &'static str,
     /// Whether PKCE with S256 is supported.
@@ -282,6 +288,8 @@ pub struct OAuthConfig {
     pub scopes: &'static [&'static str],
     /// What else the page of consent is asked with, such as `access_type=offline`.
     pub authorize_parameters: &'static [(&'static str, &'static str)],
+    /// How long an access token works where the answer does not say; `None`: it does not end.
+    pub access_lifetime: Option<Duration>,
     /// Whether a refresh invalidates the old refresh token at once.
     pub rotates_refresh_token: bool,
     /// How requests are signed with the access token.

@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
 /// The schema of what `T` reads, without its description, and the description.
-pub(crate) fn input<T: JsonSchema>() -> (Map<String, Value>, String) {
+#[must_use]
+pub fn input<T: JsonSchema>() -> (Map<String, Value>, String) {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut root = root(settings.for_deserialize().into_generator().into_root_schema_for::<T>());
     close(&mut root);
@@ -41,7 +42,8 @@ fn close(schema: &mut Map<String, Value>) {
 }
 
 /// The schema of what `T` writes.
-pub(crate) fn output<T: JsonSchema>() -> Map<String, Value> {
+#[must_use]
+pub fn output<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut root = root(settings.for_serialize().into_generator().into_root_schema_for::<T>());
     root.remove("description");

@@ -59,12 +59,15 @@ pub static GITHUB: Integration = Integration {
             Auth::OAuth(OAuthConfig {
                 authorize_url: "https://github.com/login/oauth/authorize",
                 token_url: "https://github.com/login/oauth/access_token",
+                issuer: Some("https://github.com/login/oauth"),
+                names_issuer: false,
                 revoke_url: "https://api.github.com/applications/{client_id}/grant",
                 pkce: true,
                 client_auth: ClientAuth::Body,
                 // The app's registration decides.
                 scopes: &[],
                 authorize_parameters: &[],
+                access_lifetime: None,
                 rotates_refresh_token: true,
                 scheme: Scheme::Bearer("access_token"),
             }),
@@ -77,7 +80,7 @@ pub static GITHUB: Integration = Integration {
                     prefixes: &["github_pat_", "ghp_", "gho_", "ghu_"],
                     ..KeyField::KEY
                 }],
-                create_url: "https://github.com/settings/personal-access-tokens/new",
+                create_url: permissions::CREATE_TOKEN,
                 scheme: Scheme::Bearer("token"),
             }),
         ],

@@ -47,6 +47,25 @@ pub(crate) const SECRETS_READ: Needs = &[&["secrets:read"], &["repo"]];
 pub(crate) const SECRETS_WRITE: Needs = &[&["secrets:write"], &["repo"]];
 pub(crate) const VARIABLES_WRITE: Needs = &[&["actions_variables:write"], &["repo"]];
 
+/// Where a person creates a fine-grained token, with what all actions need filled in. It knows neither
+/// `checks`, which are shown where they may be read, nor the creation of repositories by itself, which
+/// `administration` allows.
+// https://docs.github.com/authentication/keeping-your-account-and-data-secure/managing-your-personal-access-tokens
+pub(crate) const CREATE_TOKEN: &str = concat!(
+    "https://github.com/settings/personal-access-tokens/new?name=Resto&expires_in=90",
+    "&actions=write",
+    "&actions_variables=write",
+    "&administration=write",
+    "&contents=write",
+    "&issues=write",
+    "&metadata=read",
+    "&pull_requests=write",
+    "&secrets=write",
+    "&statuses=read",
+    "&vulnerability_alerts=read",
+    "&workflows=write",
+);
+
 /// All of them, for people.
 pub(crate) const ALL: &[Permission] = &[
     Permission { id: "metadata:read", allows: "see your repositories" },
@@ -82,3 +101,23 @@ pub(crate) const ALL: &[Permission] = &[
     Permission { id: "delete_repo", allows: "delete your repositories (classic token)" },
     Permission { id: "security_events", allows: "see security alerts (classic token)" },
 ];
+
+#[cfg(test)]
+mod tests {
+    use resto_core::least;
+
+    use super::*;
+    use crate::adapter;
+
+    #[test]
+    fn the_token_page_is_filled_in_with_exactly_what_all_actions_need() {
+        let pairs = CREATE_TOKEN.split('&').skip(2).filter_map(|pair| pair.split_once('='));
+        let asked: Vec<String> = pairs.map(|(name, level)| format!("{name}:{level}")).collect();
+        let adapter = adapter();
+        let first_sets = adapter.actions().iter().filter_map(|action| action.permissions.first());
+        let mut needed = least(first_sets.flat_map(|set| set.iter().copied()));
+        // The page has no boxes for these.
+        needed.retain(|right| !["checks:read", "repository_creation:write"].contains(right));
+        assert_eq!(asked, needed);
+    }
+}

@@ -46,6 +46,8 @@ pub static GMAIL: Integration = Integration {
         auth: &[Auth::OAuth(OAuthConfig {
             authorize_url: "https://accounts.google.com/o/oauth2/v2/auth",
             token_url: "https://oauth2.googleapis.com/token",
+            issuer: Some("https://accounts.google.com"),
+            names_issuer: false,
             // It ends all that this account allowed to the same project.
             revoke_url: "https://oauth2.googleapis.com/revoke",
             pkce: true,
@@ -63,6 +65,7 @@ pub static GMAIL: Integration = Integration {
                 ("prompt", "consent"),
                 ("include_granted_scopes", "true"),
             ],
+            access_lifetime: None,
             rotates_refresh_token: false,
             scheme: Scheme::Bearer("access_token"),
         })],

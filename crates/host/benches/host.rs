@@ -69,7 +69,7 @@ impl Bench {
             let caller = host.owner("local", "bench").await.unwrap();
             let github = host.integration("github").unwrap();
             let secrets = Secrets::from([("token".into(), "github_pat_bench".into())]);
-            host.connect_key(&caller, github, None, secrets).await.unwrap();
+            host.connect_key(&caller, github, None, secrets, false).await.unwrap();
             (host, caller)
         });
         Self { runtime, host, caller, _folder: folder }

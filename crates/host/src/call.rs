@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use resto_core::{Api, Code, Connected, Error, Result, Risk, clean, clean_json};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::around::{Around, Line, Opening, Seen};
@@ -15,6 +16,8 @@ use crate::catalog::Entry;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
 use crate::policy::{Calls, decide};
+use crate::tools::Done;
+
 /// A call that did not succeed.
 #[derive(Debug)]
 pub enum Failed {
@@ -42,6 +45,12 @@ impl Host {
         arguments: Value,
         line: Line,
     ) -> Result<Value, Failed> {
+        if let Some(own) = self.own_tool(tool) {
+            return Ok(match self.run_own(caller, own, &arguments).await? {
+                Done::Output(output) => output,
+                Done::Ask(asked) => asked.output,
+            });
+        }
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
         let allowed = self.allow(caller, &entry, line.calls).await;
@@ -64,13 +73,23 @@ impl Host {
             return Err(Error::new(
                 Code::NotConnected,
                 format!(
-                    "{} is not connected. {} A person connects it: {}",
+                    "{} is not connected. {} The tool connect_integration asks a person to connect it, or a person runs: {}",
                     integration.name,
                     integration.purpose,
                     caller.command(&format!("connect {}", integration.id))
                 ),
             ));
         };
+        if connection.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
+            return Err(Error::new(
+                Code::AuthExpired,
+                format!(
+                    "The access to {} has expired and is not renewed by itself. A person signs in again, as the tool connect_integration asks them to: {}",
+                    integration.name,
+                    self.place.page(&["connect", integration.id])?
+                ),
+            ));
+        }
         decide(caller, calls, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
@@ -137,7 +156,6 @@ impl Host {
                 crash_point("action.answer_received");
                 let learnt = learn(&entry, &learning, &seen, &result);
                 self.finish(caller, ticket, &result, learnt).await;
-                crash_point("action.result_committed");
                 result
             }
             None => {
@@ -214,7 +232,9 @@ impl Host {
             permissions: learnt.permissions.as_ref(),
             rate_limits: learnt.rate_limits.as_ref(),
         };
-        if let Err(error) = caller.scope.finish(ticket, outcome).await {
+        let finished = caller.scope.finish(ticket, outcome).await;
+        crash_point("result_committed");
+        if let Err(error) = finished {
             tracing::error!(%error, "the result of an action could not be written to the audit trail");
         }
     }
@@ -251,11 +271,11 @@ fn intent<'a>(caller: &'a Caller, entry: &Entry<'a>, arguments: &'a Value) -> In
     }
 }
 
-fn summary(error: &Error) -> String {
+pub(crate) fn summary(error: &Error) -> String {
     format!("{}: {}", error.code(), error.message())
 }
 
-fn fault() -> Error {
+pub(crate) fn fault() -> Error {
     Error::new(
         Code::Internal,
         "This server has a fault in this action. It was logged; try another way.",
@@ -272,8 +292,8 @@ struct Session<'a> {
 /// What is kept with the connection after a call.
 #[derive(Default)]
 pub(crate) struct Learnt {
-    permissions: Option<Value>,
-    rate_limits: Option<Value>,
+    pub permissions: Option<Value>,
+    pub rate_limits: Option<Value>,
 }
 
 fn learn(

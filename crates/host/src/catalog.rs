@@ -6,7 +6,7 @@ use std::ops::Bound;
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use resto_core::{ActionSpec, Adapter, Error, Integration, Result, quote};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The actions that this server offers.
 pub struct Catalog {
@@ -133,56 +133,62 @@ impl Entry<'_> {
     /// # Errors
     /// `invalid_input`, naming each field at fault.
     pub fn check(&self, arguments: &Value) -> Result<()> {
-        let mut field = None;
-        let problems: Vec<String> = self
-            .arguments
-            .iter_errors(arguments)
-            .take(5)
-            .map(|error| {
-                let at =
-                    error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
-                match error.kind() {
-                    ValidationErrorKind::AdditionalProperties { unexpected } => {
-                        field = unexpected.first().map(|name| quote(name));
-                        format!("unknown field `{}`", quote(&unexpected.join("`, `")))
-                    }
-                    ValidationErrorKind::Required { property } => {
-                        let name = property.as_str().unwrap_or_default().to_owned();
-                        let problem = format!("the field `{name}` is missing");
-                        field = Some(name);
-                        problem
-                    }
-                    _ if at.is_empty() => quote(&error.to_string()),
-                    _ => {
-                        let problem = format!("`{at}`: {}", quote(&error.to_string()));
-                        field = Some(at);
-                        problem
-                    }
-                }
-            })
-            .collect();
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let allowed: Vec<&str> = self
-            .action
-            .input_schema
-            .get("properties")
-            .and_then(Value::as_object)
-            .map(|properties| properties.keys().map(String::as_str).collect())
-            .unwrap_or_default();
-        let mut told = Error::new(
-            resto_core::Code::InvalidInput,
-            format!(
-                "invalid input: {}. {} takes: {}.",
-                problems.join("; "),
-                self.action.tool,
-                if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") }
-            ),
-        );
-        told.details_mut().field = field;
-        Err(told)
+        check(&self.action.tool, &self.action.input_schema, self.arguments, arguments)
     }
+}
+
+/// As [`Entry::check`], for any tool.
+pub(crate) fn check(
+    tool: &str,
+    input_schema: &Map<String, Value>,
+    validator: &Validator,
+    arguments: &Value,
+) -> Result<()> {
+    let mut field = None;
+    let problems: Vec<String> = validator
+        .iter_errors(arguments)
+        .take(5)
+        .map(|error| {
+            let at = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    field = unexpected.first().map(|name| quote(name));
+                    format!("unknown field `{}`", quote(&unexpected.join("`, `")))
+                }
+                ValidationErrorKind::Required { property } => {
+                    let name = property.as_str().unwrap_or_default().to_owned();
+                    let problem = format!("the field `{name}` is missing");
+                    field = Some(name);
+                    problem
+                }
+                _ if at.is_empty() => quote(&error.to_string()),
+                _ => {
+                    let problem = format!("`{at}`: {}", quote(&error.to_string()));
+                    field = Some(at);
+                    problem
+                }
+            }
+        })
+        .collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let allowed: Vec<&str> = input_schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let mut told = Error::new(
+        resto_core::Code::InvalidInput,
+        format!(
+            "invalid input: {}. {} takes: {}.",
+            problems.join("; "),
+            tool,
+            if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") }
+        ),
+    );
+    told.details_mut().field = field;
+    Err(told)
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use crate::config::Config;
 /// Refuses a server that strangers could reach or read under another name than its own.
 pub(crate) fn check(config: &Config) -> Result<()> {
     let bind = config.bind();
-    if !bind.ip().is_loopback() && config.allowed_hosts.is_empty() {
+    let is_named = config.public_url.is_some() || !config.allowed_hosts.is_empty();
+    if !bind.ip().is_loopback() && !is_named {
         return Err(refused(format!(
-            "bind: {bind} is reached from other machines, and allowed_hosts does not say under which name. Name it there, and let a proxy speak HTTPS in front of this server; or listen on 127.0.0.1."
+            "bind: {bind} is reached from other machines, and neither public_url nor allowed_hosts says under which name. Name it there, and let a proxy speak HTTPS in front of this server; or listen on 127.0.0.1."
         )));
     }
     config.allowed_hosts.iter().try_for_each(|name| check_host(name))

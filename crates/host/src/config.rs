@@ -36,6 +36,9 @@ pub struct Config {
     pub cipher: Cipher,
     /// Names under which this server is reached, besides the loopback ones, as in the `Host` header.
     pub allowed_hosts: Vec<String>,
+    /// Where people's browsers reach this server, such as `https://resto.example.com`; the address where it
+    /// listens if left out.
+    pub public_url: Option<String>,
     /// Web pages that may call this server, such as `https://app.example.com`.
     pub allowed_origins: Vec<Origin>,
     /// Per integration id.
@@ -54,7 +57,8 @@ pub struct Keys {
     pub accept: Vec<KeySource>,
 }
 
-/// Other addresses than an integration's own: an enterprise server, or a stand-in for tests.
+/// Our OAuth client at an integration, and other addresses than its own: an enterprise server, or a stand-in for
+/// tests.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Overrides {
@@ -66,6 +70,12 @@ pub struct Overrides {
     pub token_url: Option<String>,
     /// Where tokens are revoked.
     pub revoke_url: Option<String>,
+    /// Who the server at `authorize_url` says it is, if its answers name it (RFC 9207).
+    pub issuer: Option<String>,
+    /// The id of our OAuth client there.
+    pub client_id: Option<String>,
+    /// The file with its secret, which only this process's user can read.
+    pub client_secret_file: Option<PathBuf>,
 }
 
 impl Overrides {

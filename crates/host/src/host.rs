@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
-use resto_vault::{AnchorFile, TenantScope, Vault};
+use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
 use crate::checks;
-use crate::config::Config;
+use crate::config::{Config, Overrides};
+use crate::connect::check_overrides;
+use crate::place::Place;
 use crate::root_keys;
+use crate::tools::{OwnTool, own_tools};
 
 /// The tenant that exists without configuration, and its only principal.
 pub const LOCAL_TENANT: &str = "local";
@@ -31,8 +34,10 @@ pub struct Host {
     pub(crate) http: Http,
     /// Calls under way: a client that goes away does not cut them in half.
     pub(crate) tasks: TaskTracker,
+    pub(crate) place: Place,
+    pub(crate) overrides: BTreeMap<String, Overrides>,
+    pub(crate) own_tools: Vec<OwnTool>,
     closing: CancellationToken,
-    base_urls: BTreeMap<String, String>,
 }
 
 /// In whose name something happens.
@@ -40,6 +45,8 @@ pub struct Host {
 pub struct Caller {
     /// The tenant's part of the vault.
     pub scope: TenantScope,
+    /// Who.
+    pub principal: Principal,
     /// Who, and by which door, for the audit trail: `owner (mcp)`.
     pub actor: String,
     /// The tenant, as people name it.
@@ -57,7 +64,7 @@ impl Caller {
 }
 
 /// Every adapter of this build. A new one is one line here and one in Cargo.toml.
-fn adapters() -> Vec<resto_core::Adapter> {
+pub(crate) fn adapters() -> Vec<resto_core::Adapter> {
     vec![
         resto_analytics::adapter(),
         resto_github::adapter(),
@@ -75,7 +82,7 @@ impl Host {
     /// # Errors
     /// The configuration, the key file or the database is not right; the sentence says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
-        let (catalog, base_urls) = checked(config)?;
+        let (catalog, place) = checked(config)?;
         if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
@@ -90,8 +97,10 @@ impl Host {
             catalog,
             http: Http::new(Bounds::default())?,
             tasks: TaskTracker::new(),
+            place,
+            overrides: config.integrations.clone(),
+            own_tools: own_tools()?,
             closing: CancellationToken::new(),
-            base_urls,
         })
     }
 
@@ -133,9 +142,9 @@ impl Host {
             None => return Err(no_tenant(tenant)),
         };
         let scope = self.vault.scope(found.id);
-        let owner = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
-        let actor = format!("{} ({door})", owner.subject);
-        Ok(Caller { scope, actor, tenant: found.external_id })
+        let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
+        let actor = format!("{} ({door})", principal.subject);
+        Ok(Caller { scope, principal, actor, tenant: found.external_id })
     }
 
     /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
@@ -147,6 +156,7 @@ impl Host {
         Ok(found.map(|caller| Caller {
             scope: self.vault.scope(caller.tenant.id),
             actor: format!("{} ({door})", caller.principal.subject),
+            principal: caller.principal,
             tenant: caller.tenant.external_id,
         }))
     }
@@ -172,7 +182,8 @@ impl Host {
         integration: &Integration,
         provider: &Provider,
     ) -> Result<Endpoints> {
-        Endpoints::new(provider, self.base_urls.get(integration.id).map(String::as_str))
+        let named = self.overrides.get(integration.id);
+        Endpoints::new(provider, named.and_then(|named| named.base_url.as_deref()))
     }
 }
 
@@ -230,36 +241,12 @@ pub(crate) fn provider_of(
     Ok((provider, auth))
 }
 
-/// The catalog, and the addresses by integration id, when nothing in the configuration is wrong.
-pub(crate) fn checked(config: &Config) -> Result<(Catalog, BTreeMap<String, String>)> {
+/// The catalog, and where people reach this server, when nothing in the configuration is wrong.
+pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
     checks::check(config)?;
     let catalog = Catalog::new(adapters())?;
-    let base_urls = checked_urls(config, &catalog)?;
-    Ok((catalog, base_urls))
-}
-
-fn checked_urls(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
-    let mut base_urls = BTreeMap::new();
-    for (id, overrides) in &config.integrations {
-        let Some(adapter) = catalog.adapter(id) else {
-            return Err(Error::new(
-                Code::InvalidInput,
-                format!("The configuration names the integration `{id}`, which does not exist."),
-            ));
-        };
-        for (name, url) in overrides.urls() {
-            let provider = adapter.integration.providers.first().ok_or_else(|| {
-                Error::new(Code::Internal, format!("The integration `{id}` has no provider."))
-            })?;
-            Endpoints::new(provider, Some(url)).map_err(|error| {
-                Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
-            })?;
-            if name == "base_url" {
-                base_urls.insert(id.clone(), url.to_owned());
-            }
-        }
-    }
-    Ok(base_urls)
+    check_overrides(config, catalog.adapters())?;
+    Ok((catalog, Place::new(config)?))
 }
 
 fn no_tenant(tenant: &str) -> Error {

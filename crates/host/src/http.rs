@@ -1,5 +1,6 @@
 //! The HTTP door: `/mcp` for agents with an access token, and the people's page.
 
+use std::any::Any;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::Config;
@@ -125,6 +127,7 @@ async fn calls_ended(host: &Host) {
 
 fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Router {
     let mcp = Mcp::http(host.clone());
+    let names = names(config, host.place.name());
     let settings = StreamableHttpServerConfig::default()
         .with_json_response(true)
         // Every request brings its own token; a session would be one more thing to steal.
@@ -146,13 +149,20 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .layer(from_fn_with_state(host.clone(), authenticate))
         .layer(readable(config))
         .merge(console::router(host))
-        .layer(from_fn_with_state(names(config), known_name))
+        .layer(from_fn_with_state(names, known_name))
+        .layer(CatchPanicLayer::custom(faulty))
+}
+
+/// Whoever waits is told, and the connection is kept for the next request.
+fn faulty(_: Box<dyn Any + Send>) -> Response {
+    let why = "This server has an internal fault. It was logged; try again later.\n";
+    (StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
 }
 
 /// The names under which this server is reached.
-fn names(config: &Config) -> Arc<[String]> {
-    let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-    loopback.into_iter().chain(config.allowed_hosts.iter().cloned()).collect()
+fn names(config: &Config, public: Option<&str>) -> Arc<[String]> {
+    let ours = ["localhost", "127.0.0.1", "[::1]"].into_iter().chain(public).map(str::to_owned);
+    ours.chain(config.allowed_hosts.iter().cloned()).collect()
 }
 
 /// Turns away requests under a name that is not ours: a page of a stranger whose name leads to this

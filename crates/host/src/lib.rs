@@ -2,6 +2,7 @@
 //! agents come in. The only crate with MCP and a web server.
 
 mod around;
+mod asking;
 mod call;
 mod catalog;
 mod checks;
@@ -15,10 +16,13 @@ mod host;
 mod http;
 mod mcp;
 mod origin;
+mod place;
 mod policy;
 mod provider_keys;
 mod redact;
 mod root_keys;
+mod sessions;
+mod tools;
 
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::Failed;
@@ -32,3 +36,4 @@ pub use mcp::{Mcp, tool};
 pub use origin::Origin;
 pub use policy::{Calls, decide};
 pub use provider_keys::key_auth;
+pub use tools::OwnTool;

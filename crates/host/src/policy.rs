@@ -46,7 +46,7 @@ pub fn decide(
         return Err(Error::new(
             Code::PermissionDenied,
             format!(
-                "The {} credential lacks the right for {}: it needs {needed}. A person reconnects with that right: {}",
+                "The {} credential lacks the right for {}: it needs {needed}. A person reconnects with that right, as the tool connect_integration asks them to with `again`: {}",
                 integration.name,
                 action.tool,
                 caller.command(&format!("connect {}", integration.id))

@@ -28,7 +28,9 @@ pub fn key_auth(
     let (name, known) = (integration.name, known.join(", "));
     let wrong = |message: String| Err(Error::new(Code::InvalidInput, message));
     match (with_key.as_slice(), provider) {
-        ([], _) => wrong(format!("{name} is not connected with a key.")),
+        ([], _) => wrong(format!(
+            "{name} is not connected with a key: a person signs in there, in a browser. Begin with: resto sign-in"
+        )),
         ([only], None) => Ok(*only),
         (_, None) => wrong(format!(
             "{name} may be several companies; say whose key it is with --provider: {known}. Nothing was asked or sent."

@@ -37,6 +37,8 @@ mod times;
 mod webhooks;
 mod whole_lists;
 
+use std::time::Duration;
+
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
     Paging, Provider, RateHeaders, Scheme,
@@ -62,6 +64,8 @@ pub static STRIPE: Integration = Integration {
             Auth::OAuth(OAuthConfig {
                 authorize_url: "https://marketplace.stripe.com/oauth/v2/authorize",
                 token_url: "https://api.stripe.com/v1/oauth/token",
+                issuer: None,
+                names_issuer: false,
                 // Uninstalling the app revokes; that needs the id of the installation.
                 revoke_url: "",
                 pkce: false,
@@ -69,6 +73,7 @@ pub static STRIPE: Integration = Integration {
                 // The app's manifest decides.
                 scopes: &[],
                 authorize_parameters: &[],
+                access_lifetime: Some(Duration::from_hours(1)),
                 rotates_refresh_token: true,
                 scheme: Scheme::Bearer("access_token"),
             }),

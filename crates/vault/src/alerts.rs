@@ -22,16 +22,25 @@ pub enum AlertKind {
     UnknownOutcome,
     /// Values of unusually many tenants were opened within a minute, and the vault froze itself.
     MassOpening,
+    /// Someone came with a link or a consent that another person of the tenant had asked for.
+    ForeignLink,
+    /// A connection was replaced by one to another account.
+    AccountChanged,
+    /// The provider tells other rights of a credential than before.
+    PermissionsChanged,
 }
 
 impl AlertKind {
-    /// `tampered`, `unknown_outcome` or `mass_opening`, as stored.
+    /// The word that is stored, such as `tampered`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tampered => "tampered",
             Self::UnknownOutcome => "unknown_outcome",
             Self::MassOpening => "mass_opening",
+            Self::ForeignLink => "foreign_link",
+            Self::AccountChanged => "account_changed",
+            Self::PermissionsChanged => "permissions_changed",
         }
     }
 }
@@ -124,6 +133,12 @@ impl TenantScope {
             self.vault.note(AlertKind::Tampered, self.tenant, &format!("{purpose} {name}"));
         }
         result
+    }
+
+    /// Raises an alert about something of this tenant.
+    pub async fn raise(&self, kind: AlertKind, subject: &str) {
+        self.vault.note(kind, self.tenant, subject);
+        self.vault.raise_noted().await;
     }
 
     /// The tenant's newest alerts, newest first.

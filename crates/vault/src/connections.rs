@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    AuthType, Credential, Error, Result, Sealed, TenantScope,
+    AuthType, Credential, Error, Result, Sealed, TenantScope, crash_point,
     database::{Tx, on},
     keys::WrappedKey,
     reveal,

@@ -167,6 +167,13 @@ impl Keyring {
         self.mac_keys().map(|key| key.mac("resto/token/v1", None, &blocks)).collect()
     }
 
+    /// Keyed hashes of a tenant's handle, the only thing of it that is stored: with the current key first.
+    pub(crate) fn handle_macs(&self, tenant: Uuid, handle: &str) -> Result<Vec<[u8; 32]>> {
+        self.mac_keys()
+            .map(|key| key.mac("resto/handle/v1", Some(tenant), handle.as_bytes()))
+            .collect()
+    }
+
     fn roots(&self) -> impl Iterator<Item = &Arc<Root>> {
         std::iter::once(&self.current).chain(&self.accepted)
     }

@@ -21,6 +21,7 @@ mod envelope_vectors;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod handles;
 mod keyring;
 mod keys;
 mod lookup;
@@ -44,8 +45,8 @@ pub use actions::{Begun, Intent, Needs, Outcome, ResultStatus, StoredOutcome, Ti
 pub use alerts::{Alert, AlertKind};
 pub use anchors::{Anchor, AnchorFile, Anchors};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter};
-pub use crash::crash_point;
 pub use connections::{Connection, NewConnection, Status};
+pub use crash::crash_point;
 pub use error::{Error, Result};
 pub use keyring::{Cipher, KeySource, Keyring};
 pub use keys::{KeyInfo, KeyState};

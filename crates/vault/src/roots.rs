@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Cipher, Error, Keyring, Result, Vault,
+    Cipher, Error, Keyring, Result, Vault, crash_point,
     database::{Database, Tx, on},
     envelope::{self, Context},
     keyring::hex,

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    AlertKind, Error, Result, TenantScope,
+    AlertKind, Error, Result, TenantScope, crash_point,
     database::{Tx, on},
     keyring::hex,
     keys::Sealer,

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, TenantScope, Vault,
+    Error, Result, TenantScope, Vault, crash_point,
     database::{Tx, on},
     timestamp::from_millis,
     vault::check_name,

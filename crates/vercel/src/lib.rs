@@ -43,6 +43,8 @@ pub static VERCEL: Integration = Integration {
                 // `{slug}` is the integration's own name in Vercel's addresses.
                 authorize_url: "https://vercel.com/integrations/{slug}/new",
                 token_url: "https://api.vercel.com/v2/oauth/access_token",
+                issuer: None,
+                names_issuer: false,
                 // `{configuration_id}` comes with the code.
                 revoke_url: "https://api.vercel.com/v1/integrations/configuration/{configuration_id}",
                 pkce: false,
@@ -50,6 +52,7 @@ pub static VERCEL: Integration = Integration {
                 // The integration's settings decide.
                 scopes: &[],
                 authorize_parameters: &[],
+                access_lifetime: None,
                 // There is none: the access token lives until the integration is uninstalled.
                 rotates_refresh_token: false,
                 scheme: Scheme::Bearer("access_token"),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod bounds;
+mod exchange;
 mod provider;
 mod redirects;
 mod tls;

@@ -18,6 +18,9 @@ pub(super) struct ConnectArgs {
     /// Read the key from standard input instead of a hidden prompt; a key of several parts has one a line
     #[arg(long)]
     key_stdin: bool,
+    /// Let the key of another account take the place of the connected one
+    #[arg(long)]
+    replace: bool,
 }
 
 pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> {
@@ -25,6 +28,9 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
     let integration = host.integration(&args.integration)?;
     let (provider, key) = key_auth(integration, args.provider.as_deref())?;
     explain(session, &host, integration, provider);
+    if host.has_oauth(integration)? {
+        session.out.remark("Or sign in at the service, in a browser: resto sign-in");
+    }
     session.out.remark(format!("Create a {} at {}", key.name, key.create_url));
     let mut secrets = Secrets::new();
     let mut lines = args.key_stdin.then(|| std::io::stdin().lines());
@@ -44,18 +50,30 @@ pub(super) async fn connect(session: &Session, args: ConnectArgs) -> Result<()> 
             ),
         ));
     }
-    let report = host.connect_key(&caller, integration, args.provider.as_deref(), secrets).await?;
+    let report = host
+        .connect_key(&caller, integration, args.provider.as_deref(), secrets, args.replace)
+        .await?;
     if session.out.json {
         return session.out.value(&report);
     }
     let out = session.out;
     out.line(format!(
-        "{} The account of {} at {} is connected, and its key is stored encrypted.",
+        "{} {} Its key is stored encrypted.",
         out.tone(Tone::Good, "Tested."),
-        report.account,
-        report.provider
+        report.outcome()
     ));
     describe(session, &report);
+    Ok(())
+}
+
+pub(super) async fn sign_in(session: &Session) -> Result<()> {
+    let (host, caller) = session.owner().await?;
+    let link = host.sign_in_link(&caller).await?;
+    if session.out.json {
+        return session.out.value(&serde_json::json!({ "link": link }));
+    }
+    session.out.line(link);
+    session.out.remark("It works once, within 10 minutes, where `resto serve` runs.");
     Ok(())
 }
 

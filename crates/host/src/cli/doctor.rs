@@ -12,7 +12,8 @@ use super::audit::short;
 use super::print::Tone;
 use crate::checks::check_folder;
 use crate::config::unusable;
-use crate::host::{Host, checked, told};
+use crate::connect::check_overrides;
+use crate::host::{Host, adapters, checked, told};
 use crate::root_keys;
 
 /// How many alerts are told, and for how long.
@@ -35,6 +36,7 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
     };
     let right = broken.map_or_else(|| checked(&session.config).map(|_| "is right".to_owned()), Err);
     let right = find("configuration", right);
+    find("services", services(session));
     let started = find("data folder", data_dir(session));
     let key = find("root keys", root_keys(session).await);
     if right && started && key {
@@ -70,6 +72,13 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
         1 => Err(Error::new(Code::InvalidInput, "One thing is wrong; see above.")),
         more => Err(Error::new(Code::InvalidInput, format!("{more} things are wrong; see above."))),
     }
+}
+
+fn services(session: &Session) -> Result<String> {
+    Ok(match check_overrides(&session.config, &adapters())? {
+        0 => "are connected with keys; no OAuth client is configured".to_owned(),
+        clients => format!("have {clients} OAuth clients, whose secrets are ours alone to read"),
+    })
 }
 
 fn data_dir(session: &Session) -> Result<String> {

@@ -91,6 +91,9 @@ enum Command {
         after_help = "Example:\n  resto connect github\n  resto connect github --key-stdin < key.txt"
     )]
     Connect(connections::ConnectArgs),
+    /// Print a link with which a person signs in at the people's pages, once
+    #[command(name = "sign-in", after_help = "Example:\n  resto sign-in")]
+    SignIn,
     /// Remove a connection
     #[command(after_help = "Example:\n  resto disconnect github")]
     Disconnect {
@@ -241,6 +244,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Serve(args) => serve::serve(&mut session, args).await,
         Command::Stdio => serve::stdio(&session).await,
         Command::Connect(args) => connections::connect(&session, args).await,
+        Command::SignIn => connections::sign_in(&session).await,
         Command::Disconnect { integration } => {
             connections::disconnect(&session, &integration).await
         }

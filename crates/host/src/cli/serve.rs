@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::Session;
 use super::print::Tone;
-use crate::host::{Caller, LOCAL_TENANT, told};
+use crate::host::{Caller, Host, LOCAL_TENANT, told};
 use crate::http::Server;
 use crate::mcp::Mcp;
 
@@ -29,7 +29,8 @@ pub(super) async fn serve(session: &mut Session, args: ServeArgs) -> Result<()> 
     // The local tenant exists from the first start on.
     let owner = host.owner(LOCAL_TENANT, "cli").await?;
     let server = Server::bind(session.config.bind()).await?;
-    welcome(session, &owner, server.address).await?;
+    host.place.listens(server.address);
+    welcome(session, &host, &owner, server.address).await?;
     crate::http::serve(server, host, &session.config, stopped()).await
 }
 
@@ -48,14 +49,14 @@ async fn stopped() {
     }
 }
 
-async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Result<()> {
+async fn welcome(
+    session: &Session,
+    host: &Host,
+    owner: &Caller,
+    address: SocketAddr,
+) -> Result<()> {
     let out = session.out;
-    // "All addresses" is none that a client can go to.
-    let page = if address.ip().is_unspecified() {
-        format!("http://localhost:{}/", address.port())
-    } else {
-        format!("http://{address}/")
-    };
+    let page = host.place.page(&[])?;
     let mcp = format!("{page}mcp");
     if out.json {
         return out.value(&serde_json::json!({"mcp": mcp, "page": page}));
@@ -63,6 +64,17 @@ async fn welcome(session: &Session, owner: &Caller, address: SocketAddr) -> Resu
     out.line(out.tone(Tone::Strong, "Resto integrations is running. Stop it with Ctrl-C."));
     out.line(format!("  For agents   {mcp}"));
     out.line(format!("  For people   {page}"));
+    if host.place.is_configured() {
+        out.line(format!("  Listening    http://{address}"));
+    }
+    if std::io::stdout().is_terminal() {
+        out.line(format!(
+            "  Sign in      {} (once, within 10 minutes)",
+            host.sign_in_link(owner).await?
+        ));
+    } else {
+        out.line("  People sign in with a link: resto sign-in");
+    }
     let (collection, id) = WELCOMED;
     let welcomed = owner.scope.record(collection, id).await.map_err(told)?.is_some();
     if welcomed || !std::io::stdout().is_terminal() {
@@ -114,10 +126,8 @@ pub(super) async fn stdio(session: &Session) -> Result<()> {
     };
     let failed =
         |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));
-    let running = Mcp::only(host.clone(), caller)
-        .serve(rmcp::transport::stdio())
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let serving = Box::pin(Mcp::only(host.clone(), caller).serve(rmcp::transport::stdio()));
+    let running = serving.await.map_err(|error| failed(error.to_string()))?;
     running.waiting().await.map_err(|error| failed(error.to_string()))?;
     host.tasks.close();
     host.tasks.wait().await;

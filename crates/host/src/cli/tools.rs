@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use resto_core::{Code, Error, Result};
+use resto_core::{Code, Error, Result, Risk};
 use serde_json::Value;
 
 use super::Session;
@@ -10,7 +10,7 @@ use super::print::{INTERRUPTED, confirm, read_secret};
 use crate::around::Line;
 use crate::call::Failed;
 use crate::catalog::Entry;
-use crate::mcp::tool;
+use crate::mcp::{own_tool, tool};
 use crate::policy::Calls;
 
 #[derive(clap::Args)]
@@ -29,19 +29,17 @@ pub(super) async fn list(session: &Session) -> Result<()> {
     let host = session.host().await?;
     let entries: Vec<Entry<'_>> = host.catalog.entries().collect();
     if session.out.json {
-        return session.out.value(&entries.iter().map(tool).collect::<Vec<_>>());
+        let own = host.own_tools().iter().map(own_tool);
+        return session.out.value(&own.chain(entries.iter().map(tool)).collect::<Vec<_>>());
     }
-    let rows: Vec<[String; 3]> = entries
-        .iter()
-        .map(|entry| {
-            let risk = serde_json::to_value(entry.action.risk).unwrap_or_default();
-            [
-                entry.action.tool.clone(),
-                risk.as_str().unwrap_or_default().to_owned(),
-                entry.action.description.clone(),
-            ]
-        })
-        .collect();
+    let row = |tool: &str, risk: Risk, description: &str| {
+        let risk = serde_json::to_value(risk).unwrap_or_default();
+        [tool.to_owned(), risk.as_str().unwrap_or_default().to_owned(), description.to_owned()]
+    };
+    let own = host.own_tools().iter().map(|own| row(own.tool, own.risk, &own.description));
+    let actions = entries.iter().map(|entry| entry.action);
+    let actions = actions.map(|action| row(&action.tool, action.risk, &action.description));
+    let rows: Vec<[String; 3]> = own.chain(actions).collect();
     session.out.table(["TOOL", "RISK", "WHAT IT DOES"], &rows);
     Ok(())
 }

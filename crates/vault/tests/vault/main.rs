@@ -13,6 +13,8 @@ mod connections;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod handles;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod opening;

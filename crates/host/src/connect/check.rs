@@ -1,0 +1,95 @@
+//! Testing a connection: the provider is asked whose account it is now, and what it may do.
+
+use std::sync::Arc;
+
+use resto_core::{Account, Api, Code, Error, Integration, Permissions, Result, Risk};
+use resto_vault::{AlertKind, Begun, Connection, Intent, Needs, Sealed};
+use serde_json::Value;
+
+use super::{Report, lifecycle, recorded};
+use crate::around::{Around, Opening};
+use crate::call::Learnt;
+use crate::grants::Grants;
+use crate::host::{Caller, Host, provider_of, told};
+
+impl Host {
+    /// Tests a connection that may be used, and learns what it may do where the provider tells.
+    ///
+    /// # Errors
+    /// There is none, the provider refuses the credential or cannot be reached, or the account is another
+    /// one now.
+    pub(crate) async fn test_connection(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+    ) -> Result<Report> {
+        let intent = Intent {
+            connection: Needs::Active,
+            ..lifecycle(caller, integration, "check", &Value::Null)
+        };
+        let Begun { ticket, connection, .. } = caller.scope.begin(intent).await.map_err(told)?;
+        let tested = match connection {
+            Some((connection, sealed)) => {
+                self.identify(caller, integration, &connection, sealed).await
+            }
+            None => Err(told(resto_vault::Error::NotConnected {
+                integration_id: integration.id.into(),
+            })),
+        };
+        let learnt =
+            Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };
+        self.finish(caller, ticket, &recorded(&tested), learnt).await;
+        tested?;
+        self.connection(caller, integration).await?.ok_or_else(|| {
+            told(resto_vault::Error::NotConnected { integration_id: integration.id.into() })
+        })
+    }
+
+    /// The rights as stored with the connection, where the provider tells them.
+    async fn identify(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+        connection: &Connection,
+        sealed: Sealed,
+    ) -> Result<Option<Value>> {
+        let (provider, auth) =
+            provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
+        let endpoints = self.endpoints(integration, provider)?;
+        let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
+        let api = Api::new(
+            self.http.clone(),
+            provider,
+            auth.scheme(),
+            endpoints,
+            credentials.clone(),
+            Arc::new(Around::quiet(&caller.scope, "check")),
+            Risk::Read,
+        );
+        let Account { id, permissions, .. } = self
+            .adapter(integration)?
+            .identify(&api)
+            .await
+            .map_err(|error| credentials.redact_error(error))?;
+        if id != connection.account_id {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "The credential is for another {} account than the one that was connected ({}). A person connects it again.",
+                    integration.name, connection.account_name
+                ),
+            ));
+        }
+        let known = Grants::read(&connection.permissions);
+        Ok(match permissions {
+            Permissions::Known(rights) if !rights.is_empty() => {
+                let grants = Grants::from(Permissions::Known(rights));
+                if known.known && known.granted != grants.granted {
+                    caller.scope.raise(AlertKind::PermissionsChanged, integration.id).await;
+                }
+                serde_json::to_value(grants).ok()
+            }
+            _ => None,
+        })
+    }
+}

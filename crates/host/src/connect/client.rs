@@ -1,0 +1,225 @@
+//! Our OAuth client at an integration, as the configuration names it.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::config::{Config, Overrides};
+use crate::host::Host;
+
+/// More than a client's secret; what is longer is another file.
+const LONGEST: u64 = 1024;
+
+/// How people of this server consent at a provider.
+pub(crate) struct OAuthClient<'a> {
+    pub provider: &'static Provider,
+    pub facts: &'static OAuthConfig,
+    pub id: &'a str,
+    secret_file: &'a Path,
+    pub authorize_url: Url,
+    pub token_url: Url,
+    /// Who answers, where that is known.
+    pub issuer: Option<&'a str>,
+    /// Whether an answer that does not say who answers is refused.
+    pub names_issuer: bool,
+}
+
+impl<'a> OAuthClient<'a> {
+    /// The client, where the integration knows OAuth and the configuration names one.
+    fn of(integration: &'static Integration, named: &'a Overrides) -> Result<Option<Self>> {
+        let wrong = |what: &str| {
+            Error::new(Code::InvalidInput, format!("integrations.{}: {what}", integration.id))
+        };
+        let (id, secret_file) = match (&named.client_id, &named.client_secret_file) {
+            (None, None) => return Ok(None),
+            (Some(id), Some(file)) if !id.is_empty() => (id, file),
+            _ => return Err(wrong("client_id and client_secret_file belong together.")),
+        };
+        let mut known = integration.providers.iter().flat_map(|provider| {
+            provider.auth.iter().filter_map(move |auth| match auth {
+                Auth::OAuth(facts) => Some((provider, facts)),
+                Auth::Key(_) => None,
+            })
+        });
+        let (provider, facts) = known.next().ok_or_else(|| {
+            wrong("it is connected with a key, and takes no client_id. Leave it out.")
+        })?;
+        let address = |name: &str, set: Option<&String>, own: &str| {
+            let text = set.map_or(own, String::as_str);
+            let hint = format!("{name} must be set: `{text}` is no whole address.");
+            let whole = !text.is_empty() && !text.contains('{');
+            whole.then(|| Url::parse(text).ok()).flatten().ok_or_else(|| wrong(&hint))
+        };
+        let authorize_url =
+            address("authorize_url", named.authorize_url.as_ref(), facts.authorize_url)?;
+        let token_url = address("token_url", named.token_url.as_ref(), facts.token_url)?;
+        // Elsewhere answers somebody else.
+        let own_issuer = facts.issuer.filter(|_| named.authorize_url.is_none());
+        Ok(Some(Self {
+            provider,
+            facts,
+            id,
+            secret_file,
+            authorize_url,
+            token_url,
+            issuer: named.issuer.as_deref().or(own_issuer),
+            names_issuer: named.issuer.is_some() || (own_issuer.is_some() && facts.names_issuer),
+        }))
+    }
+
+    /// Reads the client's secret, which is kept nowhere else.
+    pub fn secret(&self) -> Result<SecretString> {
+        let file = self.secret_file;
+        let refuse = |why: &str| {
+            let name = file.display();
+            Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
+        };
+        let opened =
+            File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+        let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
+        if !about.is_file() {
+            return Err(refuse("is not a file"));
+        }
+        let mode = about.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(refuse(&format!(
+                "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
+                file.display()
+            )));
+        }
+        if about.size() > LONGEST {
+            return Err(refuse("is too long for a client secret"));
+        }
+        let mut text = String::new();
+        opened
+            .take(LONGEST)
+            .read_to_string(&mut text)
+            .map_err(|_| refuse("does not hold one line of text"))?;
+        let secret = text.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(refuse("does not hold one line of text"));
+        }
+        Ok(SecretString::from(secret))
+    }
+}
+
+impl Host {
+    /// Whether people can consent at an integration's provider.
+    ///
+    /// # Errors
+    /// The configuration names half a client.
+    pub fn has_oauth(&self, integration: &'static Integration) -> Result<bool> {
+        self.oauth_client(integration).map(|client| client.is_some())
+    }
+
+    /// How people consent at an integration's provider; `None` where the configuration names no client.
+    pub(crate) fn oauth_client(
+        &self,
+        integration: &'static Integration,
+    ) -> Result<Option<OAuthClient<'_>>> {
+        match self.overrides.get(integration.id) {
+            Some(named) => OAuthClient::of(integration, named),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Holds what the configuration says of integrations against what they are. Tells how many OAuth
+/// clients it names.
+///
+/// # Errors
+/// The first thing that cannot be.
+pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter]) -> Result<usize> {
+    let mut clients = 0;
+    for (id, named) in &config.integrations {
+        let adapter =
+            adapters.iter().find(|adapter| adapter.integration.id == id).ok_or_else(|| {
+                Error::new(
+                    Code::InvalidInput,
+                    format!(
+                        "The configuration names the integration `{id}`, which does not exist."
+                    ),
+                )
+            })?;
+        let provider = adapter.integration.providers.first().ok_or_else(|| {
+            Error::new(Code::Internal, format!("The integration `{id}` has no provider."))
+        })?;
+        for (name, url) in named.urls() {
+            resto_core::Endpoints::new(provider, Some(url)).map_err(|error| {
+                Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
+            })?;
+        }
+        if let Some(client) = OAuthClient::of(adapter.integration, named)? {
+            client.secret()?;
+            clients += 1;
+        }
+    }
+    Ok(clients)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_others_can_read_or_that_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("client-secret");
+        let named = Overrides {
+            client_id: Some("client".into()),
+            client_secret_file: Some(file.clone()),
+            ..Overrides::default()
+        };
+        let client = OAuthClient::of(&resto_github::GITHUB, &named).unwrap().unwrap();
+        let refusal = |text: &str, mode: u32| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            client.secret().unwrap_err().to_string()
+        };
+        assert!(client.secret().unwrap_err().to_string().contains("cannot be read"));
+        assert!(refusal("plainly-fake\n", 0o644).contains("chmod 600"));
+        assert!(refusal("", 0o600).contains("one line"));
+        assert!(refusal("two\nlines", 0o600).contains("one line"));
+        assert!(refusal(&"x".repeat(1025), 0o600).contains("too long"));
+        std::fs::write(&file, "plainly-fake\n").unwrap();
+        assert!(client.secret().is_ok());
+    }
+
+    #[test]
+    fn a_client_is_named_whole_and_only_where_it_can_be_used() {
+        let half = Overrides { client_id: Some("client".into()), ..Overrides::default() };
+        let told = |named: &Overrides| {
+            OAuthClient::of(&resto_vercel::VERCEL, named).err().map(|error| error.to_string())
+        };
+        assert!(told(&half).unwrap().contains("belong together"));
+        let mut whole = Overrides { client_secret_file: Some("/nowhere".into()), ..half };
+        assert!(told(&whole).unwrap().contains("authorize_url must be set"));
+        whole.authorize_url = Some("https://vercel.com/integrations/ours/new".into());
+        assert_eq!(told(&whole), None);
+    }
+
+    #[test]
+    fn another_address_is_another_issuer() {
+        let mut named = Overrides {
+            client_id: Some("client".into()),
+            client_secret_file: Some("/nowhere".into()),
+            ..Overrides::default()
+        };
+        let issuer = |named: &Overrides| {
+            let client = OAuthClient::of(&resto_github::GITHUB, named).unwrap().unwrap();
+            (client.issuer.map(str::to_owned), client.names_issuer)
+        };
+        assert_eq!(issuer(&named), (Some("https://github.com/login/oauth".into()), false));
+        named.authorize_url = Some("https://git.example/authorize".into());
+        assert_eq!(issuer(&named), (None, false));
+        named.issuer = Some("https://git.example".into());
+        assert_eq!(issuer(&named), (Some("https://git.example".into()), true));
+    }
+}

@@ -1,0 +1,294 @@
+//! Connecting an account, and disconnecting it: tested at the provider, sealed, its rights mapped to
+//! actions, and in the audit trail.
+
+mod check;
+mod client;
+mod disconnect;
+mod key;
+mod oauth;
+mod request;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use resto_core::{
+    Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
+    Result, Risk, Scheme, Secrets,
+};
+use resto_vault::{AlertKind, AuthType, Connection, Credential, Intent, Needs, NewConnection};
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::around::Around;
+use crate::grants::{Grants, Standing};
+use crate::host::{Caller, Host, told};
+use crate::redact::{redact_error, redact_name};
+
+pub(crate) use client::{OAuthClient, check_overrides};
+pub use disconnect::Receipt;
+pub(crate) use oauth::Answer;
+
+/// A connection as people and programs are told of it.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The integration's id.
+    pub integration: String,
+    /// The company that it is with, as people write it.
+    pub provider: String,
+    /// Whose account it is.
+    pub account: String,
+    /// `active`, `frozen`, `needs_reauth` or `revocation_pending`.
+    pub status: String,
+    /// Such as `test` or `live`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// What is known of its rights.
+    pub permissions: Grants,
+    /// Actions that it may do.
+    pub allowed: Vec<String>,
+    /// Actions that it may not do.
+    pub refused: Vec<String>,
+    /// Actions that have to be tried.
+    pub unknown: Vec<String>,
+    /// The provider's quotas, as last told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<Value>,
+    /// When the credential was stored.
+    #[serde(with = "time::serde::rfc3339")]
+    pub connected_at: OffsetDateTime,
+    /// When it was last used.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<OffsetDateTime>,
+    /// When its access token or key stops working.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// Whose account was connected before, told once: when it was replaced or renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
+}
+
+impl Report {
+    /// What connecting came to, in a sentence.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        let (account, provider) = (&self.account, &self.provider);
+        match &self.replaced {
+            None => format!("The account of {account} at {provider} is connected."),
+            Some(before) if before == account => {
+                format!("The access to the account of {account} at {provider} is renewed.")
+            }
+            Some(before) => format!(
+                "The account of {account} at {provider} has taken the place of the account of {before}. Delete the old key there if nothing else uses it."
+            ),
+        }
+    }
+
+    /// Whether its access token or key has stopped working.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc())
+    }
+}
+
+/// A credential that is not stored yet.
+struct Candidate {
+    provider: &'static Provider,
+    auth_type: AuthType,
+    scheme: &'static Scheme,
+    secrets: Secrets,
+    /// The scopes that came with tokens; none where the app's registration decides. A key has no scopes.
+    scopes: Option<BTreeSet<String>>,
+    expires_at: Option<OffsetDateTime>,
+    reauthorize_by: Option<OffsetDateTime>,
+    /// Whether it may take the place of another account's.
+    replaces: bool,
+}
+
+impl Host {
+    /// The tenant's connections.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn connections(&self, caller: &Caller) -> Result<Vec<Report>> {
+        let found = caller.scope.connections().await.map_err(told)?;
+        found.iter().map(|connection| self.report(connection)).collect()
+    }
+
+    /// The tenant's connection to an integration, if there is one.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn connection(
+        &self,
+        caller: &Caller,
+        integration: &Integration,
+    ) -> Result<Option<Report>> {
+        let found = caller.scope.connection(integration.id).await.map_err(told)?;
+        found.map(|connection| self.report(&connection)).transpose()
+    }
+
+    /// Tests a credential at its provider, and stores it sealed with what it may do.
+    async fn adopt(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+        candidate: Candidate,
+    ) -> Result<Report> {
+        let secrets = candidate.secrets.clone();
+        let adopted = self.try_adopt(caller, integration, candidate).await;
+        adopted.map_err(|error| redact_error(&secrets, error))
+    }
+
+    async fn try_adopt(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+        candidate: Candidate,
+    ) -> Result<Report> {
+        let Candidate { provider, auth_type, scheme, secrets, scopes, .. } = candidate;
+        let endpoints = self.endpoints(integration, provider)?;
+        let host = endpoints.host();
+        let adapter = self.adapter(integration)?;
+        let api = Api::new(
+            self.http.clone(),
+            provider,
+            scheme,
+            endpoints,
+            Arc::new(Unsealed(secrets.clone())),
+            Arc::new(Around::quiet(&caller.scope, "connect")),
+            Risk::Read,
+        );
+        let Account { id, name, mode, permissions } = adapter.identify(&api).await?;
+        let plain = |text: &str| redact_name(&secrets, text);
+        let grants = Grants::from(match permissions {
+            // An app whose registration decides has no scopes to tell, which does not mean no rights.
+            Permissions::Known(rights) if !rights.is_empty() || scopes.is_none() => {
+                Permissions::Known(rights.iter().map(|right| plain(right)).collect())
+            }
+            _ => match scopes {
+                Some(scopes) if !scopes.is_empty() => {
+                    Permissions::Known(scopes.iter().map(|scope| plain(scope)).collect())
+                }
+                _ => Permissions::Unknown,
+            },
+        });
+        let (id, name) = (plain(&id), plain(&name));
+        let before = caller.scope.connection(integration.id).await.map_err(told)?;
+        let is_another = before.as_ref().is_some_and(|before| {
+            (before.provider.as_str(), before.account_id.as_str()) != (provider.id, id.as_str())
+        });
+        if let Some(before) = &before
+            && is_another
+            && !candidate.replaces
+        {
+            return Err(another(integration, before, &name));
+        }
+        let credential = Credential {
+            auth_type,
+            provider: provider.id.to_owned(),
+            host,
+            account_id: id,
+            account_name: name,
+            mode: mode.as_deref().map(plain),
+            permissions: serde_json::to_value(&grants).unwrap_or_default(),
+            secrets,
+        };
+        let new = NewConnection {
+            integration_id: integration.id.to_owned(),
+            credential,
+            expires_at: candidate.expires_at,
+            reauthorize_by: candidate.reauthorize_by,
+        };
+        let connection = caller.scope.connect(new).await.map_err(told)?;
+        if is_another {
+            caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
+        }
+        let report = self.report(&connection)?;
+        Ok(Report { replaced: before.map(|before| before.account_name), ..report })
+    }
+
+    fn adapter(&self, integration: &Integration) -> Result<&resto_core::Adapter> {
+        self.catalog.adapter(integration.id).ok_or_else(|| {
+            Error::new(Code::Internal, format!("{} has no adapter.", integration.name))
+        })
+    }
+
+    fn report(&self, connection: &Connection) -> Result<Report> {
+        let integration = self.integration(&connection.integration_id)?;
+        let permissions = Grants::read(&connection.permissions);
+        let mut by_standing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for action in self.adapter(integration)?.actions() {
+            let key = match permissions.standing(action) {
+                Standing::Granted => "allowed",
+                Standing::Absent => "refused",
+                Standing::Unknown => "unknown",
+            };
+            by_standing.entry(key).or_default().push(action.tool.clone());
+        }
+        let mut take = |key: &str| by_standing.remove(key).unwrap_or_default();
+        let provider = integration.providers.iter().find(|one| one.id == connection.provider);
+        Ok(Report {
+            integration: integration.id.to_owned(),
+            provider: provider.map_or(integration.name, |provider| provider.name).to_owned(),
+            account: connection.account_name.clone(),
+            status: connection.status.to_string(),
+            mode: connection.mode.clone(),
+            allowed: take("allowed"),
+            refused: take("refused"),
+            unknown: take("unknown"),
+            permissions,
+            rate_limits: connection.rate_limits.clone(),
+            connected_at: connection.connected_at,
+            last_used_at: connection.last_used_at,
+            expires_at: connection.expires_at,
+            replaced: None,
+        })
+    }
+}
+
+/// Another account takes the place of one only when a person says so.
+fn another(integration: &Integration, before: &Connection, name: &str) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "This is the account of {name}, but {} is connected as {}. Nothing was changed. To replace it, say so: tick the box on the page, or add --replace.",
+            integration.name, before.account_name
+        ),
+    )
+}
+
+/// A credential that is not stored yet.
+struct Unsealed(Secrets);
+
+impl Credentials for Unsealed {
+    fn sign(&self, scheme: &Scheme, request: &mut HttpRequest) -> Result<()> {
+        scheme.sign(request, &self.0)
+    }
+}
+
+/// The intent of connecting or disconnecting.
+fn lifecycle<'a>(
+    caller: &'a Caller,
+    integration: &'a Integration,
+    action: &'a str,
+    params: &'a Value,
+) -> Intent<'a> {
+    Intent {
+        integration_id: integration.id,
+        action,
+        params,
+        actor: &caller.actor,
+        op_id: None,
+        unsafe_: false,
+        connection: Needs::Nothing,
+    }
+}
+
+/// What the audit trail keeps of a result.
+fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
+    result
+        .as_ref()
+        .map(|value| serde_json::to_value(value).unwrap_or_default())
+        .map_err(Clone::clone)
+}

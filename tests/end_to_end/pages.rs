@@ -1,0 +1,98 @@
+//! The people's pages in a real browser: on a phone, without scripts, for people who use a screen reader too.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::process::{Conversation, tool, top};
+use crate::product::Product;
+use crate::standin::GitHub;
+
+/// Chromium at one page.
+struct Chromium(Conversation);
+
+impl Chromium {
+    fn start() -> Self {
+        let mut command = Command::new(tool("bin/node"));
+        command.arg(top().join("tests/tools/browser.mjs"));
+        Self(Conversation::start(&mut command))
+    }
+
+    /// The page after a step.
+    fn step(&mut self, step: &Value) -> Value {
+        let page: Value = serde_json::from_str(&self.0.ask(&step.to_string())).unwrap();
+        assert_eq!(page["wide"], false, "after {step} the page is wider than a phone: {page}");
+        page
+    }
+
+    /// The text of the page after a step, which is fit for everybody. Where `RESTO_TEST_PICTURES` names a folder it is
+    /// pictured there.
+    fn read(&mut self, step: &Value, name: &str) -> String {
+        let page = self.step(step);
+        let checked = self.step(&json!({"check": true}));
+        assert_eq!(checked["violations"], json!([]), "{name}: {page}");
+        if let Ok(folder) = std::env::var("RESTO_TEST_PICTURES") {
+            self.step(&json!({"picture": format!("{folder}/{name}.png")}));
+        }
+        page["text"].as_str().unwrap().to_owned()
+    }
+}
+
+#[track_caller]
+fn told(text: &str, words: &[&str]) {
+    for words in words {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+}
+
+#[test]
+fn a_person_signs_in_connects_by_oauth_then_with_a_key_and_disconnects() {
+    let github = GitHub::start();
+    let product = Product::at(&github.url);
+    let secret = product.path("client-secret");
+    std::fs::write(&secret, "plainly-fake").unwrap();
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let url = &github.url;
+    product.configure(&format!(
+        "[integrations.github]\nbase_url = \"{url}\"\nauthorize_url = \"{url}/login/oauth/authorize\"\n\
+         token_url = \"{url}/login/oauth/access_token\"\nclient_id = \"ours\"\nclient_secret_file = \"{}\"\n",
+        secret.display()
+    ));
+    let server = product.serve();
+    let origin = server.url.trim_end_matches("/mcp");
+    let mut browser = Chromium::start();
+
+    let text = browser.read(&json!({"open": origin}), "home");
+    told(&text, &["GitHub", "Connect an account"]);
+    let page = format!("{origin}/connect/github");
+    told(&browser.read(&json!({"open": page}), "signed-out"), &["resto sign-in"]);
+    let code = crate::browser::sign_in_code(&product, "local");
+    browser.read(&json!({"open": format!("{origin}/sign-in/{code}")}), "sign-in");
+    let text = browser.read(&json!({"click": "main button"}), "services");
+    told(&text, &["GitHub", "Not connected"]);
+    let several = json!({"open": format!("{origin}/connect/registrar")});
+    told(&browser.read(&several, "several"), &["at Cloudflare", "at Porkbun", "at name.com"]);
+    let text = browser.read(&json!({"open": page}), "before");
+    told(&text, &["What you grant", "contents:write", "Continue to GitHub", "Test and connect"]);
+
+    // The emulator's own page is not ours to judge.
+    let consent = browser.step(&json!({"click": "form[action$='/oauth'] button"}));
+    assert!(consent["url"].as_str().unwrap().starts_with(url.as_str()), "{consent}");
+    told(consent["text"].as_str().unwrap(), &["Sign in to GitHub"]);
+    let text = browser.read(
+        &json!({"click": "form:has(input[name='login'][value='octocat']) button"}),
+        "connected",
+    );
+    told(&text, &["The account of octocat at GitHub is connected.", "What will work"]);
+
+    let wrong = json!({"fill": {"input[type=password]": "plainly-wrong"}, "click": "form[action$='/key'] button"});
+    told(&browser.read(&wrong, "wrong-key"), &["begins with none of github_pat_"]);
+    let key = json!({"fill": {"input[type=password]": github.token}, "click": "form[action$='/key'] button"});
+    told(&browser.read(&key, "renewed"), &["is renewed"]);
+    let text =
+        browser.read(&json!({"click": "form[action$='/disconnect'] button"}), "disconnected");
+    told(&text, &["is disconnected", "our copy of its credential is destroyed"]);
+    github.assert_every_request_was_right();
+}
