@@ -7,6 +7,7 @@ mod browser;
 mod canary;
 mod cli;
 mod clients;
+mod closed;
 mod connect;
 mod crashes;
 mod doors;
