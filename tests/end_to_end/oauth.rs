@@ -104,7 +104,7 @@ fn a_consent_connects_the_account_and_an_agent_uses_it() {
     let ends = "SELECT expires_at IS NOT NULL, round((reauthorize_by - connected_at) / 86400.0) FROM \
          (SELECT expires_at, unixepoch(reauthorize_by) AS reauthorize_by, unixepoch(connected_at) AS connected_at \
          FROM integration_credentials)";
-    assert_eq!(product.rows(ends).trim(), "[(1, 183.0)]");
+    assert_eq!(product.sql(ends).trim(), "1|183.0");
     let page = browser.get("/connect/github");
     for words in ["Connected", "octocat", "What will work", "The access works until"] {
         told(&page, words);

@@ -16,6 +16,8 @@ const READ: &str = "github_get_repository";
 
 /// A database of a test's own, with an owner who is no superuser and a role for the program.
 pub struct Database {
+    /// The URL of its server's superuser.
+    superuser: String,
     name: String,
     /// The file of the server's log in which it begins.
     log: String,
@@ -24,21 +26,26 @@ pub struct Database {
 impl Database {
     /// None when no server is named, which is said aloud and is a failure where CI runs.
     pub fn new() -> Option<Self> {
-        if std::env::var_os("RESTO_TEST_POSTGRES").is_none() {
+        let Ok(superuser) = std::env::var("RESTO_TEST_POSTGRES") else {
             assert!(std::env::var_os("CI").is_none(), "RESTO_TEST_POSTGRES is not set");
             // Not by a macro: the test runner would swallow it.
             let text = b"The product was NOT tested on PostgreSQL: set RESTO_TEST_POSTGRES to a superuser's URL\n";
             std::io::stderr().write_all(text).unwrap();
             return None;
-        }
+        };
+        Some(Self::of(superuser))
+    }
+
+    /// A database of the server whose superuser has this URL.
+    pub fn of(superuser: String) -> Self {
         let unique = tempfile::tempdir().unwrap();
         let unique = unique.path().file_name().unwrap().to_str().unwrap();
         let name = format!("resto_{}", unique.trim_start_matches('.').to_lowercase());
-        let log = psql("SELECT pg_walfile_name(pg_current_wal_lsn())");
-        let database = Self { name, log: log.trim().to_owned() };
-        let Self { name, .. } = &database;
+        let log = psql(&superuser, "SELECT pg_walfile_name(pg_current_wal_lsn())");
+        let database = Self { superuser, name, log: log.trim().to_owned() };
+        let Self { superuser, name, .. } = &database;
         // Roles belong to the whole server: those of the migration may be there already, or be in the making.
-        psql(&format!(
+        let statements = format!(
             "SELECT pg_advisory_lock(7);
              CREATE ROLE {name}_owner LOGIN PASSWORD '{name}' CREATEROLE;
              CREATE ROLE {name}_serve LOGIN PASSWORD '{name}';
@@ -47,8 +54,9 @@ impl Database {
              GRANT resto_app, resto_lookup, resto_audit TO {name}_owner;
              GRANT resto_app TO {name}_serve;
              CREATE DATABASE {name} OWNER {name}_owner;"
-        ));
-        Some(database)
+        );
+        psql(superuser, &statements);
+        database
     }
 
     fn url(&self, role: &str) -> String {
@@ -60,14 +68,13 @@ impl Database {
 
     /// The URL of its superuser.
     fn admin(&self) -> String {
-        let admin = std::env::var("RESTO_TEST_POSTGRES").unwrap();
-        let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
+        let (server, _) = self.superuser.rsplit_once('/').expect("a URL with a database");
         format!("{server}/{}", self.name)
     }
 
     /// Carries out statements in it, behind the product's back; what they give, one row a line.
     pub fn sql(&self, statements: &str) -> String {
-        psql_at(&self.admin(), statements)
+        psql(&self.admin(), statements)
     }
 
     /// What a thief of a backup gets.
@@ -113,28 +120,31 @@ impl Database {
 
 /// Tells a story of an installation on SQLite, and on PostgreSQL.
 pub fn on_both(provider: &Provider, story: impl Fn(&Product)) {
-    story(&Product::at(&provider.url));
+    on_both_with_sql(provider, |product, _| story(product));
+}
+
+/// As [`on_both`], with a way to the database behind the product's back.
+pub fn on_both_with_sql(provider: &Provider, story: impl Fn(&Product, &dyn Fn(&str) -> String)) {
+    let product = Product::at(&provider.url);
+    story(&product, &|statement| product.sql(statement));
     if let Some(database) = Database::new() {
-        story(&database.migrated(provider));
+        story(&database.migrated(provider), &|statement| database.sql(statement));
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         let name = &self.name;
-        psql(&format!(
+        let statements = format!(
             "DROP DATABASE {name} WITH (FORCE);
              DROP ROLE {name}_serve; DROP ROLE {name}_owner;"
-        ));
+        );
+        psql(&self.superuser, &statements);
     }
 }
 
-/// Carries out statements as the server's superuser; what they give, one row a line.
-fn psql(statements: &str) -> String {
-    psql_at(&std::env::var("RESTO_TEST_POSTGRES").unwrap(), statements)
-}
-
-fn psql_at(url: &str, statements: &str) -> String {
+/// Carries out statements; what they give, one row a line.
+fn psql(url: &str, statements: &str) -> String {
     let mut command = Command::new("psql");
     command.args([
         "--no-psqlrc",
@@ -193,14 +203,14 @@ fn g2_a_database_that_does_not_keep_its_side_is_refused_and_doctor_tells_why() {
         ("SUPERUSER", "NOSUPERUSER", "is a superuser"),
         ("SET synchronous_commit = off", "RESET synchronous_commit", "before they are durable"),
     ] {
-        psql(&format!("ALTER ROLE {role} {harm}"));
+        database.sql(&format!("ALTER ROLE {role} {harm}"));
         for (told, output) in [(product.run(&["serve"], ""), 2), (product.run(&["doctor"], ""), 1)]
         {
             assert_eq!(told.status.code(), Some(1), "{told:?}");
             let text = if output == 1 { &told.stdout } else { &told.stderr };
             assert!(text.contains(words), "{told:?}");
         }
-        psql(&format!("ALTER ROLE {role} {mend}"));
+        database.sql(&format!("ALTER ROLE {role} {mend}"));
     }
     let owner = database.product(&provider, "owner").run(&["connections"], "");
     assert!(owner.stderr.contains("owns the tables"), "{owner:?}");

@@ -117,16 +117,6 @@ db.commit()";
         finished.stdout
     }
 
-    /// What a query of its database finds, behind its back.
-    pub fn rows(&self, query: &str) -> String {
-        let program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall())";
-        let mut python = Command::new(tool("python/bin/python"));
-        python.args(["-c", program]).arg(self.path("data/resto.db")).arg(query);
-        let finished = run(&mut python, "");
-        assert!(finished.status.success(), "{finished:?}");
-        finished.stdout
-    }
-
     /// Starts the server on a free port, with an access token of its own.
     pub fn serve(&self) -> Server<'_> {
         self.serve_with(&[])

@@ -54,6 +54,7 @@ CONF
     port=$((20000 + RANDOM % 12000))
     if as_postgres "$bin/pg_ctl" start --wait --silent --pgdata "$postgres_folder/data" --log "$postgres_folder/log" -o "-p $port"; then
       postgres_bin=$bin
+      postgres_port=$port
       export PATH=$PATH:$bin
       export RESTO_TEST_POSTGRES="postgres://postgres:$password@127.0.0.1:$port/postgres"
       return 0
@@ -62,6 +63,11 @@ CONF
   echo "PostgreSQL did not start in $attempt attempts; its log:"
   cat "$postgres_folder/log"
   return 1
+}
+
+# Starts the server again after stop_postgres.
+restart_postgres() {
+  as_postgres "$postgres_bin/pg_ctl" start --wait --silent --pgdata "$postgres_folder/data" --log "$postgres_folder/log" -o "-p $postgres_port"
 }
 
 stop_postgres() {

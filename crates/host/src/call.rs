@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use resto_core::{Api, Code, Connected, Error, Result, Risk, clean, clean_json};
-use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed};
+use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -135,6 +135,7 @@ impl Host {
             }
         };
         let Begun { ticket, connection, repeated } = begun;
+        crash_point("action.intent_committed");
         if let Some(stored) = repeated {
             let done = match (stored.status, stored.output) {
                 (ResultStatus::Success, Some(output)) => Ok(output),
@@ -152,6 +153,7 @@ impl Host {
                 let session = Session { caller, entry, op_id: ticket.op_id(), seen: seen.clone() };
                 let learning = connection.clone();
                 let result = self.act(session, connection, sealed, arguments, line).await;
+                crash_point("action.answer_received");
                 let learnt = learn(&entry, &learning, &seen, &result);
                 self.finish(caller, ticket, &result, learnt).await;
                 result
@@ -230,7 +232,9 @@ impl Host {
             permissions: learnt.permissions.as_ref(),
             rate_limits: learnt.rate_limits.as_ref(),
         };
-        if let Err(error) = caller.scope.finish(ticket, outcome).await {
+        let finished = caller.scope.finish(ticket, outcome).await;
+        crash_point("result_committed");
+        if let Err(error) = finished {
             tracing::error!(%error, "the result of an action could not be written to the audit trail");
         }
     }

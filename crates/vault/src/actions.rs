@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    Connection, Error, Result, Sealed, TenantScope,
+    AlertKind, Connection, Error, Result, Sealed, TenantScope,
     batch::{Call, End, Finished, Reply, Work},
     chain::{Entry, clean},
     operations::payload,
@@ -216,6 +216,10 @@ impl TenantScope {
             until: Instant::now() + PATIENCE,
             ticket,
         });
+        if outcome.status == ResultStatus::Unknown {
+            let subject = format!("{} {intent}", finished.ticket.action.action);
+            self.vault.note(AlertKind::UnknownOutcome, self.tenant, &subject);
+        }
         for attempt in 0..FINISH_ATTEMPTS {
             let (finished, again) = (Arc::clone(&finished), attempt > 0);
             let finish = |reply| Work::Finish { finished, again, reply: Some(reply) };

@@ -18,6 +18,8 @@ const REPEATED_AFTER_MS: i64 = 60 * 60 * 1000;
 pub enum AlertKind {
     /// A sealed value did not open, or a connection's columns disagree with it: someone writes to the database.
     Tampered,
+    /// Nobody knows whether an action happened: its process died, or its answer was lost.
+    UnknownOutcome,
     /// Values of unusually many tenants were opened within a minute, and the vault froze itself.
     MassOpening,
     /// Someone came with a link or a consent that another person of the tenant had asked for.
@@ -34,6 +36,7 @@ impl AlertKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tampered => "tampered",
+            Self::UnknownOutcome => "unknown_outcome",
             Self::MassOpening => "mass_opening",
             Self::ForeignLink => "foreign_link",
             Self::AccountChanged => "account_changed",

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    AuthType, Credential, Error, Result, Sealed, TenantScope,
+    AuthType, Credential, Error, Result, Sealed, TenantScope, crash_point,
     database::{Tx, on},
     keys::WrappedKey,
     reveal,
@@ -198,7 +198,9 @@ impl TenantScope {
          .bind(&credential.account_id).bind(&credential.account_name).bind(&credential.mode).bind(generation)
          .bind(key.key_id()).execute(c).await.map(drop))?;
         let row = self.row(&mut tx, &integration_id).await?.ok_or(Error::UnknownTenant)?;
+        crash_point("connect.sealed");
         tx.commit().await?;
+        crash_point("connect.committed");
         if old.is_some() {
             self.vault.erase().await?;
         }
@@ -256,9 +258,12 @@ impl TenantScope {
             return Ok(false);
         }
         self.rotate(&mut tx).await?;
+        crash_point("disconnect.deleted");
         tx.commit().await?;
+        crash_point("disconnect.committed");
         self.vault.raise_noted().await;
         self.vault.erase().await?;
+        crash_point("disconnect.shredded");
         Ok(true)
     }
 

@@ -11,6 +11,7 @@ mod audit;
 mod batch;
 mod chain;
 mod connections;
+mod crash;
 mod database;
 mod envelope;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use alerts::{Alert, AlertKind};
 pub use anchors::{Anchor, AnchorFile, Anchors};
 pub use audit::{AuditEntry, AuditEvent, AuditFilter};
 pub use connections::{Connection, NewConnection, Status};
+pub use crash::crash_point;
 pub use error::{Error, Result};
 pub use keyring::{Cipher, KeySource, Keyring};
 pub use keys::{KeyInfo, KeyState};

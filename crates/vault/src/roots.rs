@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Cipher, Error, Keyring, Result, Vault,
+    Cipher, Error, Keyring, Result, Vault, crash_point,
     database::{Database, Tx, on},
     envelope::{self, Context},
     keyring::hex,
@@ -209,9 +209,12 @@ impl Vault {
                 }
             }
             done.rewrapped += self.store_rewrapped(Value::Array(moved)).await?;
+            crash_point("rewrap.some_wrapped");
             each(done);
         }
+        crash_point("rewrap.all_wrapped");
         self.reseal_sentinels().await?;
+        crash_point("rewrap.sentinels_sealed");
         self.erase().await?;
         Ok(done)
     }

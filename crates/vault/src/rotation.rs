@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    AlertKind, Error, Result, TenantScope,
+    AlertKind, Error, Result, TenantScope, crash_point,
     database::{Tx, on},
     keyring::hex,
     keys::Sealer,
@@ -27,6 +27,7 @@ impl TenantScope {
         let mut tx = self.write().await?;
         let rotation = self.rotate(&mut tx).await?;
         tx.commit().await?;
+        crash_point("rotation.committed");
         self.vault.raise_noted().await;
         self.vault.erase().await?;
         Ok(rotation)
@@ -44,10 +45,12 @@ impl TenantScope {
              WHERE tenant_id = $1 AND kek_id = $2",
         ).bind(tenant).bind(&retired).execute(c).await.map(drop))?;
         let new = self.create_key(tx).await?;
+        crash_point("rotation.new_key_added");
         let mut rewrapped = self.rotate_credentials(tx, &old, &new).await?;
         rewrapped += self.rotate_outcomes(tx, &old, &new).await?;
         rewrapped += self.rotate_secrets(tx, &old, &new).await?;
         rewrapped += self.rotate_records(tx, &old, &new).await?;
+        crash_point("rotation.sealed_anew");
         Ok(Rotation { rewrapped, key_id: hex(new.key_id()) })
     }
 

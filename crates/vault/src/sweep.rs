@@ -9,7 +9,7 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
-    Result, ResultStatus, TenantId, TenantScope, Ticket, Vault, actions::Described,
+    AlertKind, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault, actions::Described,
     append::Additions, chain::Entry, database::on, timestamp::Timestamp,
 };
 
@@ -89,6 +89,7 @@ impl Vault {
         for tenant in due {
             closed += self.scope(TenantId(tenant)).sweep(cutoff, now).await?;
         }
+        self.raise_noted().await;
         Ok(closed)
     }
 }
@@ -114,7 +115,7 @@ impl TenantScope {
                  WHERE o.tenant_id = $1 AND o.alive_at <= $2 ORDER BY i.seq",
             ).bind(self.tenant.0).bind(cutoff).fetch_all(c).await)?;
         let mut additions = Additions::default();
-        let mut closed = 0;
+        let mut closed = Vec::new();
         for intent in open {
             let entry = Entry {
                 id: Uuid::now_v7(),
@@ -135,13 +136,16 @@ impl TenantScope {
             if let Some(op_id) = intent.op_id {
                 self.abandon_operation(&mut tx, op_id).await?;
             }
-            closed += 1;
+            closed.push(format!("{} {}", intent.action, intent.intent_id));
         }
         additions.write(&mut tx).await?;
         on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND alive_at <= $2")
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;
         tx.commit().await?;
-        Ok(closed)
+        for action in &closed {
+            self.vault.note(AlertKind::UnknownOutcome, self.tenant, action);
+        }
+        Ok(closed.len() as u64)
     }
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, TenantScope, Vault,
+    Error, Result, TenantScope, Vault, crash_point,
     database::{Tx, on},
     timestamp::from_millis,
     vault::check_name,
@@ -136,7 +136,9 @@ impl Vault {
         if deleted == 0 {
             return Err(Error::UnknownTenant);
         }
+        crash_point("deletion.rows_deleted");
         tx.commit().await?;
+        crash_point("deletion.committed");
         self.erase().await
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use resto_core::{Api, Integration, Proof, Result, Risk};
-use resto_vault::{AuthType, Begun, Connection, Intent, Needs, Sealed, Status};
+use resto_vault::{AuthType, Begun, Connection, Intent, Needs, Sealed, Status, crash_point};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -64,6 +64,7 @@ impl Host {
     ) -> Result<Receipt> {
         let scope = &caller.scope;
         scope.set_status(integration.id, Status::RevocationPending).await.map_err(told)?;
+        crash_point("disconnect.frozen");
         let (provider, auth) =
             provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
         let endpoints = self.endpoints(integration, provider)?;
@@ -83,6 +84,7 @@ impl Host {
             adapter.revoke(&api).await
         };
         let proof = undone.await.map_err(|error| credentials.redact_error(error))?;
+        crash_point("disconnect.revoked");
         scope.disconnect(integration.id).await.map_err(told)?;
         let left_to_do = match &proof {
             Proof::Revoked => None,
