@@ -13,6 +13,7 @@ mod connect;
 mod crashes;
 mod doors;
 mod github;
+mod gmail;
 mod insecure;
 mod keys;
 mod memory;

@@ -1,9 +1,11 @@
-//! GitHub's stand-in: an emulator behind a judge that holds each request against the official description.
+//! Stand-ins of providers: GitHub's emulator behind a judge that holds each request against the official description, and
+//! Google's with what it lacks.
 
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::browser::{Consent, field, form};
 use crate::process::{Running, top};
 use crate::product::Product;
 use crate::wire::send;
@@ -20,8 +22,9 @@ pub struct GitHub {
 impl GitHub {
     pub fn start() -> Self {
         let (mut url, mut token) = (None, None);
-        let (process, ()) =
-            Running::start(&mut Command::new(top().join("tests/standins/start")), |line| {
+        let (process, ()) = Running::start(
+            Command::new(top().join("tests/standins/start")).arg("github"),
+            |line| {
                 if let Some((name, value)) = line.split_once('=') {
                     match name {
                         "RESTO_STANDIN_GITHUB_URL" => url = Some(value.to_owned()),
@@ -30,7 +33,8 @@ impl GitHub {
                     }
                 }
                 (url.is_some() && token.is_some()).then_some(())
-            });
+            },
+        );
         Self { url: url.unwrap(), token: token.unwrap(), process }
     }
 
@@ -57,5 +61,44 @@ impl GitHub {
         let said = self.process.said();
         let refused: Vec<&str> = said.lines().filter(|line| line.starts_with("refused ")).collect();
         assert!(refused.is_empty(), "against GitHub's description:\n{}", refused.join("\n"));
+    }
+}
+
+/// A Google of the test's own, with the mailbox of `ada@example.com`.
+pub struct Google {
+    /// Where all its APIs are.
+    pub url: String,
+    _process: Running,
+}
+
+impl Google {
+    pub fn start() -> Self {
+        let mut command = Command::new(top().join("tests/standins/start"));
+        let (process, url) = Running::start(command.arg("google"), |line| {
+            line.strip_prefix("RESTO_STANDIN_GOOGLE_URL=").map(str::to_owned)
+        });
+        Self { url, _process: process }
+    }
+
+    /// Has Ada consent to what a person was sent for; what the person comes back with.
+    pub fn consent(&self, consent: &Consent) -> Vec<(&'static str, String)> {
+        let page = send("GET", &consent.0, &[], "");
+        assert!(page.body.contains("ada@example.com"), "{page:?}");
+        let told = [
+            "redirect_uri",
+            "scope",
+            "state",
+            "client_id",
+            "code_challenge",
+            "code_challenge_method",
+        ]
+        .map(|name| (name, consent.parameter(name).unwrap()));
+        let mut fields = vec![("email", "ada@example.com")];
+        fields.extend(told.iter().map(|(name, value)| (*name, value.as_str())));
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let back = format!("{}/o/oauth2/v2/auth/callback", self.url);
+        let answer = send("POST", &back, &headers, &form(&fields));
+        let query = answer.header("location").unwrap().split_once('?').unwrap().1;
+        ["state", "code"].map(|name| (name, field(query, name).unwrap())).into()
     }
 }

@@ -2,12 +2,12 @@
 // Prints where it listens as environment assignments, reports refused requests on stderr, ends with its standard input.
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer, request as send } from "node:http";
+import { createServer } from "node:http";
 import { resolve } from "node:path";
 import { judge } from "./description.mjs";
-import { tool, top } from "./tools.mjs";
+import { emulator, listen } from "./emulator.mjs";
+import { top } from "./tools.mjs";
 
-const { createEmulator } = await tool("emulate/dist/api.js");
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
 const description = resolve(top, ".tools/specs/github.json");
 const violationsOf = await describedRequests();
@@ -17,7 +17,7 @@ const front = createServer((request, response) => {
   answer(request, response).catch((error) => reply(response, 500, `The stand-in failed: ${error.message}`));
 });
 const url = await listen(front);
-const upstreamPort = await startEmulator(url);
+const forward = await emulator("github", seed, url);
 
 console.log(`RESTO_STANDIN_GITHUB_URL=${url}`);
 console.log(`RESTO_STANDIN_GITHUB_TOKEN=${Object.keys(seed.tokens)[0]}`);
@@ -53,19 +53,6 @@ async function answer(request, response) {
   forward(request, response, body, () => {});
 }
 
-function forward(request, response, body, see) {
-  const { method, headers } = request;
-  const upstream = send({ host: "127.0.0.1", port: upstreamPort, path: request.url, method, headers }, async (incoming) => {
-    const chunks = [];
-    for await (const chunk of incoming) chunks.push(chunk);
-    see(Buffer.concat(chunks).toString());
-    response.writeHead(incoming.statusCode, incoming.headers);
-    response.end(Buffer.concat(chunks));
-  });
-  upstream.on("error", (error) => reply(response, 502, `The emulator did not answer: ${error.message}`));
-  upstream.end(body);
-}
-
 function remember(answer) {
   const token = /"access_token":"([^"]+)"/.exec(answer)?.[1];
   if (token) issued.add(token);
@@ -84,24 +71,4 @@ function reply(response, status, message) {
   if (response.headersSent) return response.destroy();
   response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
   response.end(JSON.stringify({ message, documentation_url: "https://docs.github.com/rest", status: String(status) }));
-}
-
-async function listen(server) {
-  await new Promise((ready, failed) => server.once("error", failed).listen(0, "127.0.0.1", ready));
-  return `http://127.0.0.1:${server.address().port}`;
-}
-
-/** The emulator does not tell which port it was given: it is given one that was free a moment ago. */
-async function startEmulator(baseUrl) {
-  for (let attempt = 1; ; attempt += 1) {
-    const probe = createServer();
-    const { port } = new URL(await listen(probe));
-    await new Promise((closed) => probe.close(closed));
-    try {
-      await createEmulator({ service: "github", port: Number(port), hostname: "127.0.0.1", seed, baseUrl });
-      return Number(port);
-    } catch (error) {
-      if (error.code !== "EADDRINUSE" || attempt === 5) throw error;
-    }
-  }
 }

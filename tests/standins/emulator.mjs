@@ -1,0 +1,49 @@
+// An emulated service behind a front of ours.
+import { createServer, request as send } from "node:http";
+import { tool } from "./tools.mjs";
+
+const { createEmulator } = await tool("emulate/dist/api.js");
+
+/** Listens on a free loopback port, and returns the address. */
+export async function listen(server) {
+  await new Promise((ready, failed) => server.once("error", failed).listen(0, "127.0.0.1", ready));
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/**
+ * Starts the emulator of a service, which takes `url` for its own address. Returns what hands it a request with its
+ * body; `see` gets the text of the answer before the client does.
+ */
+export async function emulator(service, seed, url) {
+  const port = await start(service, seed, url);
+  return (request, response, body, see = () => {}) => {
+    const { method, headers } = request;
+    const upstream = send({ host: "127.0.0.1", port, path: request.url, method, headers }, async (incoming) => {
+      const chunks = [];
+      for await (const chunk of incoming) chunks.push(chunk);
+      see(Buffer.concat(chunks).toString());
+      response.writeHead(incoming.statusCode, incoming.headers);
+      response.end(Buffer.concat(chunks));
+    });
+    upstream.on("error", (error) => {
+      if (response.headersSent) return response.destroy();
+      response.writeHead(502).end(`The emulator did not answer: ${error.message}`);
+    });
+    upstream.end(body);
+  };
+}
+
+/** The emulator does not tell which port it was given: it is given one that was free a moment ago. */
+async function start(service, seed, baseUrl) {
+  for (let attempt = 1; ; attempt += 1) {
+    const probe = createServer();
+    const { port } = new URL(await listen(probe));
+    await new Promise((closed) => probe.close(closed));
+    try {
+      await createEmulator({ service, port: Number(port), hostname: "127.0.0.1", seed, baseUrl });
+      return Number(port);
+    } catch (error) {
+      if (error.code !== "EADDRINUSE" || attempt === 5) throw error;
+    }
+  }
+}

@@ -1,0 +1,51 @@
+// Google, as far as a loopback can be it: the emulator of Gmail and of Google's sign-in, and in front of it what it lacks.
+// Prints where it listens as an environment assignment, ends with its standard input.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { emulator, listen } from "./emulator.mjs";
+
+const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
+/** The scopes of each token that a person got on the sign-in page. */
+const issued = new Map();
+const front = createServer((request, response) => {
+  answer(request, response).catch((error) => reply(response, 500, { error: { message: `The stand-in failed: ${error.message}` } }));
+});
+const url = await listen(front);
+const forward = await emulator("google", seed, url);
+
+console.log(`RESTO_STANDIN_GOOGLE_URL=${url}`);
+process.stdin.resume().on("end", () => process.exit(0));
+
+async function answer(request, response) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const body = Buffer.concat(chunks);
+  if (request.url.startsWith("/o/oauth2/")) return forward(request, response, body);
+  if (request.url === "/oauth2/token") return forward(request, response, body, remember);
+  const token = request.headers.authorization?.replace(/^Bearer /, "");
+  // The emulator takes an unknown token for its first user; Google does not.
+  if (!issued.has(token)) {
+    return reply(response, 401, { error: { code: 401, message: "Request had invalid authentication credentials.", status: "UNAUTHENTICATED" } });
+  }
+  const email = seed.google.users[0].email;
+  if (request.method === "POST" && request.url === "/tokeninfo") return reply(response, 200, { scope: issued.get(token), email });
+  if (request.url === "/gmail/v1/users/me/profile") {
+    const listed = async (what) => {
+      const answer = await fetch(`${url}/gmail/v1/users/me/${what}?includeSpamTrash=true&maxResults=500`, { headers: { authorization: `Bearer ${token}` } });
+      return (await answer.json())[what]?.length ?? 0;
+    };
+    return reply(response, 200, { emailAddress: email, messagesTotal: await listed("messages"), threadsTotal: await listed("threads"), historyId: "1" });
+  }
+  forward(request, response, body);
+}
+
+function remember(answer) {
+  const { access_token: token, scope } = JSON.parse(answer);
+  if (token) issued.set(token, scope);
+}
+
+function reply(response, status, body) {
+  if (response.headersSent) return response.destroy();
+  response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
+  response.end(JSON.stringify(body));
+}
