@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -23,19 +25,63 @@ const CHANGE: [&str; 3] = [
     r#"{"owner": "octocat", "repo": "hello-world", "title": "Crash"}"#,
 ];
 const CONNECT: [&str; 3] = ["connect", "github", "--key-stdin"];
+/// Another account of the same tenant, whose key is to open whatever becomes of GitHub's.
+const BESIDE: [&str; 3] = ["connect", "vercel", "--key-stdin"];
+const READ_BESIDE: [&str; 3] = ["call", "vercel_get_project", r#"{"project": "site"}"#];
+
+/// Not a point in the program: it is killed when the provider has the request and has not answered.
+const REQUEST_SENT: &str = "request_sent";
+/// Far more than it takes; only a failure waits that long.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// How often the program dies at each point.
 fn times() -> usize {
     if std::env::var_os("RESTO_TEST_FULL").is_some() { 20 } else { 1 }
 }
 
-/// A GitHub that reads repositories and opens issues.
-fn github() -> Provider {
-    Provider::github(|request: &Message| {
-        if !request.first.starts_with("POST") {
-            return repository(request);
+/// GitHub and Vercel at one address.
+struct Services {
+    provider: Provider,
+    /// Whether a request that changes something is kept waiting.
+    holds: Arc<AtomicBool>,
+    was_asked: mpsc::Receiver<()>,
+    answer_now: mpsc::Sender<()>,
+}
+
+impl Services {
+    fn start() -> Self {
+        let holds = Arc::<AtomicBool>::default();
+        let (asked, was_asked) = mpsc::channel();
+        let (answer_now, may_answer) = mpsc::channel::<()>();
+        let (held, may_answer) = (Arc::clone(&holds), Mutex::new(may_answer));
+        let provider = Provider::github(move |request: &Message| {
+            if !request.first.starts_with("GET") && held.load(Ordering::SeqCst) {
+                asked.send(()).unwrap();
+                may_answer.lock().unwrap().recv().unwrap();
+            }
+            answer(request)
+        });
+        Self { provider, holds, was_asked, answer_now }
+    }
+
+    /// The configuration that leads to them, after these lines.
+    fn configure(&self, product: &Product, before: &str) {
+        let url = &self.provider.url;
+        let both = ["github", "vercel"]
+            .map(|name| format!("[integrations.{name}]\nbase_url = \"{url}\"\n"));
+        product.configure(&format!("{before}{}", both.concat()));
+    }
+}
+
+fn answer(request: &Message) -> Reply {
+    match request.what() {
+        "GET /v2/user" => Reply::json(200, &json!({"user": {"id": "u", "username": "ada"}})),
+        "GET /v5/user/tokens/current" => {
+            Reply::json(200, &json!({"token": {"scopes": [{"type": "user"}]}}))
         }
-        Reply::json(
+        "DELETE /v3/user/tokens/current" => Reply::json(200, &json!({"tokenId": "t"})),
+        "GET /v9/projects/site" => Reply::json(200, &json!({"id": "p", "name": "site"})),
+        what if what.starts_with("POST") => Reply::json(
             201,
             &json!({
                 "number": 7, "title": "Crash", "state": "open", "user": {"login": "octocat"}, "labels": [],
@@ -43,12 +89,14 @@ fn github() -> Provider {
                 "html_url": "https://github.com/octocat/hello-world/issues/7",
                 "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
             }),
-        )
-    })
+        ),
+        _ => repository(request),
+    }
 }
 
 /// An installation, and what happens to it.
 struct Crash<'a> {
+    services: &'a Services,
     provider: &'a Provider,
     product: &'a Product,
     sql: &'a dyn Fn(&str) -> String,
@@ -57,12 +105,31 @@ struct Crash<'a> {
 impl Crash<'_> {
     /// Runs a command, which dies at this point. The provider was asked only what an intent stands for.
     fn at(&self, point: &str, arguments: &[&str], input: &str) {
+        if point == REQUEST_SENT {
+            return self.while_asked(arguments);
+        }
         let (asked, began) = (self.provider.count(), self.intents());
         let mut command = self.product.command(arguments);
         let died = run(command.env("RESTO_CRASH_AT", point), input);
         assert_eq!(died.status.signal(), Some(6), "{point}: {died:?}");
         let began = self.intents() - began;
         assert!(began >= 1 || self.provider.count() == asked, "{point}: asked without an intent");
+    }
+
+    /// Runs a command, which is killed while the provider has its request. Its intent is there by then.
+    fn while_asked(&self, arguments: &[&str]) {
+        let began = self.intents();
+        let services = self.services;
+        services.holds.store(true, Ordering::SeqCst);
+        let mut command = self.product.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        services.was_asked.recv_timeout(LIMIT).unwrap();
+        assert_eq!(self.intents(), began + 1, "asked without an intent");
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        services.holds.store(false, Ordering::SeqCst);
+        services.answer_now.send(()).unwrap();
     }
 
     fn intents(&self) -> usize {
@@ -93,18 +160,37 @@ impl Crash<'_> {
         assert_eq!(alerts.trim().lines().count(), unknown.len(), "{point}: {alerts}");
     }
 
+    /// Both accounts can be used: what is stored of them opens. GitHub is asked last.
     fn works(&self, point: &str) {
-        let read = self.product.run(&READ, "");
-        assert!(read.status.success(), "{point}: {read:?}");
+        for read in [READ_BESIDE, READ] {
+            let read = self.product.run(&read, "");
+            assert!(read.status.success(), "{point}: {read:?}");
+        }
+    }
+
+    /// An action on this account is refused, and the provider does not hear of it.
+    fn is_refused(&self, point: &str, read: &[&str]) {
+        let asked = self.provider.count();
+        let refused = self.product.run(read, "");
+        assert_eq!((refused.status.code(), self.provider.count()), (Some(1), asked), "{point}");
+    }
+
+    fn connected(&self) -> Vec<String> {
+        let connections = self.product.json(&["connections", "--json"]);
+        let connections = connections.as_array().unwrap().iter();
+        connections.map(|one| one["integration"].as_str().unwrap().to_owned()).collect()
     }
 }
 
 /// Tells of each of these points, as often as it is to be tried, on both databases.
 fn each(points: &[&str], story: impl Fn(&Crash<'_>, &str)) {
-    let provider = github();
-    on_both_with_sql(&provider, |product, sql| {
+    let services = Services::start();
+    let provider = &services.provider;
+    on_both_with_sql(provider, |product, sql| {
+        services.configure(product, "");
         product.must(&CONNECT, KEY);
-        let crash = Crash { provider: &provider, product, sql };
+        product.must(&BESIDE, "token_of_a_test");
+        let crash = Crash { services: &services, provider, product, sql };
         for _ in 0..times() {
             for point in points {
                 story(&crash, point);
@@ -116,7 +202,7 @@ fn each(points: &[&str], story: impl Fn(&Crash<'_>, &str)) {
 #[test]
 fn i3_i4_an_action_that_dies_is_unknown_unless_its_result_was_written() {
     each(
-        &["action.intent_committed", "action.answer_received", "result_committed"],
+        &["action.intent_committed", REQUEST_SENT, "action.answer_received", "result_committed"],
         |crash, point| {
             let asked = crash.provider.count();
             crash.at(point, &CHANGE, "");
@@ -167,15 +253,27 @@ fn i5_disconnecting_that_dies_lets_no_action_begin_and_is_taken_up_again() {
     ];
     each(&points, |crash, point| {
         crash.at(point, &["disconnect", "github"], "");
-        let asked = crash.provider.count();
-        let refused = crash.product.run(&READ, "");
-        assert_eq!((refused.status.code(), crash.provider.count()), (Some(1), asked), "{point}");
+        crash.is_refused(point, &READ);
         crash.is_whole(point);
         let again = crash.product.run(&["disconnect", "github"], "");
         let is_gone = again.stderr.contains("not connected");
         assert!(again.status.success() || is_gone, "{point}: {again:?}");
-        assert_eq!(crash.product.json(&["connections", "--json"]), json!([]), "{point}");
+        assert_eq!(crash.connected(), ["vercel"], "{point}");
         crash.product.must(&CONNECT, KEY);
+        crash.works(point);
+    });
+}
+
+#[test]
+fn i5_disconnecting_that_dies_while_the_provider_revokes_is_taken_up_again() {
+    each(&[REQUEST_SENT], |crash, point| {
+        crash.at(point, &["disconnect", "vercel"], "");
+        crash.is_refused(point, &READ_BESIDE);
+        crash.is_whole(point);
+        let receipt = crash.product.json(&["disconnect", "vercel", "--json"]);
+        assert_eq!(receipt["revoked"], true, "{receipt}");
+        assert_eq!(crash.connected(), ["github"], "{point}");
+        crash.product.must(&BESIDE, "token_of_a_test");
         crash.works(point);
     });
 }
@@ -200,16 +298,14 @@ fn i1_rewrapping_that_dies_leaves_what_both_root_keys_open() {
         fs::rename(&root, &former).unwrap();
         fs::write(&root, another_key()).unwrap();
         fs::set_permissions(&root, fs::Permissions::from_mode(0o600)).unwrap();
-        let integrations =
-            format!("[integrations.github]\nbase_url = \"{}\"\n", crash.provider.url);
         let accept = format!("[keys]\naccept = [{{ file = \"{}\" }}]\n", former.display());
-        crash.product.configure(&format!("{accept}{integrations}"));
+        crash.services.configure(crash.product, &accept);
         crash.at(point, &["keys", "rewrap"], "");
         crash.is_whole(point);
         crash.works(point);
         crash.product.must(&["keys", "rewrap"], "");
         // The former one may go.
-        crash.product.configure(&integrations);
+        crash.services.configure(crash.product, "");
         fs::remove_file(&former).unwrap();
         crash.works(point);
         crash.is_whole(point);
