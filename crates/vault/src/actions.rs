@@ -192,7 +192,10 @@ impl TenantScope {
         if let Ok(begun) = &begun {
             self.vault.inner.under_way.began(self.tenant, &begun.ticket);
         }
-        self.vault.raise_noted().await;
+        // Where the database is away the refusal is not to wait for it again.
+        if !matches!(begun, Err(Error::Database { .. })) {
+            self.vault.raise_noted().await;
+        }
         begun
     }
 
@@ -225,7 +228,9 @@ impl TenantScope {
             let finish = |reply| Work::Finish { finished, again, reply: Some(reply) };
             if let Some(done) = self.submit(finish).await {
                 self.vault.inner.under_way.ended(intent);
-                self.vault.raise_noted().await;
+                if done.is_ok() {
+                    self.vault.raise_noted().await;
+                }
                 return done;
             }
         }

@@ -85,12 +85,14 @@ impl Vault {
 
     /// Writes what was noted. Outside a transaction: the writer would wait for itself. What cannot be written is kept.
     pub(crate) async fn raise_noted(&self) {
-        let noted = std::mem::take(&mut *self.inner.noted.lock());
+        // Each leaves the list when it is written: whoever waits here may go away. To write one twice does no harm.
+        let noted = self.inner.noted.lock().clone();
         for alert in noted {
             if let Err(error) = self.raise(&alert).await {
                 tracing::warn!(%error, "an alert could not be written yet");
-                self.inner.noted.lock().push(alert);
+                return;
             }
+            self.inner.noted.lock().retain(|other| *other != alert);
         }
     }
 

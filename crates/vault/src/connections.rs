@@ -202,7 +202,7 @@ impl TenantScope {
         tx.commit().await?;
         crash_point("connect.committed");
         if old.is_some() {
-            self.vault.erase().await?;
+            self.vault.erase().await;
         }
         Connection::from_row(row)
     }
@@ -262,7 +262,7 @@ impl TenantScope {
         tx.commit().await?;
         crash_point("disconnect.committed");
         self.vault.raise_noted().await;
-        self.vault.erase().await?;
+        self.vault.erase().await;
         crash_point("disconnect.shredded");
         Ok(true)
     }

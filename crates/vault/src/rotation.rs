@@ -29,7 +29,7 @@ impl TenantScope {
         tx.commit().await?;
         crash_point("rotation.committed");
         self.vault.raise_noted().await;
-        self.vault.erase().await?;
+        self.vault.erase().await;
         Ok(rotation)
     }
 

@@ -97,7 +97,7 @@ impl TenantScope {
             .bind(self.tenant.0).bind(name).execute(c).await.map(|done| done.rows_affected()))?;
         tx.commit().await?;
         if deleted > 0 {
-            self.vault.erase().await?;
+            self.vault.erase().await;
         }
         Ok(deleted > 0)
     }

@@ -139,7 +139,8 @@ impl Vault {
         crash_point("deletion.rows_deleted");
         tx.commit().await?;
         crash_point("deletion.committed");
-        self.erase().await
+        self.erase().await;
+        Ok(())
     }
 }
 

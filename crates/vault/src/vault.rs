@@ -141,20 +141,20 @@ impl Vault {
         TenantScope { vault: self.clone(), tenant }
     }
 
-    /// Overwritten bytes leave the disk: SQLite's log is emptied now, or by a later sweep when no reader needs it any more.
-    /// Whatever destroys something does this itself; it is for what was stopped before it could.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn erase(&self) -> Result<()> {
-        let done = self.inner.database.truncate_log().await?;
-        self.inner.erasure_pending.store(!done, Ordering::Relaxed);
-        if !done {
-            tracing::warn!(
-                "deleted bytes stay in the database's log until a reader ends; the next sweep empties it"
-            );
-        }
-        Ok(())
+    /// Overwritten bytes leave the disk: SQLite's log is emptied now, or by a later sweep. Whatever destroys something
+    /// does this itself; it is for what was stopped before it could. What was committed before is done either way.
+    pub async fn erase(&self) {
+        // Before it is tried: whoever asked may go away.
+        self.inner.erasure_pending.store(true, Ordering::Relaxed);
+        let why = match self.inner.database.truncate_log().await {
+            Ok(true) => {
+                self.inner.erasure_pending.store(false, Ordering::Relaxed);
+                return;
+            }
+            Ok(false) => "a reader still needs it".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(why, "deleted bytes stay in the database's log until the next sweep");
     }
 
     /// Whether [`Vault::erase`] has to be repeated.

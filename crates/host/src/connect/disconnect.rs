@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use resto_core::{Api, Integration, Proof, Result, Risk};
+use resto_core::{Api, Auth, Code, Integration, Proof, Result, Risk};
 use resto_vault::{AuthType, Begun, Connection, Intent, Needs, Sealed, Status, crash_point};
 use serde::Serialize;
 use serde_json::Value;
@@ -83,7 +83,23 @@ impl Host {
             adapter.clean_up(&api).await?;
             adapter.revoke(&api).await
         };
-        let proof = undone.await.map_err(|error| credentials.redact_error(error))?;
+        let proof = match undone.await {
+            Ok(proof) => proof,
+            // It will not take the credential later either: our copy must not stay for that.
+            Err(error) if matches!(error.code(), Code::AuthExpired | Code::PermissionDenied) => {
+                Proof::PersonMust {
+                    instruction: format!(
+                        "{} no longer took the credential, so nothing could be cleaned up or revoked there with it. See in the account's own settings that it is gone.",
+                        provider.name
+                    ),
+                    url: match auth {
+                        Auth::Key(key) => key.create_url.to_owned(),
+                        Auth::OAuth(_) => String::new(),
+                    },
+                }
+            }
+            Err(error) => return Err(credentials.redact_error(error)),
+        };
         crash_point("disconnect.revoked");
         scope.disconnect(integration.id).await.map_err(told)?;
         let left_to_do = match &proof {

@@ -72,7 +72,8 @@ impl Report {
     /// What connecting came to, in a sentence.
     #[must_use]
     pub fn outcome(&self) -> String {
-        let (account, provider) = (&self.account, &self.provider);
+        let account = &called(&self.account, self.mode.as_deref());
+        let provider = &self.provider;
         match &self.replaced {
             None => format!("The account of {account} at {provider} is connected."),
             Some(before) if before == account => {
@@ -173,16 +174,17 @@ impl Host {
                 _ => Permissions::Unknown,
             },
         });
-        let (id, name) = (plain(&id), plain(&name));
+        let (id, name, mode) = (plain(&id), plain(&name), mode.as_deref().map(plain));
         let before = caller.scope.connection(integration.id).await.map_err(told)?;
         let is_another = before.as_ref().is_some_and(|before| {
-            (before.provider.as_str(), before.account_id.as_str()) != (provider.id, id.as_str())
+            (before.provider.as_str(), before.account_id.as_str(), &before.mode)
+                != (provider.id, id.as_str(), &mode)
         });
         if let Some(before) = &before
             && is_another
             && !candidate.replaces
         {
-            return Err(another(integration, before, &name));
+            return Err(another(integration, before, &called(&name, mode.as_deref())));
         }
         let credential = Credential {
             auth_type,
@@ -190,7 +192,7 @@ impl Host {
             host,
             account_id: id,
             account_name: name,
-            mode: mode.as_deref().map(plain),
+            mode,
             permissions: serde_json::to_value(&grants).unwrap_or_default(),
             secrets,
         };
@@ -205,7 +207,8 @@ impl Host {
             caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
         }
         let report = self.report(&connection)?;
-        Ok(Report { replaced: before.map(|before| before.account_name), ..report })
+        let replaced = before.map(|before| called(&before.account_name, before.mode.as_deref()));
+        Ok(Report { replaced, ..report })
     }
 
     fn adapter(&self, integration: &Integration) -> Result<&resto_core::Adapter> {
@@ -253,9 +256,15 @@ fn another(integration: &Integration, before: &Connection, name: &str) -> Error 
         Code::Conflict,
         format!(
             "This is the account of {name}, but {} is connected as {}. Nothing was changed. To replace it, say so: tick the box on the page, or add --replace.",
-            integration.name, before.account_name
+            integration.name,
+            called(&before.account_name, before.mode.as_deref())
         ),
     )
+}
+
+/// An account as people are told of it: what runs in a test mode is not what runs for real.
+fn called(name: &str, mode: Option<&str>) -> String {
+    mode.map_or_else(|| name.to_owned(), |mode| format!("{name} ({mode} mode)"))
 }
 
 /// A credential that is not stored yet.
