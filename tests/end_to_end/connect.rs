@@ -254,3 +254,35 @@ fn another_account_takes_the_place_of_one_only_when_a_person_says_so() {
     assert!(!key.status.success() && key.stderr.contains("--replace"), "{key:?}");
     product.must(&["connect", "github", "--key-stdin", "--replace"], KEY);
 }
+
+#[test]
+fn a_live_key_takes_the_place_of_a_test_key_only_when_a_person_says_so() {
+    let provider = Provider::start(|request| match request.what() {
+        "GET /v1/account" => Reply::json(
+            200,
+            &json!({"id": "acct_1", "object": "account", "settings": {"dashboard": {"display_name": "Bakery"}}}),
+        ),
+        _ => {
+            let is_live = request.header("authorization").is_some_and(|key| key.contains("_live_"));
+            Reply::json(
+                200,
+                &json!({"object": "balance", "livemode": is_live, "available": [], "pending": []}),
+            )
+        }
+    });
+    let product = Product::at("http://127.0.0.1:1");
+    product.configure(&format!("[integrations.stripe]\nbase_url = \"{}\"\n", provider.url));
+    // Not written out, so that nobody takes them for keys.
+    let [test, live] = ["test", "live"].map(|mode| format!("rk_{mode}_of_nobody_0123456789"));
+    product.must(&["connect", "stripe", "--key-stdin"], &test);
+    let refused = product.run(&["connect", "stripe", "--key-stdin"], &live);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("live mode") && refused.stderr.contains("test mode"),
+        "{refused:?}"
+    );
+    assert_eq!(product.json(&["connections", "--json"])[0]["mode"], "test");
+    let replaced = product.must(&["connect", "stripe", "--replace", "--key-stdin"], &live);
+    assert!(replaced.stdout.contains("has taken the place"), "{replaced:?}");
+    assert_eq!(product.json(&["connections", "--json"])[0]["mode"], "live");
+}
