@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::postgres::Database;
-use crate::process::{Conversation, is_root, run, top};
+use crate::process::{Conversation, Finished, is_root, run, top};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, repository};
 
@@ -65,13 +65,25 @@ impl Disk {
         }
         let folder = product.path("data");
         fs::create_dir(&folder).unwrap();
+        // Made first: dropping it unmounts, also where nothing was mounted.
         let disk = Self(folder);
-        disk.mount(&["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"]);
+        let mounted = disk.mount(&["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"]);
+        if !mounted.status.success() {
+            assert!(std::env::var_os("CI").is_none(), "{mounted:?}");
+            // Not by a macro: the test runner would swallow it.
+            let text = format!("Faults of a disk were NOT tested: {}", mounted.stderr);
+            std::io::stderr().write_all(text.as_bytes()).unwrap();
+            return None;
+        }
         Some(disk)
     }
 
-    fn mount(&self, arguments: &[&str]) {
-        let mounted = run(Command::new("mount").args(arguments).arg(&self.0), "");
+    fn mount(&self, arguments: &[&str]) -> Finished {
+        run(Command::new("mount").args(arguments).arg(&self.0), "")
+    }
+
+    fn remount(&self, how: &str) {
+        let mounted = self.mount(&["-o", &format!("remount,{how}")]);
         assert!(mounted.status.success(), "{mounted:?}");
     }
 }
@@ -132,10 +144,10 @@ fn f1_while_the_disk_is_read_only() {
     product.must(&["connect", "github", "--key-stdin"], KEY);
     product.must(&READ, "");
     let asked = provider.count();
-    disk.mount(&["-o", "remount,ro"]);
+    disk.remount("ro");
     is_closed_to_commands(&product);
     assert_eq!(provider.count(), asked);
-    disk.mount(&["-o", "remount,rw"]);
+    disk.remount("rw");
     product.must(&READ, "");
     product.must(&["audit", "--verify"], "");
     assert_eq!(product.sql("PRAGMA integrity_check").trim(), "ok");
@@ -156,8 +168,8 @@ const POSTGRES: &str = r#"
         esac
     done"#;
 
-#[test]
-fn f1_while_postgres_is_stopped() {
+/// A server of the product on a PostgreSQL that is this story's alone.
+fn on_own_postgres(story: impl Fn(&mut Conversation, &Database, &Provider, &Product, &Server<'_>)) {
     if Database::new().is_none() {
         return;
     }
@@ -171,8 +183,55 @@ fn f1_while_postgres_is_stopped() {
     product.must(&["connect", "github", "--key-stdin"], KEY);
     let server = product.serve();
     assert!(works(&server));
-    assert_eq!(postgres.ask("stop").trim(), "stopped");
-    is_closed(&provider, &product, &server);
-    assert_eq!(postgres.ask("start").trim(), "started");
-    goes_on(&product, &server);
+    story(&mut postgres, &database, &provider, &product, &server);
+}
+
+#[test]
+fn f1_while_postgres_is_stopped() {
+    on_own_postgres(|postgres, _, provider, product, server| {
+        assert_eq!(postgres.ask("stop").trim(), "stopped");
+        is_closed(provider, product, server);
+        assert_eq!(postgres.ask("start").trim(), "started");
+        goes_on(product, server);
+    });
+}
+
+/// As a server is that became a replica; whoever is connected stays so.
+#[test]
+fn f1_while_postgres_is_read_only() {
+    on_own_postgres(|_, database, provider, product, server| {
+        let become_read_only = |on: &str| {
+            database.sql(&format!(
+                "ALTER SYSTEM SET default_transaction_read_only = {on}; SELECT pg_reload_conf();"
+            ));
+        };
+        become_read_only("on");
+        // The server's processes hear of it in their own time.
+        let start = Instant::now();
+        while works(server) {
+            assert!(start.elapsed() < BACK, "it writes to what is read-only");
+        }
+        is_closed(provider, product, server);
+        become_read_only("off");
+        goes_on(product, server);
+    });
+}
+
+#[test]
+fn f1_while_the_writers_connection_is_killed() {
+    on_own_postgres(|_, database, provider, product, server| {
+        for _ in 0..3 {
+            let killed = database.sql(
+                "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+                 WHERE usename LIKE '%\\_serve' AND datname = current_database()",
+            );
+            assert_ne!(killed.trim(), "0");
+            // With its connections gone it either makes new ones in time or refuses.
+            let (asked, start) = (provider.count(), Instant::now());
+            let worked = works(server);
+            assert!(start.elapsed() < REFUSED, "{:?}", start.elapsed());
+            assert_eq!(provider.count() - asked, usize::from(worked));
+            goes_on(product, server);
+        }
+    });
 }
