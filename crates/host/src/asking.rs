@@ -93,7 +93,7 @@ impl Host {
             "resto serve",
             caller.command("sign-in"),
         );
-        let output = State::of(integration, report, Some(url.to_string()), advice);
+        let output = State::of(integration, report, Some(url.to_string()), advice).into();
         Ok(Asked { message, url, state, output, waiting })
     }
 
@@ -135,11 +135,11 @@ impl Host {
                     Some(report) => format!("{name} is connected as {}.", report.account),
                     None => format!("{name} is disconnected."),
                 };
-                return Ok(State::of(integration, report, None, message));
+                return Ok(State::of(integration, report, None, message).into());
             }
             if tokio::time::Instant::now() >= until {
                 let message = "The person has opened the page and is not done yet. Call check_connection later; do not ask again at once.";
-                return Ok(State::of(integration, report, None, message.to_owned()));
+                return Ok(State::of(integration, report, None, message.to_owned()).into());
             }
             tokio::time::sleep(LOOK).await;
         }

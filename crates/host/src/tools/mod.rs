@@ -1,0 +1,176 @@
+//! The tools of this server itself: what an agent asks of the host, not of a service. Adding one costs a struct, its
+//! [`Own`], and a line in [`own_tools`].
+
+mod connections;
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use jsonschema::Validator;
+use resto_core::{Code, Error, Result, Risk, input_schema, output_schema};
+use resto_vault::{Intent, Needs, Outcome, ResultStatus};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::asking::Asked;
+use crate::call::{Failed, summary};
+use crate::catalog::check;
+use crate::host::{Caller, Host, told};
+
+pub(crate) use connections::{State, status};
+
+/// The word for this server where the audit trail names an integration.
+const OURS: &str = "resto";
+
+/// One tool as its author writes it: the fields are the arguments, the doc comment of the struct is the description.
+pub(crate) trait Own: DeserializeOwned + JsonSchema + Send + 'static {
+    /// Agents call it, so it is never renamed.
+    const NAME: &'static str;
+    /// As a person reads it.
+    const TITLE: &'static str;
+    /// The worst that it leads to.
+    const RISK: Risk;
+    /// What an agent gets.
+    type Output: Serialize + JsonSchema;
+
+    /// Does it, or asks a person to.
+    fn run(
+        self,
+        host: &Arc<Host>,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<Done<Self::Output>>> + Send;
+}
+
+/// What one of them came to.
+pub(crate) enum Done<Output = Value> {
+    /// It is done.
+    Output(Output),
+    /// A person has to go on.
+    Ask(Box<Asked>),
+}
+
+type Run = for<'a> fn(&'a Arc<Host>, &'a Caller, Value) -> BoxFuture<'a, Result<Done>>;
+
+/// A tool of this server itself.
+pub struct OwnTool {
+    /// Its name.
+    pub tool: &'static str,
+    /// As a person reads it.
+    pub title: &'static str,
+    /// What it does.
+    pub description: String,
+    /// The worst that it leads to.
+    pub risk: Risk,
+    /// The schema of the arguments.
+    pub input_schema: Map<String, Value>,
+    /// The schema of the result.
+    pub output_schema: Map<String, Value>,
+    arguments: Validator,
+    run: Run,
+}
+
+impl OwnTool {
+    fn of<T: Own>() -> Result<Self> {
+        let tool = T::NAME;
+        let (input_schema, description) = input_schema::<T>();
+        let arguments = jsonschema::validator_for(&Value::Object(input_schema.clone()))
+            .map_err(|error| Error::new(Code::Internal, format!("{tool}: {error}")))?;
+        Ok(Self {
+            tool,
+            title: T::TITLE,
+            description,
+            risk: T::RISK,
+            input_schema,
+            output_schema: output_schema::<T::Output>(),
+            arguments,
+            run: run::<T>,
+        })
+    }
+}
+
+/// Runs a tool with arguments that were held against its schema.
+fn run<'a, T: Own>(
+    host: &'a Arc<Host>,
+    caller: &'a Caller,
+    arguments: Value,
+) -> BoxFuture<'a, Result<Done>> {
+    async move {
+        let own: T = serde_json::from_value(arguments)
+            .map_err(|error| Error::new(Code::InvalidInput, format!("invalid input: {error}")))?;
+        Ok(match own.run(host, caller).await? {
+            Done::Output(output) => {
+                let output = serde_json::to_value(&output);
+                Done::Output(
+                    output.map_err(|error| {
+                        Error::new(Code::Internal, format!("{}: {error}", T::NAME))
+                    })?,
+                )
+            }
+            Done::Ask(asked) => Done::Ask(asked),
+        })
+    }
+    .boxed()
+}
+
+/// All of them, in order of name.
+///
+/// # Errors
+/// One publishes a schema that cannot be used.
+pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
+    Ok(vec![
+        OwnTool::of::<connections::CheckConnection>()?,
+        OwnTool::of::<connections::ConnectIntegration>()?,
+        OwnTool::of::<connections::DisconnectIntegration>()?,
+        OwnTool::of::<connections::ListIntegrations>()?,
+    ])
+}
+
+impl Host {
+    /// One of this server's own tools.
+    #[must_use]
+    pub fn own_tool(&self, name: &str) -> Option<&OwnTool> {
+        self.own_tools.iter().find(|own| own.tool == name)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn own_tools(&self) -> &[OwnTool] {
+        &self.own_tools
+    }
+
+    /// Runs one of them.
+    ///
+    /// # Errors
+    /// The arguments do not fit, or what the tool reports.
+    pub(crate) async fn run_own(
+        self: &Arc<Self>,
+        caller: &Caller,
+        own: &OwnTool,
+        arguments: &Value,
+    ) -> Result<Done, Failed> {
+        check(own.tool, &own.input_schema, &own.arguments, arguments)?;
+        let done = (own.run)(self, caller, arguments.clone()).await;
+        let intent = Intent {
+            integration_id: OURS,
+            action: own.tool,
+            params: arguments,
+            actor: &caller.actor,
+            op_id: None,
+            unsafe_: false,
+            connection: Needs::Nothing,
+        };
+        let message = done.as_ref().err().map(summary);
+        let outcome = Outcome {
+            status: if done.is_ok() { ResultStatus::Success } else { ResultStatus::Error },
+            error_message: message.as_deref(),
+            output: None,
+            permissions: None,
+            rate_limits: None,
+        };
+        caller.scope.record_event(intent, outcome).await.map_err(told)?;
+        Ok(done?)
+    }
+}
