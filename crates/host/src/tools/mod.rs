@@ -20,7 +20,7 @@ use crate::call::{Failed, summary};
 use crate::catalog::check;
 use crate::host::{Caller, Host, told};
 
-pub(crate) use connections::{State, status};
+pub(crate) use connections::State;
 
 /// The word for this server where the audit trail names an integration.
 const OURS: &str = "resto";
