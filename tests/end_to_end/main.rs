@@ -11,6 +11,7 @@ mod clients;
 mod closed;
 mod connect;
 mod crashes;
+mod discovery;
 mod doors;
 mod github;
 mod gmail;

@@ -161,6 +161,12 @@ pub(crate) fn check(
                     field = Some(name);
                     problem
                 }
+                // The value would push the reason out of the sentence.
+                ValidationErrorKind::MaxLength { limit } => {
+                    let problem = format!("`{at}` is longer than {limit} characters");
+                    field = Some(at);
+                    problem
+                }
                 _ if at.is_empty() => quote(&error.to_string()),
                 _ => {
                     let problem = format!("`{at}`: {}", quote(&error.to_string()));

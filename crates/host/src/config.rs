@@ -41,6 +41,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Web pages that may call this server, such as `https://app.example.com`.
     pub allowed_origins: Vec<Origin>,
+    /// DNS resolvers that `detect_integrations` asks, such as `10.0.0.2:53`; three that the public uses if left out.
+    pub dns_servers: Vec<SocketAddr>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
+use resto_registrar::Resolvers;
 use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::place::Place;
+use crate::plan::Rules;
 use crate::root_keys;
 use crate::tools::{OwnTool, own_tools};
 
@@ -37,6 +39,9 @@ pub struct Host {
     pub(crate) place: Place,
     pub(crate) overrides: BTreeMap<String, Overrides>,
     pub(crate) own_tools: Vec<OwnTool>,
+    pub(crate) dns: Resolvers,
+    /// What planning goes by.
+    pub(crate) rules: Rules,
     closing: CancellationToken,
 }
 
@@ -100,6 +105,8 @@ impl Host {
             place,
             overrides: config.integrations.clone(),
             own_tools: own_tools()?,
+            dns: resolvers(config),
+            rules: Rules::read()?,
             closing: CancellationToken::new(),
         })
     }
@@ -247,6 +254,15 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
     let catalog = Catalog::new(adapters())?;
     check_overrides(config, catalog.adapters())?;
     Ok((catalog, Place::new(config)?))
+}
+
+/// Who is asked what DNS shows.
+fn resolvers(config: &Config) -> Resolvers {
+    let public = Resolvers::of_the_internet();
+    match config.dns_servers.as_slice() {
+        [] => public,
+        own => Resolvers { public: own.iter().map(|at| ("Own", *at)).collect(), ..public },
+    }
 }
 
 fn no_tenant(tenant: &str) -> Error {

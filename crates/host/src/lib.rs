@@ -17,6 +17,7 @@ mod http;
 mod mcp;
 mod origin;
 mod place;
+mod plan;
 mod policy;
 mod provider_keys;
 mod redact;

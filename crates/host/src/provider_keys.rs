@@ -1,6 +1,8 @@
 //! Pasted keys: at which company, of what form, and with which rights.
 
-use resto_core::{Auth, Code, Error, Integration, KeyAuth, KeyField, Provider, Result, least};
+use resto_core::{
+    ActionSpec, Auth, Code, Error, Integration, KeyAuth, KeyField, Provider, Result, covers, least,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::host::Host;
@@ -91,25 +93,46 @@ impl Host {
         integration: &Integration,
         provider: &Provider,
     ) -> Vec<(String, &'static str)> {
-        let others = || integration.providers.iter().filter(|other| other.id != provider.id);
-        // `cloudflare:dns:write` is a right that only Cloudflare knows.
-        let foreign = |right: &&str| {
-            right.split_once(':').is_some_and(|(owner, _)| others().any(|other| other.id == owner))
-        };
         let actions = self.catalog.adapter(integration.id).map(resto_core::Adapter::actions);
-        let sets = actions
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|action| action.permissions.iter().find(|set| !set.iter().any(foreign)));
-        least(sets.flat_map(|set| set.iter().copied()))
-            .into_iter()
-            .map(|right| {
-                let listed =
-                    integration.permissions.iter().find(|permission| permission.id == right);
-                (right.to_owned(), listed.map_or("", |permission| permission.allows))
-            })
-            .collect()
+        least_rights(integration, provider, actions.unwrap_or_default())
     }
+}
+
+/// The least rights that some actions of an integration need together at this provider, with what they
+/// allow.
+pub(crate) fn least_rights<'a>(
+    integration: &Integration,
+    provider: &Provider,
+    actions: impl IntoIterator<Item = &'a ActionSpec>,
+) -> Vec<(String, &'static str)> {
+    let others = || integration.providers.iter().filter(|other| other.id != provider.id);
+    // `cloudflare:dns:write` is a right that only Cloudflare knows.
+    let foreign = |right: &&str| {
+        right.split_once(':').is_some_and(|(owner, _)| others().any(|other| other.id == owner))
+    };
+    let own = |action: &&'a ActionSpec| -> Vec<&'static [&'static str]> {
+        let sets = action.permissions.iter().copied();
+        sets.filter(|set| !set.iter().any(foreign)).collect()
+    };
+    let alternatives: Vec<_> =
+        actions.into_iter().map(|action| own(&action)).filter(|sets| !sets.is_empty()).collect();
+    let first = alternatives.iter().filter_map(|sets| sets.first()).flat_map(|set| set.iter());
+    let mut rights = least(first.copied());
+    // A right that one action needs may serve another in place of the one that it names first.
+    for right in rights.clone() {
+        let rest: Vec<&str> = rights.iter().copied().filter(|other| *other != right).collect();
+        let has = |needed: &str| rest.iter().any(|granted| covers(granted, needed));
+        if alternatives.iter().all(|sets| sets.iter().any(|set| set.iter().all(|one| has(one)))) {
+            rights = rest;
+        }
+    }
+    rights
+        .into_iter()
+        .map(|right| {
+            let listed = integration.permissions.iter().find(|permission| permission.id == right);
+            (right.to_owned(), listed.map_or("", |permission| permission.allows))
+        })
+        .collect()
 }
 
 #[cfg(test)]

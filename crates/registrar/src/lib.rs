@@ -30,6 +30,9 @@ mod resolve;
 mod spf;
 mod zone;
 
+pub use names::DomainName;
+pub use resolve::{Content, Resolvers, Said};
+
 use resto_core::{
     Adapter, Auth, Category, Integration, KeyAuth, KeyField, Limits, Paging, Provider, RateHeaders,
     Scheme,

@@ -14,7 +14,7 @@ use resto_core::is_public;
 const MAX_AUTHORITIES: usize = 6;
 
 /// Whom to ask.
-pub(crate) struct Resolvers {
+pub struct Resolvers {
     /// Resolvers that the public uses, with their names.
     pub public: Vec<(&'static str, SocketAddr)>,
     /// The port of authoritative name servers.
@@ -27,6 +27,7 @@ pub(crate) struct Resolvers {
 
 impl Resolvers {
     /// The internet's.
+    #[must_use]
     pub fn of_the_internet() -> Self {
         Self {
             public: vec![
@@ -43,7 +44,7 @@ impl Resolvers {
 
 /// What one server said of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub enum Said {
     /// These contents, and for how many seconds they may be remembered.
     Records(Vec<Content>, u32),
     /// There is none.
@@ -54,7 +55,7 @@ pub(crate) enum Said {
 
 /// The content of one record, as a zone writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Content {
+pub struct Content {
     /// Without the priority.
     pub text: String,
     /// Of MX and SRV records.
@@ -62,8 +63,23 @@ pub(crate) struct Content {
 }
 
 impl Resolvers {
+    /// What the first of the public resolvers that answers says of a full name; `kind` is such as `MX`.
+    pub async fn look_up(&self, name: &str, kind: &str) -> Said {
+        let (Ok(name), Ok(kind)) = (Name::from_utf8(format!("{name}.")), kind.parse()) else {
+            return Said::Silent(format!("`{name}` cannot be asked for"));
+        };
+        let mut said = Said::Silent("there is no resolver to ask".to_owned());
+        for (_, server) in &self.public {
+            said = self.ask(*server, true, &name, kind).await;
+            if !matches!(said, Said::Silent(_)) {
+                break;
+            }
+        }
+        said
+    }
+
     /// Asks one server.
-    pub async fn ask(
+    pub(crate) async fn ask(
         &self,
         server: SocketAddr,
         recursive: bool,
@@ -108,7 +124,7 @@ impl Resolvers {
 
     /// The authoritative name servers of a zone, with one address each, as the public resolvers know
     /// them.
-    pub async fn authorities(&self, zone: &Name) -> Vec<(String, SocketAddr)> {
+    pub(crate) async fn authorities(&self, zone: &Name) -> Vec<(String, SocketAddr)> {
         let mut hosts = Vec::new();
         for (_, server) in &self.public {
             if let Said::Records(found, _) = self.ask(*server, true, zone, RecordType::NS).await {

@@ -14,9 +14,11 @@
 mod call;
 mod contract;
 mod discovery;
+mod dns;
 mod fake;
 mod form;
 mod official;
 
 pub use contract::{checked_tools, untested_actions};
+pub use dns::DnsServer;
 pub use fake::{FakeApi, Recorded};

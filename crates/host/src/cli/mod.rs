@@ -6,6 +6,7 @@ mod connections;
 mod doctor;
 mod keys;
 mod log;
+mod plan;
 mod print;
 mod serve;
 mod tools;
@@ -103,6 +104,11 @@ enum Command {
     /// Show what is connected, and what it may do
     #[command(after_help = "Example:\n  resto connections --json")]
     Connections,
+    /// Plan which services a business needs, from what it says of itself
+    #[command(
+        after_help = "Example:\n  resto plan saas \"Invoicing for freelancers, paid monthly\" --account Netlify --domain example.com"
+    )]
+    Plan(plan::PlanArgs),
     /// List the tools as an agent sees them
     #[command(after_help = "Example:\n  resto tools --json")]
     Tools,
@@ -249,6 +255,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
             connections::disconnect(&session, &integration).await
         }
         Command::Connections => connections::list(&session).await,
+        Command::Plan(args) => plan::plan(&session, args).await,
         Command::Tools => tools::list(&session).await,
         Command::Call(args) => tools::call(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,

@@ -2,6 +2,8 @@
 //! [`Own`], and a line in [`own_tools`].
 
 mod connections;
+mod detect;
+mod plan;
 
 use std::sync::Arc;
 
@@ -19,8 +21,9 @@ use crate::asking::Asked;
 use crate::call::{Failed, summary};
 use crate::catalog::check;
 use crate::host::{Caller, Host, told};
+use crate::plan::{DetectIntegrations, PlanIntegrations};
 
-pub(crate) use connections::State;
+pub(crate) use connections::{State, status};
 
 /// The word for this server where the audit trail names an integration.
 const OURS: &str = "resto";
@@ -123,8 +126,10 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
     Ok(vec![
         OwnTool::of::<connections::CheckConnection>()?,
         OwnTool::of::<connections::ConnectIntegration>()?,
+        OwnTool::of::<DetectIntegrations>()?,
         OwnTool::of::<connections::DisconnectIntegration>()?,
         OwnTool::of::<connections::ListIntegrations>()?,
+        OwnTool::of::<PlanIntegrations>()?,
     ])
 }
 

@@ -1,0 +1,94 @@
+//! A name server on loopback that knows a few records and nothing else.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, MX, NS, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record};
+
+/// Runs until it is dropped.
+pub struct DnsServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl DnsServer {
+    /// Knows these records, each a name, a type and a content: `("acme.com", "MX", "10 mx.acme.com")`.
+    #[must_use]
+    pub fn start(records: &[(&str, &str, &str)]) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let records: Vec<(String, RData)> = records
+            .iter()
+            .map(|(name, kind, content)| ((*name).to_owned(), data(kind, content)))
+            .collect();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                // What is no question ends it.
+                let Ok(question) = Message::from_vec(&buffer[..length]) else { return };
+                let query = &question.queries[0];
+                let name = query.name().to_utf8();
+                let name = name.trim_end_matches('.');
+                log.lock().unwrap().push(format!("{name} {}", query.query_type()));
+                let _ = socket.send_to(&answer(&question, &records), from);
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// What it was asked: `acme.com MX`.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for DnsServer {
+    fn drop(&mut self) {
+        let _ = UdpSocket::bind("127.0.0.1:0").map(|socket| socket.send_to(&[0], self.address));
+    }
+}
+
+fn answer(question: &Message, records: &[(String, RData)]) -> Vec<u8> {
+    let query = &question.queries[0];
+    let mut reply = Message::new(question.metadata.id, MessageType::Response, OpCode::Query);
+    reply.add_query(query.clone());
+    let name = query.name().to_utf8();
+    for (_, data) in records.iter().filter(|(at, data)| {
+        name.trim_end_matches('.') == at && data.record_type() == query.query_type()
+    }) {
+        reply.add_answer(Record::from_rdata(query.name().clone(), 120, data.clone()));
+    }
+    if reply.answers.is_empty() {
+        reply.metadata.response_code = ResponseCode::NXDomain;
+    }
+    reply.to_vec().unwrap()
+}
+
+fn data(kind: &str, content: &str) -> RData {
+    let name = |text: &str| Name::from_utf8(format!("{text}.")).unwrap();
+    match kind {
+        "A" => RData::A(A(content.parse().unwrap())),
+        "CNAME" => RData::CNAME(CNAME(name(content))),
+        "NS" => RData::NS(NS(name(content))),
+        // A string of a TXT record has 255 bytes at most.
+        "TXT" => RData::TXT(TXT::new(
+            content
+                .as_bytes()
+                .chunks(255)
+                .map(|part| String::from_utf8_lossy(part).into())
+                .collect(),
+        )),
+        "MX" => {
+            let (priority, host) = content.split_once(' ').unwrap();
+            RData::MX(MX::new(priority.parse().unwrap(), name(host)))
+        }
+        _ => panic!("records of type {kind} are not served"),
+    }
+}
