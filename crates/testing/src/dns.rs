@@ -19,7 +19,13 @@ impl DnsServer {
     /// Knows these records, each a name, a type and a content: `("acme.com", "MX", "10 mx.acme.com")`.
     #[must_use]
     pub fn start(records: &[(&str, &str, &str)]) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), records)
+    }
+
+    /// The same at this address; with port 0 on a free one.
+    #[must_use]
+    pub fn at(address: SocketAddr, records: &[(&str, &str, &str)]) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
         let address = socket.local_addr().unwrap();
         let records: Vec<(String, RData)> = records
             .iter()
@@ -77,14 +83,11 @@ fn data(kind: &str, content: &str) -> RData {
         "A" => RData::A(A(content.parse().unwrap())),
         "CNAME" => RData::CNAME(CNAME(name(content))),
         "NS" => RData::NS(NS(name(content))),
-        // A string of a TXT record has 255 bytes at most.
-        "TXT" => RData::TXT(TXT::new(
-            content
-                .as_bytes()
-                .chunks(255)
-                .map(|part| String::from_utf8_lossy(part).into())
-                .collect(),
-        )),
+        // Cut into several strings, as long ones have to be: a reader joins them.
+        "TXT" => {
+            let letters: Vec<char> = content.chars().collect();
+            RData::TXT(TXT::new(letters.chunks(12).map(|part| part.iter().collect()).collect()))
+        }
         "MX" => {
             let (priority, host) = content.split_once(' ').unwrap();
             RData::MX(MX::new(priority.parse().unwrap(), name(host)))

@@ -69,11 +69,17 @@ fn named<'a>(rules: &'a Rules, text: &Text) -> Vec<(&'a Account, Hit)> {
     all.iter().filter(|(_, hit)| !longer(hit)).cloned().collect()
 }
 
+/// Where a business that leaves one service goes: `moved from Heroku to Vercel`, `replaced Netlify with Vercel`.
+const TOWARDS: &[&str] = &["to", "with", "by", "for"];
+
 /// Whether the words before an account say that the business leaves it.
 fn leaves(text: &Text, hit: &Hit) -> bool {
     const LEAVING: &[&str] =
-        &["leav", "left", "away", "migrat", "moved", "switch", "replac", "quit", "former", "off"];
-    text.before(hit, 4).iter().any(|word| LEAVING.iter().any(|start| word.starts_with(start)))
+        &["leav", "left", "away", "migrat", "mov", "switch", "replac", "quit", "former", "off"];
+    let before = text.before(hit, 4);
+    let is_left = before.iter().any(|word| LEAVING.iter().any(|start| word.starts_with(start)));
+    let goes_there = before.last().is_some_and(|last| TOWARDS.contains(last));
+    (is_left && !goes_there) || before.windows(2).any(|pair| pair == ["used", "to"])
 }
 
 /// Whether the words around an account say that the business has it.
@@ -106,8 +112,6 @@ fn has(text: &Text, hit: &Hit) -> bool {
         "via",
         "with",
         "account",
-        "is",
-        "are",
     ];
     const OTHERWISE: &[&str] = &[
         "like",
@@ -149,8 +153,53 @@ fn has(text: &Text, hit: &Hit) -> bool {
         return false;
     }
     let before = text.before(hit, 5);
+    let moved = ["moved", "migrated", "switched"].iter().any(|word| before.contains(word));
+    if moved && before.last() == Some(&"to") {
+        return true;
+    }
     let after = text.after(hit, 3);
     !before.iter().any(|word| OTHERWISE.contains(word))
         && (before.iter().any(|word| HAVING.contains(word))
             || after.iter().any(|word| ["already", "account", "exists"].contains(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_accounts_that_are_had_from_those_that_are_named_or_left() {
+        let rules = Rules::read().unwrap();
+        for (said, existing, leaving) in [
+            ("We host on Netlify.", &["Netlify"][..], &[][..]),
+            ("The code lives on GitLab, mail at Microsoft 365.", &["GitLab", "Microsoft 365"], &[]),
+            ("Netlify account exists", &["Netlify"], &[]),
+            ("We moved from Heroku to Vercel.", &["Vercel"], &["Heroku"]),
+            ("We are leaving Netlify", &[], &["Netlify"]),
+            ("We used to run on Heroku", &[], &["Heroku"]),
+            ("We are moving to Vercel next week", &[], &[]),
+            ("We do not use GitHub", &[], &[]),
+            ("It integrates with Shopify and exports to Xero", &[], &[]),
+            ("An alternative to Netlify", &[], &[]),
+            ("For users of Shopify stores", &[], &[]),
+            ("We want to use Vercel", &[], &[]),
+            ("We deploy to Cloudflare Pages", &["Cloudflare Pages"], &[]),
+        ] {
+            let text = Text::read(said);
+            let found = Accounts::read(&rules, &[], &[&text]);
+            let names = |list: &[&Account]| -> Vec<String> {
+                list.iter().map(|account| account.name.clone()).collect()
+            };
+            assert_eq!(names(&found.existing), existing, "{said}");
+            assert_eq!(names(&found.leaving), leaving, "{said}");
+        }
+        let list = ["Netlify (hosting)", "not GitHub", "moving away from Wix", "Frobnicator"];
+        let list = list.map(str::to_owned);
+        let found = Accounts::read(&rules, &list, &[]);
+        assert_eq!((found.existing.len(), found.leaving.len()), (1, 1));
+        assert_eq!(
+            (found.existing[0].name.as_str(), found.unknown),
+            ("Netlify", vec!["Frobnicator"])
+        );
+    }
 }
