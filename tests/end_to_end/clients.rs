@@ -120,6 +120,11 @@ impl Python {
         Answer(self.ask(&json!({ "action": action })))
     }
 
+    /// As [`Python::act`], with what the person entered.
+    pub fn act_with(&mut self, action: &str, content: &Value) -> Answer {
+        Answer(self.ask(&json!({"action": action, "content": content})))
+    }
+
     fn start(era: Era, way: Way<'_>, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(tool("python/bin/python"));
         command.env_clear().arg(top().join("tests/tools/mcp_client.py"));

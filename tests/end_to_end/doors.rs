@@ -192,7 +192,7 @@ fn an_access_token_never_reaches_the_provider() {
 }
 
 #[test]
-fn what_cannot_be_undone_is_no_agents_to_do() {
+fn what_cannot_be_undone_is_not_an_agents_to_do_alone() {
     const DELETE: &str = "github_delete_repository";
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
@@ -210,12 +210,21 @@ fn what_cannot_be_undone_is_no_agents_to_do() {
     assert_eq!(hints(READ), (json!(false), json!(true)));
     let refused = agent.call(DELETE, &named("hello-world"));
     assert!(
-        refused.error().contains("denied") && refused.error().contains("A person"),
+        refused.error().contains("action_required") && refused.error().contains("/approve/"),
         "{refused:?}"
     );
     assert!(provider.requests().iter().all(|request| !request.first.starts_with("DELETE")));
     let trail = product.trail("local");
-    assert_eq!(trail[2..], [event("intent", DELETE, "-"), event("result", DELETE, "denied")]);
+    let prepare = format!("{DELETE}.prepare");
+    assert_eq!(
+        trail[2..],
+        [
+            event("intent", &prepare, "-"),
+            event("result", &prepare, "success"),
+            event("intent", DELETE, "-"),
+            event("result", DELETE, "denied"),
+        ]
+    );
     // At a terminal a person would type the name; here is neither.
     let arguments = named("hello-world").to_string();
     let unattended = product.run(&["call", DELETE, &arguments], "hello-world\n");

@@ -1,16 +1,19 @@
 //! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
 #![cfg(test)]
 
+mod approvals;
 mod asking;
 mod audit;
 mod backup;
 mod browser;
 mod canary;
+mod chaos;
 mod cli;
 mod clients;
 mod closed;
 mod connect;
 mod crashes;
+mod dangers;
 mod discovery;
 mod doors;
 mod github;

@@ -166,11 +166,15 @@ impl Server<'_> {
 
     fn send(&self, headers: &[(&str, &str)], can: &Value, mut params: Value) -> TcpStream {
         let name = params["name"].as_str().unwrap().to_owned();
+        let op_id = params.as_object_mut().unwrap().remove("op_id");
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": can,
         });
+        if let Some(op_id) = op_id {
+            params["_meta"]["dev.resto/op_id"] = op_id;
+        }
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let standard = [
             ("accept", "application/json, text/event-stream"),

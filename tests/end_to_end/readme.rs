@@ -49,7 +49,7 @@ fn lists_the_tools_of_each_integration() {
     let (own, tools): (Vec<Value>, Vec<Value>) = tools.iter().cloned().partition(|tool| {
         name(tool).ends_with("_integration")
             || name(tool).ends_with("_integrations")
-            || name(tool) == "check_connection"
+            || ["check_connection", "preview_action"].contains(&name(tool).as_str())
     });
     let rows = own.iter().map(|tool| {
         let what = tool["description"].as_str().unwrap().lines().next().unwrap_or_default();
@@ -68,7 +68,7 @@ fn lists_the_tools_of_each_integration() {
             let hint = |name: &str| tool["annotations"][name] == true;
             let who = match (hint("readOnlyHint"), hint("destructiveHint")) {
                 (true, _) => "reads",
-                (_, true) => "a person only",
+                (_, true) => "a person approves",
                 _ => "changes",
             };
             let what = tool["description"].as_str().unwrap().lines().next().unwrap_or_default();

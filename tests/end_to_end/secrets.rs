@@ -240,7 +240,10 @@ fn the_value_of_a_workflow_secret_is_in_no_output_log_or_file() {
         let call = ["call", "github_set_workflow_secret", &arguments.to_string(), "--secret-stdin"];
         assert!(watched.run(&call, "another value").status.success());
         assert!(watched.run(&["secret", "delete", "deploy_key"], "").status.success());
-        let gone = server.call(&[], "github_set_workflow_secret", &arguments);
+        // Another call: the same one again would be answered from the record of the first.
+        let mut other = arguments.clone();
+        other["name"] = "OTHER_KEY".into();
+        let gone = server.call(&[], "github_set_workflow_secret", &other);
         assert!(gone.body.contains("action_required"), "{gone:?}");
         let again = watched.run(&["secret", "delete", "deploy_key"], "");
         assert!(again.stderr.contains("resto secret list"), "{again:?}");

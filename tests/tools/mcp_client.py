@@ -6,7 +6,7 @@ MODE is `legacy`, or a protocol revision such as 2026-07-28. Each line of standa
 {"method": "tools/list"} or {"method": "tools/call", "name": ..., "arguments": {...}}; each line of output its
 result, or {"error": sentence}. All calls of one run share one connection.
 With MCP_ELICITS in the environment a person can be asked: a line of output then holds {"asked": ...}, and the next
-line of input {"action": "accept"} or another action.
+line of input {"action": "accept"} or another action, with its "content" where it is a form.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ async def answer(client: Client, call: dict) -> dict:
 
 async def person(_context, params) -> ElicitResult:
     print(json.dumps({"asked": params.model_dump(mode="json", by_alias=True, exclude_none=True)}), flush=True)
-    return ElicitResult(action=json.loads(await asyncio.to_thread(sys.stdin.readline))["action"])
+    answer = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    return ElicitResult(action=answer["action"], content=answer.get("content"))
 
 
 async def talk(server, mode: str) -> None:

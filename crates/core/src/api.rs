@@ -5,15 +5,17 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
+use schemars::JsonSchema;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
 use crate::http::is_loopback;
 use crate::{
-    Call, Code, Connected, Credentials, Error, Http, Observed, PathArg, Provider, Records, Request,
-    Result, Risk, Scheme, SecretRef,
+    Call, Code, Connected, Credentials, Error, Http, Money, Observed, PathArg, Provider, Records,
+    Request, Result, Risk, Scheme, SecretRef,
 };
 
 /// Where a provider is reached: its own address, or the one that the operator configured.
@@ -90,6 +92,20 @@ pub struct Api {
     granted: Mutex<Option<BTreeSet<String>>>,
     /// Changes sent so far: with the operation's id it makes each one's idempotency key.
     pub(crate) changes: AtomicU32,
+    /// Where changes are not sent: the first one.
+    draft: Option<Mutex<Option<Draft>>>,
+}
+
+/// A change that was not sent: the request without its credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Draft {
+    /// Such as `DELETE`.
+    pub method: String,
+    /// Where it would have gone.
+    pub url: String,
+    /// What it would have carried, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 impl Api {
@@ -114,7 +130,30 @@ impl Api {
             risk,
             granted: Mutex::default(),
             changes: AtomicU32::new(0),
+            draft: None,
         }
+    }
+
+    /// The same client, but it sends no change: an action stops at its first one, which [`Api::draft`] then tells.
+    #[must_use]
+    pub fn trying(self) -> Self {
+        Self { draft: Some(Mutex::default()), ..self }
+    }
+
+    /// The first change that a client for trying did not send.
+    #[must_use]
+    pub fn draft(&self) -> Option<Draft> {
+        self.draft.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps a change in place of sending it, where this client is for trying.
+    ///
+    /// # Errors
+    /// `cancelled`, so that the action ends.
+    pub(crate) fn withhold(&self, draft: impl FnOnce() -> Draft) -> Result<()> {
+        let Some(kept) = &self.draft else { return Ok(()) };
+        kept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(draft);
+        Err(Error::new(Code::Cancelled, "This was only tried: nothing was changed."))
     }
 
     /// A GET of `path`, a template whose `{}` are filled by `args`, one segment each.
@@ -201,6 +240,14 @@ impl Api {
     #[must_use]
     pub fn granted(&self) -> Option<BTreeSet<String>> {
         self.granted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what the next change costs, before it is sent. An action that knows its price says it.
+    ///
+    /// # Errors
+    /// It is more than a person approved or than may be spent: the change must not be sent.
+    pub async fn spend(&self, price: &Money) -> Result<()> {
+        self.call.spend(price).await
     }
 
     /// The tenant's documents.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Result, Scheme};
+use crate::{Money, Result, Scheme};
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -57,6 +57,12 @@ pub trait Call: Send + Sync {
         name: &'a SecretRef,
         value: &'a SecretString,
     ) -> BoxFuture<'a, Result<SecretRef>>;
+
+    /// Told what the next change costs, before it is sent.
+    ///
+    /// # Errors
+    /// It is more than may be spent; the change must not be sent.
+    fn spend<'a>(&'a self, price: &'a Money) -> BoxFuture<'a, Result<()>>;
 
     /// The tenant's documents.
     fn records(&self) -> &dyn Records;

@@ -10,6 +10,7 @@ mod exchange;
 mod form;
 mod http;
 mod integration;
+mod money;
 mod page;
 mod paging;
 mod path;
@@ -21,7 +22,7 @@ mod text;
 
 pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
-pub use api::{Api, Endpoints};
+pub use api::{Api, Draft, Endpoints};
 pub use call::{
     BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef, Secrets,
 };
@@ -31,6 +32,7 @@ pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,
 };
+pub use money::Money;
 pub use page::{Page, PageRequest};
 pub use path::{GitRef, PathArg, PathSegments};
 pub use reply::Failure;

@@ -13,7 +13,7 @@ use url::Url;
 use crate::http::is_loopback;
 use crate::reply::{Failure, Reply, unknown_outcome};
 use crate::text::quote;
-use crate::{Code, Error, Request, Result, Risk};
+use crate::{Code, Draft, Error, Request, Result, Risk};
 
 /// Redirects that one request may follow.
 const MAX_REDIRECTS: usize = 3;
@@ -60,6 +60,9 @@ impl Request<'_> {
             ));
         }
         let url = self.url()?;
+        if !self.is_safe() {
+            api.withhold(|| self.draft(&url))?;
+        }
         if !self.is_safe() && !self.once && api.provider.idempotency_header.is_some() {
             // The same operation counts its changes in the same order, so a repeated one has the same key.
             let count = api.changes.fetch_add(1, Ordering::Relaxed);
@@ -120,6 +123,15 @@ impl Request<'_> {
             ) => doubt,
             _ => error,
         })
+    }
+
+    /// The request as it would be sent, without its credential.
+    fn draft(&self, url: &Url) -> Draft {
+        let body = match &self.body {
+            Some(Ok(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        };
+        Draft { method: self.method.to_string(), url: url.to_string(), body }
     }
 
     async fn attempt(&self, url: &Url, cut: bool) -> Result<(Reply, bool)> {

@@ -78,7 +78,7 @@ impl Bench {
     fn call(&self) -> serde_json::Value {
         let call =
             self.host.call(&self.caller, "github_get_account", json!({}), Line::new(Calls::Agent));
-        self.runtime.block_on(call).unwrap()
+        self.runtime.block_on(call).unwrap().output
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resto_core::{
-    BoxFuture, Call, Code, Connected, Credentials, Endpoints, Error, HttpRequest, Integration,
-    Observed, RateLimit, Records, Result, Scheme, SecretRef,
+    BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
+    Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
 };
 use resto_vault::{Sealed, TenantScope};
 use secrecy::SecretString;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::approve::Purse;
 use crate::host::told;
 use crate::policy::Calls;
 use crate::redact::{redact, redact_error};
@@ -29,8 +30,12 @@ pub struct Line {
     pub ask_secret: Option<AskSecret>,
     /// Asks even where a value is stored, and stores the new one in its place.
     pub new_secrets: bool,
-    /// Lets a person confirm what cannot be undone or spends money; `None` when nobody can be asked.
+    /// Lets a person approve at once what is asked for; `None` when nobody is here.
     pub confirm: Option<Confirm>,
+    /// The caller's own id of the operation: with the same one, it runs once.
+    pub op_id: Option<String>,
+    /// Of a trial: whether a person could enter a secret that is not stored.
+    pub(crate) may_enter: bool,
 }
 
 /// Told done, total, and what happens now.
@@ -53,6 +58,8 @@ impl Line {
             ask_secret: None,
             new_secrets: false,
             confirm: None,
+            op_id: None,
+            may_enter: false,
         }
     }
 }
@@ -83,6 +90,13 @@ impl Opening {
             // What does not open was not sent either.
             Err(_) => result,
         }
+    }
+
+    /// Takes the credential out of a request that was not sent.
+    pub fn redact_draft(&self, draft: &Draft) -> Result<Draft> {
+        let value = serde_json::to_value(draft).unwrap_or_default();
+        let value = self.redact(Ok(value))?;
+        serde_json::from_value(value).map_err(|_| crate::call::fault())
     }
 
     /// Takes the credential out of an error.
@@ -119,6 +133,8 @@ pub(crate) struct Around {
     /// How a person does the same.
     pub command: String,
     pub account: Option<Connected>,
+    /// What it may spend; with that of a trial, nothing is changed.
+    pub purse: Arc<Purse>,
 }
 
 impl Around {
@@ -131,6 +147,7 @@ impl Around {
             op_id: Uuid::now_v7(),
             seen: Arc::default(),
             command: step.to_owned(),
+            purse: Arc::new(Purse::Closed),
         }
     }
 }
@@ -164,7 +181,10 @@ impl Call for Around {
             if !self.line.new_secrets
                 && let Some(value) = self.scope.secret(name).await.map_err(told)?
             {
-                return Ok(value);
+                return Ok(if self.purse.is_trial() { placeholder(name) } else { value });
+            }
+            if self.purse.is_trial() && self.line.may_enter {
+                return Ok(placeholder(name));
             }
             let Some(ask) = &self.line.ask_secret else {
                 return Err(Error::new(
@@ -187,13 +207,25 @@ impl Call for Around {
         value: &'a SecretString,
     ) -> BoxFuture<'a, Result<SecretRef>> {
         Box::pin(async move {
+            if self.purse.is_trial() {
+                return Ok(name.clone());
+            }
             self.scope.add_secret(name.name(), value).await.map(SecretRef::new).map_err(told)
         })
+    }
+
+    fn spend<'a>(&'a self, price: &'a Money) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.purse.spend(price))
     }
 
     fn records(&self) -> &dyn Records {
         self
     }
+}
+
+/// What stands for a secret where nothing is sent.
+fn placeholder(name: &str) -> SecretString {
+    SecretString::from(format!("[the secret {name}]"))
 }
 
 impl Records for Around {
@@ -205,6 +237,9 @@ impl Records for Around {
         expires_in: Option<std::time::Duration>,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            if self.purse.is_trial() {
+                return Ok(());
+            }
             self.scope.put_record(collection, id, value, expires_in).await.map_err(told)
         })
     }
@@ -218,6 +253,9 @@ impl Records for Around {
         collection: &'a str,
         id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Value>>> {
+        if self.purse.is_trial() {
+            return self.get(collection, id);
+        }
         Box::pin(async move { self.scope.take_record(collection, id).await.map_err(told) })
     }
 

@@ -5,18 +5,31 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
-use resto_core::{Api, Code, Connected, Error, Result, Risk, clean, clean_json};
+use resto_core::{Api, Code, Connected, Draft, Error, Result, Risk, clean_json};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
 use crate::around::{Around, Line, Opening, Seen};
 use crate::catalog::Entry;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
-use crate::policy::{Calls, decide};
+use crate::policy::check_rights;
 use crate::tools::Done;
+
+/// Where a caller names its own operation.
+pub(crate) const OP_ID: &str = "dev.resto/op_id";
+
+/// A call that succeeded.
+#[derive(Debug)]
+pub struct Called {
+    /// The result.
+    pub output: Value,
+    /// Whether it is that of the same call before, and nothing was done now.
+    pub is_repeated: bool,
+}
 
 /// A call that did not succeed.
 #[derive(Debug)]
@@ -25,6 +38,20 @@ pub enum Failed {
     UnknownTool,
     /// The tool says why.
     Tool(Error),
+    /// A person has to approve it first.
+    Approval(Box<Wanted>),
+}
+
+impl Failed {
+    /// Why, as an error.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        match self {
+            Self::UnknownTool => Error::new(Code::NotFound, "There is no tool of this name."),
+            Self::Tool(error) => error.clone(),
+            Self::Approval(wanted) => wanted.error(),
+        }
+    }
 }
 
 impl From<Error> for Failed {
@@ -44,29 +71,47 @@ impl Host {
         tool: &str,
         arguments: Value,
         line: Line,
-    ) -> Result<Value, Failed> {
+    ) -> Result<Called, Failed> {
         if let Some(own) = self.own_tool(tool) {
-            return Ok(match self.run_own(caller, own, &arguments).await? {
+            let output = match self.run_own(caller, own, &arguments).await? {
                 Done::Output(output) => output,
                 Done::Ask(asked) => asked.output,
-            });
+            };
+            return Ok(Called { output, is_repeated: false });
         }
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
-        let allowed = self.allow(caller, &entry, line.calls).await;
-        if let Err(error) = allowed.and_then(|()| confirm(&entry, &arguments, &line)) {
-            self.refuse(caller, &entry, &arguments, &error).await?;
-            return Err(error.into());
-        }
+        let admitted = match self.allow(caller, &entry).await {
+            Ok(()) => self.admit_call(caller, &entry, &arguments, &line).await,
+            Err(error) => Err(error.into()),
+        };
+        let ground = match admitted {
+            Ok(Admitted::Run(ground)) => ground,
+            Ok(Admitted::Done(output)) => return Ok(Called { output, is_repeated: false }),
+            Err(Stop::Told(error)) => return Err(error.into()),
+            Err(Stop::Refused(failed)) => {
+                // The audit trail holds no arguments, which a person is told.
+                let brief = match &failed {
+                    Failed::Approval(_) => Wanted::brief(),
+                    failed => failed.error(),
+                };
+                self.refuse(caller, &entry, &arguments, &brief).await?;
+                return Err(failed);
+            }
+        };
         // In a task of its own: a client that goes away does not stop it half way.
         let (host, caller, tool) = (Arc::clone(self), caller.clone(), tool.to_owned());
-        let running =
-            self.tasks.spawn(async move { host.run(&caller, &tool, arguments, line).await });
+        let running = self
+            .tasks
+            .spawn(async move { host.run(&caller, &tool, arguments, line, ground).await });
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
-    /// Whether the tenant's connection and our policy allow it.
-    async fn allow(&self, caller: &Caller, entry: &Entry<'_>, calls: Calls) -> Result<()> {
+    /// Whether the tenant's connection allows it.
+    ///
+    /// # Errors
+    /// It is not connected, has expired, or is known to lack a right.
+    pub(crate) async fn allow(&self, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
         let integration = entry.integration();
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else {
@@ -90,7 +135,7 @@ impl Host {
                 ),
             ));
         }
-        decide(caller, calls, entry.action, integration, &Grants::read(&connection.permissions))
+        check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
     /// Audits a call that was refused before it began.
@@ -123,13 +168,14 @@ impl Host {
         tool: &str,
         arguments: Value,
         line: Line,
-    ) -> Result<Value, Failed> {
+        mut ground: Ground,
+    ) -> Result<Called, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
-        let begun = match caller.scope.begin(intent(caller, &entry, &arguments)).await {
+        let begun = match self.begin_call(caller, &entry, &arguments, &mut ground).await {
             Ok(begun) => begun,
-            Err(refusal) => {
-                // The connection changed since it was looked at, or the trail cannot be written.
-                let error = told(refusal);
+            Err(error) => {
+                // It is not approved any more, the connection changed since it was looked at, or the
+                // trail cannot be written.
                 self.refuse(caller, &entry, &arguments, &error).await?;
                 return Err(error.into());
             }
@@ -137,56 +183,89 @@ impl Host {
         let Begun { ticket, connection, repeated } = begun;
         crash_point("action.intent_committed");
         if let Some(stored) = repeated {
-            let done = match (stored.status, stored.output) {
-                (ResultStatus::Success, Some(output)) => Ok(output),
-                _ => Err(Error::new(
-                    Code::Conflict,
-                    "This operation ran before and did not succeed.",
-                )),
-            };
+            let done = told_again(caller, tool, stored);
             self.finish(caller, ticket, &done, Learnt::default()).await;
-            return Ok(done?);
+            return Ok(Called { output: done?, is_repeated: true });
         }
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let result = match connection {
-            Some((connection, sealed)) => {
-                let session = Session { caller, entry, op_id: ticket.op_id(), seen: seen.clone() };
-                let learning = connection.clone();
-                let result = self.act(session, connection, sealed, arguments, line).await;
-                crash_point("action.answer_received");
-                let learnt = learn(&entry, &learning, &seen, &result);
-                self.finish(caller, ticket, &result, learnt).await;
-                result
-            }
-            None => {
-                let result = Err(fault());
-                self.finish(caller, ticket, &result, Learnt::default()).await;
-                result
-            }
+        let Some((connection, sealed)) = connection.filter(|_| !ground.only_repeats) else {
+            let result = Err(fault());
+            self.finish(caller, ticket, &result, Learnt::default()).await;
+            return Err(fault().into());
         };
-        Ok(result?)
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let op_id = ticket.op_id();
+        let purse = Arc::new(Purse::Open {
+            scope: caller.scope.clone(),
+            caps: self.caps.clone(),
+            op_id: op_id.unwrap_or_default(),
+            integration: entry.integration().id,
+            tool: tool.to_owned(),
+            approved: ground.price,
+        });
+        let acting = Acting { caller, entry, op_id, seen: seen.clone(), purse };
+        let learning = connection.clone();
+        let (result, _) = self.act(acting, connection, sealed, arguments, line).await;
+        crash_point("action.answer_received");
+        let learnt = learn(&entry, &learning, &seen, &result, false);
+        let nothing_done = result.as_ref().is_err_and(|error| {
+            matches!(
+                error.code(),
+                Code::InvalidInput
+                    | Code::NotFound
+                    | Code::Conflict
+                    | Code::PaymentRequired
+                    | Code::PermissionDenied
+                    | Code::AuthExpired
+                    | Code::ActionRequired
+                    | Code::Denied
+            )
+        });
+        self.finish(caller, ticket, &result, learnt).await;
+        if let (true, Risk::Spend, Some(op_id)) = (nothing_done, entry.action.risk, op_id)
+            && let Err(error) = caller.scope.unspend(op_id).await
+        {
+            tracing::warn!(%error, "what was not spent counts as spent for a day");
+        }
+        Ok(Called { output: result?, is_repeated: false })
     }
 
-    async fn act(
+    /// Runs an action with its credential; tells the first change that a trial did not send.
+    pub(crate) async fn act(
         &self,
-        session: Session<'_>,
+        acting: Acting<'_>,
         connection: Connection,
         sealed: Sealed,
         arguments: Value,
         line: Line,
-    ) -> Result<Value> {
-        let integration = session.entry.integration();
+    ) -> (Result<Value>, Option<Draft>) {
+        match self.try_act(acting, connection, sealed, arguments, line).await {
+            Ok((result, draft)) => (result, draft),
+            Err(error) => (Err(error), None),
+        }
+    }
+
+    async fn try_act(
+        &self,
+        acting: Acting<'_>,
+        connection: Connection,
+        sealed: Sealed,
+        arguments: Value,
+        line: Line,
+    ) -> Result<(Result<Value>, Option<Draft>)> {
+        let integration = acting.entry.integration();
         let (provider, auth) =
             provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
         let endpoints = self.endpoints(integration, provider)?;
         let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
-        let action = session.entry.action;
+        let action = acting.entry.action;
+        let is_trial = acting.purse.is_trial();
         let around = Around {
             line,
-            scope: session.caller.scope.clone(),
-            op_id: session.op_id.unwrap_or_else(Uuid::now_v7),
-            seen: session.seen,
-            command: session.caller.command(&format!("call {}", action.tool)),
+            scope: acting.caller.scope.clone(),
+            op_id: acting.op_id.unwrap_or_else(Uuid::now_v7),
+            seen: acting.seen,
+            purse: acting.purse,
+            command: acting.caller.command(&format!("call {}", action.tool)),
             account: Some(Connected { id: connection.account_id, mode: connection.mode }),
         };
         let api = Api::new(
@@ -198,6 +277,7 @@ impl Host {
             Arc::new(around),
             action.risk,
         );
+        let api = if is_trial { api.trying() } else { api };
         // A fault in one action harms only this call.
         let ran = AssertUnwindSafe(action.run(arguments, &api)).catch_unwind().await;
         // Cleaned first: what is taken out then could hide a credential from what looks for it.
@@ -205,7 +285,8 @@ impl Host {
             clean_json(&mut output);
             output
         });
-        credentials.redact(cleaned)
+        let draft = api.draft().map(|draft| credentials.redact_draft(&draft)).transpose()?;
+        Ok((credentials.redact(cleaned), draft))
     }
 
     /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller
@@ -240,25 +321,11 @@ impl Host {
     }
 }
 
-/// Lets a person type the name of the thing before something that cannot be undone.
-fn confirm(entry: &Entry<'_>, arguments: &Value, line: &Line) -> Result<()> {
-    let action = entry.action;
-    if action.risk < Risk::Irreversible {
-        return Ok(());
-    }
-    let what = match action.risk {
-        Risk::Spend => "It spends money.",
-        _ => "It cannot be undone.",
-    };
-    let with = clean(&arguments.to_string()).chars().take(2000).collect::<String>();
-    let what = format!("{}: {} {what}\nWith: {with}", action.tool, action.description);
-    match &line.confirm {
-        Some(confirm) => confirm(&what, &entry.subject(arguments)),
-        None => Err(Error::new(Code::Denied, format!("{what} Nobody is here to confirm it."))),
-    }
-}
-
-fn intent<'a>(caller: &'a Caller, entry: &Entry<'a>, arguments: &'a Value) -> Intent<'a> {
+pub(crate) fn intent<'a>(
+    caller: &'a Caller,
+    entry: &Entry<'a>,
+    arguments: &'a Value,
+) -> Intent<'a> {
     let id = entry.integration().id;
     Intent {
         integration_id: id,
@@ -282,11 +349,13 @@ pub(crate) fn fault() -> Error {
     )
 }
 
-struct Session<'a> {
-    caller: &'a Caller,
-    entry: Entry<'a>,
-    op_id: Option<Uuid>,
-    seen: Arc<Mutex<Seen>>,
+/// An action that runs, or is tried.
+pub(crate) struct Acting<'a> {
+    pub caller: &'a Caller,
+    pub entry: Entry<'a>,
+    pub op_id: Option<Uuid>,
+    pub seen: Arc<Mutex<Seen>>,
+    pub purse: Arc<Purse>,
 }
 
 /// What is kept with the connection after a call.
@@ -296,16 +365,18 @@ pub(crate) struct Learnt {
     pub rate_limits: Option<Value>,
 }
 
-fn learn(
+pub(crate) fn learn(
     entry: &Entry<'_>,
     connection: &Connection,
     seen: &Mutex<Seen>,
     result: &Result<Value>,
+    is_trial: bool,
 ) -> Learnt {
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let mut grants = Grants::read(&connection.permissions);
     let news = match (result, &seen.lacking) {
-        (Ok(_), _) => grants.worked(entry.action),
+        // A trial did not use the rights.
+        (Ok(_), _) => !is_trial && grants.worked(entry.action),
         (Err(_), Some(right)) => grants.lacked(right),
         (Err(_), None) => false,
     };

@@ -11,8 +11,10 @@ use resto_core::{Code, Error, Result};
 use resto_vault::{Cipher, KeySource};
 use serde::{Deserialize, Serialize};
 
+use crate::approve::Caps;
 use crate::checks;
 use crate::origin::Origin;
+use crate::policy::Rule;
 
 /// The configuration. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -45,6 +47,10 @@ pub struct Config {
     pub dns_servers: Vec<SocketAddr>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
+    /// What runs, what a person approves first, and what does not run; the first that fits decides.
+    pub rules: Vec<Rule>,
+    /// What may be spent.
+    pub spend: Caps,
 }
 
 /// Where root keys come from: each is `{ file = "/path" }`, `{ env = "NAME" }`, or `{ command = ["program", "argument"] }`

@@ -10,12 +10,14 @@ use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approve::Caps;
 use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::place::Place;
 use crate::plan::Rules;
+use crate::policy::{Rule, check_rules};
 use crate::root_keys;
 use crate::tools::{OwnTool, own_tools};
 
@@ -39,6 +41,8 @@ pub struct Host {
     pub(crate) place: Place,
     pub(crate) overrides: BTreeMap<String, Overrides>,
     pub(crate) own_tools: Vec<OwnTool>,
+    pub(crate) policy: Vec<Rule>,
+    pub(crate) caps: Caps,
     pub(crate) dns: Resolvers,
     /// What planning goes by.
     pub(crate) rules: Rules,
@@ -105,6 +109,8 @@ impl Host {
             place,
             overrides: config.integrations.clone(),
             own_tools: own_tools()?,
+            policy: config.rules.clone(),
+            caps: config.spend.clone(),
             dns: resolvers(config),
             rules: Rules::read()?,
             closing: CancellationToken::new(),
@@ -253,6 +259,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
     checks::check(config)?;
     let catalog = Catalog::new(adapters())?;
     check_overrides(config, catalog.adapters())?;
+    check_rules(&config.rules, &catalog)?;
     Ok((catalog, Place::new(config)?))
 }
 

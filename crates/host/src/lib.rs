@@ -1,6 +1,7 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod approve;
 mod around;
 mod asking;
 mod call;
@@ -25,8 +26,9 @@ mod root_keys;
 mod sessions;
 mod tools;
 
+pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};
-pub use call::Failed;
+pub use call::{Called, Failed};
 pub use catalog::{Catalog, Entry};
 pub use config::{Config, Keys, Overrides};
 pub use connect::{Receipt, Report};
@@ -35,6 +37,6 @@ pub use host::{Caller, Host, LOCAL_TENANT};
 pub use http::{Server, serve};
 pub use mcp::{Mcp, tool};
 pub use origin::Origin;
-pub use policy::{Calls, decide};
+pub use policy::{Calls, Decision, Rule};
 pub use provider_keys::key_auth;
 pub use tools::OwnTool;

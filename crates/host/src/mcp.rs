@@ -1,5 +1,7 @@
 //! The only file that speaks rmcp: the catalog as MCP tools, and calls of them.
 
+mod approving;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use uuid::Uuid;
 
 use crate::around::Line;
 use crate::asking::Waiting;
-use crate::call::{Failed, fault};
+use crate::call::{Called, Failed, OP_ID, fault};
 use crate::catalog::Entry;
 use crate::host::{Caller, Host};
 use crate::policy::Calls;
@@ -117,11 +119,31 @@ impl ServerHandler for Mcp {
                 Answer { state: request.request_state, responses: request.input_responses };
             return self.call_own(&caller, own, &arguments, answer, &context).await;
         }
-        let line = line(&context);
-        let called = self.host.call(&caller, &request.name, arguments, line);
-        match caught(called).await {
-            Ok(output) => Ok(success(&self.host, &request.name, output).into()),
-            Err(Failed::Tool(error)) => Ok(failure(&error).into()),
+        let tool = &request.name;
+        if let Some(state) = &request.request_state {
+            let responses = request.input_responses;
+            if let Err(refused) = self.brought(&caller, tool, state, responses).await? {
+                return Ok(failure(&refused).into());
+            }
+        }
+        let called = self.host.call(&caller, tool, arguments.clone(), line(&context));
+        let mut called = caught(called).await;
+        if let Err(Failed::Approval(wanted)) = &called {
+            match self.ask_person(&caller, tool, wanted, &context).await {
+                Ok(Some(request)) => return Ok(request.into()),
+                Ok(None) => {}
+                Err(refused) => return Ok(failure(&refused).into()),
+            }
+            if !is_modern(&context) && approving::asks_by_form(&context) {
+                let again = self.host.call(&caller, tool, arguments, line(&context));
+                called = caught(again).await;
+            }
+        }
+        match called {
+            Ok(called) => Ok(success(&self.host, tool, called).into()),
+            Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => {
+                Ok(failure(&failed.error()).into())
+            }
             Err(Failed::UnknownTool) => Err(ErrorData::invalid_params(
                 format!("{} tools/list names them all.", self.host.catalog.unknown(&request.name)),
                 None,
@@ -202,7 +224,9 @@ impl Mcp {
         let asked = match caught(self.host.run_own(caller, own, arguments)).await {
             Ok(Done::Output(output)) => return Ok(CallToolResult::structured(output).into()),
             Ok(Done::Ask(asked)) => asked,
-            Err(Failed::Tool(error)) => return Ok(failure(&error).into()),
+            Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => {
+                return Ok(failure(&failed.error()).into());
+            }
             Err(Failed::UnknownTool) => {
                 return Err(ErrorData::internal_error("the tool is not there", None));
             }
@@ -217,8 +241,7 @@ impl Mcp {
             url: asked.url.to_string(),
             elicitation_id: Uuid::new_v4().to_string(),
         };
-        let is_modern = context.protocol_version().is_some_and(|version| !version.has_initialize());
-        if is_modern {
+        if is_modern(context) {
             let request = InputRequest::Elicitation(ElicitRequest::new(page));
             let requests = [(PAGE_KEY.to_owned(), request)].into();
             // EXPOSE: a handle; the client brings it back.
@@ -252,6 +275,10 @@ impl Mcp {
     }
 }
 
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| !version.has_initialize())
+}
+
 /// A client would wait for ever for the answer of a call that panicked outside its own task.
 async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(fault().into()))
@@ -264,11 +291,17 @@ fn internal(error: &Error) -> ErrorData {
 
 /// The result as structured content, and as text for clients that know no other; marked as text
 /// from elsewhere.
-fn success(host: &Host, tool: &str, output: Value) -> CallToolResult {
+fn success(host: &Host, tool: &str, called: Called) -> CallToolResult {
     let origin = host.catalog.find(tool).map(|entry| entry.integration().id);
     let mut meta = MetaObject::new();
     meta.insert("dev.resto/untrusted_content_from".to_owned(), origin.into());
-    let mut result = CallToolResult::structured(output);
+    let mut result = CallToolResult::structured(called.output);
+    if called.is_repeated {
+        meta.insert("dev.resto/repeated".to_owned(), true.into());
+        result.content.push(ContentBlock::text(format!(
+            "The same call was made just before: this is its result, and nothing was done again. To do it again on purpose, call two minutes later, or send a new `_meta[\"{OP_ID}\"]`."
+        )));
+    }
     result.meta = Some(meta);
     result
 }
@@ -290,6 +323,8 @@ fn failure(error: &Error) -> CallToolResult {
 fn line(context: &RequestContext<RoleServer>) -> Line {
     let mut line = Line::new(Calls::Agent);
     line.cancelled = context.ct.clone();
+    let op_id = context.meta.get(OP_ID).and_then(Value::as_str);
+    line.op_id = op_id.map(str::to_owned);
     if let Some(token) = context.meta.get_progress_token() {
         let peer = context.peer.clone();
         line.progress = Box::new(move |done, total, message| {

@@ -1,11 +1,10 @@
 //! What every registrar does, whichever company it is. A tenant's connection says which one.
 
-use resto_core::{Api, BoxFuture, Code, Error, Page, PageRequest, Result};
+use resto_core::{Api, BoxFuture, Code, Error, Money, Page, PageRequest, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cloudflare::Cloudflare;
-use crate::money::Money;
 use crate::namecom::NameCom;
 use crate::names::DomainName;
 use crate::porkbun::Porkbun;

@@ -14,7 +14,6 @@ mod fixtures;
 mod hosting;
 mod ideas;
 mod kept;
-mod money;
 mod namecom;
 mod names;
 mod offers;

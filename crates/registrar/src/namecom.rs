@@ -7,14 +7,13 @@ mod orders;
 #[expect(clippy::needless_pass_by_value, reason = "prepared answers read better as values")]
 mod tests;
 
-use resto_core::{Api, Code, Error, Page, PageRequest, Result};
+use resto_core::{Api, Code, Error, Money, Page, PageRequest, Result};
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
 
 use crate::contract::{
     Answer, Domain, Ideas, Offer, Placed, Price, Purchase, Registrar, Terms, Wanted, date,
 };
-use crate::money::Money;
 use crate::names::DomainName;
 use crate::zone::{DnsRecord, Live, Rules};
 

@@ -1,12 +1,11 @@
 //! Orders: noted before they are sent, so that whatever happens in between can be looked up.
 
-use resto_core::{Action, Api, Code, Error, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Money, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Operation, Placed, Purchase, State, registrar};
 use crate::kept::{self, Owner};
-use crate::money::Money;
 use crate::permissions::DOMAINS_READ;
 
 /// The collection of the tenant's orders.

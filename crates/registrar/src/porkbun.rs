@@ -7,7 +7,7 @@ mod orders;
 #[cfg(test)]
 mod tests;
 
-use resto_core::{Api, Code, Error, Page, PageRequest, Result};
+use resto_core::{Api, Code, Error, Money, Page, PageRequest, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +18,6 @@ use crate::contract::{
     person_must,
 };
 use crate::ideas;
-use crate::money::Money;
 use crate::names::DomainName;
 use crate::zone::{DnsRecord, Live, Rules};
 

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use resto_core::{Action, Api, Code, Error, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Money, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Operation, Wanted, registrar};
 use crate::kept::{self, Owner, mark};
-use crate::money::Money;
 use crate::names::DomainName;
 use crate::permissions::DOMAINS_READ;
 
@@ -144,5 +143,7 @@ pub(crate) async fn take(api: &Api, quote_id: &str, operation: Operation) -> Res
         ));
     }
     kept.owner.check(api, "quote")?;
+    // First: what may not be spent leaves the quote as it is.
+    api.spend(&kept.total).await?;
     kept::take(api, QUOTES, quote_id).await?.ok_or_else(gone)
 }

@@ -1,6 +1,6 @@
 //! Refunds: money back to a customer.
 
-use resto_core::{Action, Api, Code, Error, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Money, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -87,6 +87,9 @@ impl Action for RefundPayment {
                 ),
             ));
         }
+        let most = self.amount.unwrap_or(paid.amount_received);
+        let currency = paid.currency.to_ascii_uppercase();
+        api.spend(&Money { minor: u64::try_from(most).unwrap_or(u64::MAX), currency }).await?;
         // https://docs.stripe.com/api/refunds/create
         let refund = api.post("/v1/refunds", &[]).form(&json!({
             "payment_intent": self.payment,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use resto_core::{
-    BoxFuture, Call, Code, Connected, Credentials, Error, Observed, Records, Result, Scheme,
+    BoxFuture, Call, Code, Connected, Credentials, Error, Money, Observed, Records, Result, Scheme,
     SecretRef, Secrets,
 };
 use secrecy::SecretString;
@@ -38,6 +38,7 @@ pub(crate) struct FakeCall {
     pub(crate) secrets: Mutex<BTreeMap<String, SecretString>>,
     records: FakeRecords,
     pub(crate) account: OnceLock<Connected>,
+    pub(crate) spent: Mutex<Vec<Money>>,
 }
 
 impl Call for FakeCall {
@@ -89,6 +90,11 @@ impl Call for FakeCall {
             self.secrets.lock().unwrap().insert(name.name().to_owned(), value.clone());
             Ok(name.clone())
         })
+    }
+
+    fn spend<'a>(&'a self, price: &'a Money) -> BoxFuture<'a, Result<()>> {
+        self.spent.lock().unwrap().push(price.clone());
+        Box::pin(async { Ok(()) })
     }
 
     fn records(&self) -> &dyn Records {

@@ -121,10 +121,11 @@ impl TenantScope {
         Ok(())
     }
 
-    /// Deletes stored outcomes and records whose time is over.
+    /// Deletes stored outcomes and records whose time is over, and what no longer counts of calls.
     pub(crate) async fn delete_expired(&self, tx: &mut Tx, now: i64) -> Result<()> {
         on!(&mut *tx, c => sqlx::query("DELETE FROM integration_operations WHERE tenant_id = $1 AND expires_at <= $2")
             .bind(self.tenant.0).bind(now).execute(c).await.map(drop))?;
+        self.forget_old_calls(tx, now).await?;
         on!(tx, c => sqlx::query("DELETE FROM records WHERE tenant_id = $1 AND expires_at <= $2")
             .bind(self.tenant.0).bind(now).execute(c).await.map(drop))?;
         Ok(())

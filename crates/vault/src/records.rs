@@ -126,6 +126,47 @@ impl TenantScope {
         Ok(records)
     }
 
+    /// Changes a document where it is, with its end: of several who do, each sees what the one before left. What `change`
+    /// returns says whether it is written back. None when there is no document.
+    ///
+    /// # Errors
+    /// [`Error::CannotOpen`], [`Error::Frozen`].
+    pub async fn change_record(
+        &self,
+        collection: &str,
+        id: &str,
+        change: impl FnOnce(&mut Value) -> bool + Send,
+    ) -> Result<Option<bool>> {
+        let changed = self.try_change_record(collection, id, change).await;
+        self.alerting(changed, PURPOSE, &sealed_name(collection, id)).await
+    }
+
+    async fn try_change_record(
+        &self,
+        collection: &str,
+        id: &str,
+        change: impl FnOnce(&mut Value) -> bool + Send,
+    ) -> Result<Option<bool>> {
+        let mut tx = self.write().await?;
+        let row: Option<RecordRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT sealed, key_id, expires_at FROM records WHERE tenant_id = $1 AND collection = $2 AND id = $3
+             AND (expires_at IS NULL OR expires_at > (SELECT now_ms FROM clock))",
+        ).bind(self.tenant.0).bind(collection).bind(id).fetch_optional(c).await)?;
+        let Some(row) = row else { return Ok(None) };
+        let mut value = self.open_record(&mut tx, collection, id, &row).await?;
+        if !change(&mut value) {
+            return Ok(Some(false));
+        }
+        let key = self.active_key(&mut tx).await?;
+        let name = sealed_name(collection, id);
+        let sealed = key.seal(PURPOSE, &name, row.2.unwrap_or(0), value.to_string().as_bytes())?;
+        on!(&mut tx, c => sqlx::query(
+            "UPDATE records SET sealed = $4, key_id = $5 WHERE tenant_id = $1 AND collection = $2 AND id = $3",
+        ).bind(self.tenant.0).bind(collection).bind(id).bind(&sealed).bind(key.key_id()).execute(c).await.map(drop))?;
+        tx.commit().await?;
+        Ok(Some(true))
+    }
+
     /// Takes a document out: of several who try, one gets it.
     ///
     /// # Errors

@@ -147,6 +147,10 @@ impl Call for Caller {
         unreachable!("no test stores a secret")
     }
 
+    fn spend<'a>(&'a self, _: &'a resto_core::Money) -> BoxFuture<'a, Result<()>> {
+        unreachable!("no test spends")
+    }
+
     fn records(&self) -> &dyn Records {
         unreachable!("no test keeps records")
     }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::Session;
 use super::print::{Out, Tone};
 use crate::around::Line;
-use crate::call::Failed;
 use crate::plan::{Application, Plan, PlanIntegrations, Planned};
 use crate::policy::Calls;
 
@@ -71,12 +70,8 @@ pub(super) async fn plan(session: &Session, args: PlanArgs) -> Result<()> {
 
 async fn call(session: &Session, tool: &str, arguments: Value) -> Result<Value> {
     let (host, caller) = session.owner().await?;
-    host.call(&caller, tool, arguments, Line::new(Calls::Person)).await.map_err(|failed| {
-        match failed {
-            Failed::Tool(error) => error,
-            Failed::UnknownTool => Error::new(Code::Internal, format!("There is no tool {tool}.")),
-        }
-    })
+    let called = host.call(&caller, tool, arguments, Line::new(Calls::Person)).await;
+    called.map(|called| called.output).map_err(|failed| failed.error())
 }
 
 fn unreadable<T>(value: serde_json::Result<T>) -> Result<T> {

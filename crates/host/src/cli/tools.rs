@@ -73,8 +73,8 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         }
     });
     match host.call(&caller, &args.tool, arguments, line).await {
-        Ok(output) => out.value(&output),
-        Err(Failed::Tool(error)) => Err(error),
+        Ok(called) => out.value(&called.output),
+        Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => Err(failed.error()),
         Err(Failed::UnknownTool) => Err(Error::new(
             Code::InvalidInput,
             format!("{} `resto tools` lists them all.", host.catalog.unknown(&args.tool)),

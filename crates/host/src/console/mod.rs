@@ -1,6 +1,7 @@
 //! The people's pages: what this server is and can operate, signing in, connecting accounts. They
 //! work without a script.
 
+mod approve;
 mod connect;
 mod page;
 mod service;
@@ -28,6 +29,8 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/sign-in", get(sign_in::explain).post(sign_in::sign_in))
         .route("/sign-in/{code}", get(sign_in::confirm))
         .route("/sign-out", post(sign_in::sign_out))
+        .route("/approve", get(approve::list))
+        .route("/approve/{print}", get(approve::ask).post(approve::decide))
         .route("/connect", get(connect::services))
         .route("/connect/{integration}", get(connect::service))
         .route("/connect/{integration}/key", post(connect::key))

@@ -55,6 +55,7 @@ fn framed(
                     nav aria-label="Main" {
                         a href="/" { "Resto integrations" }
                         a href="/connect" { "Services" }
+                        a href="/approve" { "Approvals" }
                         @if let Some(person) = person {
                             form method="post" action="/sign-out" {
                                 (csrf(person))

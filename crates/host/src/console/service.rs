@@ -226,7 +226,7 @@ impl Service<'_> {
                         @for action in known {
                             li {
                                 (action.title)
-                                @if action.risk >= Risk::Irreversible { span.quiet { " (by a person only)" } }
+                                @if action.risk >= Risk::Irreversible { span.quiet { " (a person approves)" } }
                             }
                         }
                     }

@@ -4,6 +4,7 @@
 mod connections;
 mod detect;
 mod plan;
+mod preview;
 
 use std::sync::Arc;
 
@@ -130,6 +131,7 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
         OwnTool::of::<connections::DisconnectIntegration>()?,
         OwnTool::of::<connections::ListIntegrations>()?,
         OwnTool::of::<PlanIntegrations>()?,
+        OwnTool::of::<preview::PreviewAction>()?,
     ])
 }
 

@@ -1,12 +1,11 @@
 //! What Cloudflare sells, and for how much.
 
-use resto_core::{Api, Code, Error, Result};
+use resto_core::{Api, Code, Error, Money, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Enveloped, account, dashboard};
 use crate::contract::{Ideas, Offer, Operation, Price, Wanted, person_must};
-use crate::money::Money;
 use crate::names::DomainName;
 
 #[derive(Deserialize)]

@@ -1,12 +1,11 @@
 //! Buying and renewing at name.com. Each order names its price, so that it is refused at another.
 
-use resto_core::{Api, Code, Error, Result};
+use resto_core::{Api, Code, Error, Money, Result};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
 
 use super::{Listed, check, dollars, get, not_sold};
 use crate::contract::{Operation, Placed, Price, Purchase, State, Wanted, date, person_must};
-use crate::money::Money;
 use crate::names::DomainName;
 
 #[derive(Deserialize)]

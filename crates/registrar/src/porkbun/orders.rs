@@ -1,14 +1,13 @@
 //! Buying and renewing at Porkbun. A rehearsal tells the price; the order names it to the cent, and
 //! is refused at any other.
 
-use resto_core::{Api, Code, Error, Result};
+use resto_core::{Api, Code, Error, Money, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::envelope::Answered;
 use super::{check_one, get, renewal};
 use crate::contract::{Operation, Placed, Price, Purchase, State, Wanted, date, person_must};
-use crate::money::Money;
 use crate::names::DomainName;
 
 /// What an order would do.

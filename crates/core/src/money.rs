@@ -1,10 +1,11 @@
-//! Prices as whole numbers of the currency's smallest unit, whatever a provider writes: a fraction
+//! Money as whole numbers of the currency's smallest unit, whatever a provider writes: a fraction
 //! of a cent must not come or go by rounding.
 
-use resto_core::{Code, Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
+
+use crate::{Code, Error, Result};
 
 /// An amount of money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,7 +18,8 @@ pub struct Money {
 
 impl Money {
     /// Cents of a dollar.
-    pub(crate) fn cents(minor: u64) -> Self {
+    #[must_use]
+    pub fn cents(minor: u64) -> Self {
         Self { minor, currency: "USD".to_owned() }
     }
 
@@ -25,7 +27,7 @@ impl Money {
     ///
     /// # Errors
     /// It is no amount, or finer than the currency's smallest unit.
-    pub(crate) fn parse(text: &str, currency: &str) -> Result<Self> {
+    pub fn parse(text: &str, currency: &str) -> Result<Self> {
         let unreadable = || {
             Error::new(
                 Code::ProviderDown,
@@ -57,12 +59,13 @@ impl Money {
     ///
     /// # Errors
     /// As [`Money::parse`].
-    pub(crate) fn number(number: &Number, currency: &str) -> Result<Self> {
+    pub fn number(number: &Number, currency: &str) -> Result<Self> {
         Self::parse(&number.to_string(), currency)
     }
 
     /// The amount as a decimal text.
-    pub(crate) fn decimal(&self) -> String {
+    #[must_use]
+    pub fn decimal(&self) -> String {
         let places = decimals(&self.currency);
         let digits = format!("{:0>width$}", self.minor, width = places + 1);
         match digits.split_at_checked(digits.len() - places) {
@@ -72,18 +75,21 @@ impl Money {
     }
 
     /// So many times as much.
-    pub(crate) fn times(&self, count: u64) -> Option<Self> {
+    #[must_use]
+    pub fn times(&self, count: u64) -> Option<Self> {
         Some(Self { minor: self.minor.checked_mul(count)?, currency: self.currency.clone() })
     }
 
     /// The sum; `None` for another currency.
-    pub(crate) fn plus(&self, other: &Self) -> Option<Self> {
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Option<Self> {
         let minor = self.minor.checked_add(other.minor)?;
         (self.currency == other.currency).then(|| Self { minor, currency: self.currency.clone() })
     }
 
     /// Whether it is the same currency and not more.
-    pub(crate) fn within(&self, limit: &Self) -> bool {
+    #[must_use]
+    pub fn within(&self, limit: &Self) -> bool {
         self.currency == limit.currency && self.minor <= limit.minor
     }
 }

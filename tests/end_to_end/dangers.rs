@@ -1,0 +1,224 @@
+//! Every dangerous action of every integration, on services that answer whatever they are asked; and what may be spent.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Map, Value, json};
+
+use crate::browser::{Browser, between};
+use crate::product::{Product, Server};
+use crate::provider::{Provider, Reply};
+use crate::wire::Message;
+
+/// All services at one address.
+fn services() -> Provider {
+    Provider::github(|request| {
+        let body = match request.what() {
+            "GET /v1/account" => json!({"id": "acct_1", "object": "account"}),
+            "GET /v1/balance" => {
+                json!({"object": "balance", "livemode": false, "available": [], "pending": []})
+            }
+            "GET /v2/user" => json!({"user": {"id": "u1", "username": "bakery"}}),
+            "GET /v5/user/tokens/current" => json!({"token": {"scopes": [{"type": "user"}]}}),
+            "GET /account/balance" => json!({"status": "SUCCESS", "balance": 5, "sandbox": true}),
+            "GET /gmail/v1/users/me/profile" => {
+                json!({"emailAddress": "ada@example.com", "messagesTotal": 1, "threadsTotal": 1, "historyId": "1"})
+            }
+            "POST /token" => json!({
+                "access_token": "plainly-fake", "refresh_token": "plainly-fake-too", "expires_in": 3600,
+                "token_type": "Bearer", "scope": "https://www.googleapis.com/auth/gmail.modify https://www.googleapis.com/auth/gmail.settings.basic https://www.googleapis.com/auth/contacts",
+            }),
+            "POST /v1/refunds" => json!({
+                "id": "re_1", "object": "refund", "amount": 500, "currency": "eur", "status": "succeeded",
+                "created": 1_769_817_600, "payment_intent": "pi_1",
+            }),
+            what if what.starts_with("GET /v1/payment_intents/") => json!({
+                "id": "pi_1", "object": "payment_intent", "amount": 500, "amount_received": 500,
+                "currency": "eur", "status": "succeeded", "created": 1_769_817_600,
+            }),
+            _ => json!({"id": "x1", "object": "thing", "status": "SUCCESS", "name": "x1"}),
+        };
+        Reply::json(200, &body)
+    })
+}
+
+fn configuration(product: &Product, url: &str, more: &str) {
+    let secret = product.path("client-secret");
+    fs::write(&secret, "plainly-fake").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let plain = ["github", "stripe", "vercel", "registrar"]
+        .map(|id| format!("[integrations.{id}]\nbase_url = \"{url}\"\n"));
+    product.configure(&format!(
+        "{}[integrations.gmail]\nbase_url = \"{url}\"\nauthorize_url = \"{url}/authorize\"\ntoken_url = \"{url}/token\"\n\
+         client_id = \"ours\"\nclient_secret_file = \"{}\"\n{more}",
+        plain.concat(),
+        secret.display()
+    ));
+}
+
+fn connect(product: &Product) {
+    // Not written out, so that nobody takes it for a key.
+    let key = format!("rk_{}_of_nobody_0123456789", "test");
+    product.must(&["connect", "stripe", "--key-stdin"], &key);
+    product.must(&["connect", "github", "--key-stdin"], "github_pat_of_a_test");
+    product.must(&["connect", "vercel", "--key-stdin"], "plainly-fake");
+    let registrar = ["connect", "registrar", "--provider", "porkbun", "--key-stdin"];
+    product.must(&registrar, "pk1_word\nsk1_word\n");
+}
+
+fn connect_gmail(product: &Product, server: &Server<'_>) {
+    let browser = Browser::of(product, server, "local");
+    let state = browser.consent("gmail").state();
+    let back = browser.back("gmail", &[("code", "plainly-fake"), ("state", &state)]);
+    assert_eq!(back.status(), 303, "{back:?}");
+}
+
+/// A value that fits a schema, as simple as it may be.
+fn sample(schema: &Value, definitions: &Value) -> Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        return sample(&definitions[name.rsplit('/').next().unwrap()], definitions);
+    }
+    if let Some(one) = schema.get("const") {
+        return one.clone();
+    }
+    if let Some(all) = schema["enum"].as_array() {
+        return all[0].clone();
+    }
+    for choice in ["anyOf", "oneOf", "allOf"] {
+        if let Some(all) = schema[choice].as_array() {
+            return sample(&all[0], definitions);
+        }
+    }
+    match schema["type"].as_str().unwrap_or("string") {
+        "object" => required(schema, definitions),
+        "array" => json!([sample(&schema["items"], definitions)]),
+        "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        "boolean" => json!(true),
+        _ => json!("x1.example"),
+    }
+}
+
+fn required(schema: &Value, definitions: &Value) -> Value {
+    let names = schema["required"].as_array().into_iter().flatten();
+    let fields: Map<String, Value> = names
+        .map(|name| name.as_str().unwrap())
+        .map(|name| (name.to_owned(), sample(&schema["properties"][name], definitions)))
+        .collect();
+    Value::Object(fields)
+}
+
+/// What was changed at the services; to connect is not meant.
+fn changes(provider: &Provider) -> Vec<String> {
+    let all = provider.requests().into_iter().map(|request: Message| request.first);
+    all.filter(|first| !first.starts_with("GET") && !first.starts_with("POST /token")).collect()
+}
+
+#[test]
+fn no_dangerous_action_runs_without_an_approval() {
+    let provider = services();
+    let product = Product::at(&provider.url);
+    configuration(&product, &provider.url, "");
+    connect(&product);
+    let server = product.serve();
+    connect_gmail(&product, &server);
+    let tools = product.json(&["tools", "--json"]);
+    let dangerous: Vec<&Value> = tools
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|tool| tool["annotations"]["destructiveHint"] == true)
+        .filter(|tool| tool["name"] != "disconnect_integration")
+        .collect();
+    assert!(dangerous.len() >= 16, "{}", dangerous.len());
+    let mut asked = BTreeSet::new();
+    for tool in &dangerous {
+        let (name, schema) = (tool["name"].as_str().unwrap(), &tool["inputSchema"]);
+        let arguments = sample(schema, &schema["$defs"]);
+        let plain = server.call(&[], name, &arguments).json();
+        assert_eq!(plain["result"]["isError"], true, "{name}: {plain}");
+        let text = plain["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(!text.contains("invalid input: "), "{name} {arguments}: {text}");
+        let params = json!({"name": name, "arguments": arguments});
+        let form = server.call_with(&[], &json!({"elicitation": {"form": {}}}), params).json();
+        let result = &form["result"];
+        assert!(
+            result["resultType"] == "input_required" || result["isError"] == true,
+            "{name}: {form}"
+        );
+        if text.contains("/approve/") {
+            assert_eq!(result["resultType"], "input_required", "{name}: {form}");
+            asked.insert(name.to_owned());
+        }
+    }
+    assert_eq!(changes(&provider), Vec::<String>::new());
+    // The others were stopped by what their reads told, before anybody was asked: a quote that is none, a thing that is not there.
+    let quotes = ["registrar_purchase_domain", "registrar_renew_domain"];
+    let stopped: Vec<&str> = dangerous
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .filter(|name| !asked.contains(*name) && !quotes.contains(name))
+        .collect();
+    assert!(stopped.len() <= 4, "not asked for: {stopped:?}");
+}
+
+fn refund(server: &Server<'_>, payment: &str) -> Value {
+    server.call(&[], "stripe_refund_payment", &json!({ "payment": payment })).json()["result"]
+        .clone()
+}
+
+fn text(result: &Value) -> &str {
+    result["content"][0]["text"].as_str().unwrap()
+}
+
+#[test]
+fn money_is_spent_up_to_the_approved_price_and_the_caps() {
+    let provider = services();
+    let product = Product::at(&provider.url);
+    let configure = |rules: &str| configuration(&product, &provider.url, rules);
+    // Two of 5.00 EUR fit into a day.
+    configure("[spend.per_day]\nEUR = 1200\n[spend.per_action]\nEUR = 500\n");
+    connect(&product);
+    let server = product.serve();
+    let browser = Browser::of(&product, &server, "local");
+    let approve = |result: &Value| {
+        let page = between(text(result), "\"url\":\"", "\"");
+        let page = page.strip_prefix(server.url.trim_end_matches("/mcp")).unwrap();
+        let shown = browser.get(page).body;
+        assert!(shown.contains("5.00 EUR") && shown.contains("POST http"), "{shown}");
+        let operation = between(&shown, "name=\"operation\" value=\"", "\"");
+        let done = browser.post(page, &[("operation", operation), ("decision", "approve")]);
+        assert_eq!(done.status(), 200, "{done:?}");
+    };
+    for payment in ["pi_1", "pi_2"] {
+        let asked = refund(&server, payment);
+        assert!(text(&asked).contains("It costs 5.00 EUR"), "{asked}");
+        approve(&asked);
+        assert_eq!(refund(&server, payment)["isError"], false);
+    }
+    assert_eq!(changes(&provider).len(), 2);
+    // Nobody is asked for what may not be spent.
+    let third = refund(&server, "pi_3");
+    assert!(text(&third).contains("10.00 EUR was spent within 24 hours"), "{third}");
+    drop(server);
+    configure("[spend.per_action]\nEUR = 499\n");
+    let server = product.serve();
+    let single = refund(&server, "pi_3");
+    assert!(text(&single).contains("4.99 EUR at most"), "{single}");
+    drop(server);
+    let allow = |minor: u64| {
+        format!(
+            "[[rules]]\ndecide = \"allow\"\naction = \"stripe_refund_payment\"\nat_most = {{ minor = {minor}, currency = \"EUR\" }}\n"
+        )
+    };
+    // A standing rule lets it run without a person, as long as it is not dearer, and within the caps.
+    configure(&allow(499));
+    let server = product.serve();
+    assert!(text(&refund(&server, "pi_6")).contains("/approve/"));
+    drop(server);
+    configure(&format!("{}[spend.per_day]\nEUR = 1500\n", allow(500)));
+    let server = product.serve();
+    assert_eq!(refund(&server, "pi_4")["isError"], false);
+    assert!(text(&refund(&server, "pi_5")).contains("15.00 EUR was spent"));
+    assert_eq!(changes(&provider).len(), 3);
+}
