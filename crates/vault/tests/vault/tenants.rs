@@ -48,6 +48,11 @@ async fn a_deleted_tenant_leaves_its_audit_trail_and_nothing_else(store: Store) 
         let params = json!({});
         let pay = resto_vault::Intent { unsafe_: true, ..intent("pay", &params) };
         let begun = scope.begin(pay).await.unwrap();
+        let op_id = begun.ticket.op_id().unwrap();
+        let print = scope.call_print("owner", "pay", &params).unwrap();
+        scope.claim_call(&print, op_id).await.unwrap();
+        let day = std::time::Duration::from_hours(24);
+        scope.spend(op_id, ("stripe", "pay"), (100, "EUR"), (100, day)).await.unwrap();
         scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
     }
     let params = json!({});
@@ -83,7 +88,7 @@ async fn a_deleted_tenant_leaves_its_audit_trail_and_nothing_else(store: Store) 
         };
         assert_eq!(store.number(&count).await, expected, "{table}");
     }
-    assert_eq!(emptied, 8);
+    assert_eq!(emptied, 10);
 
     // What was running ends in the trail all the same, and so does the deletion.
     scope.finish(running.ticket, outcome(ResultStatus::Success)).await.unwrap();
