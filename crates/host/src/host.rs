@@ -46,7 +46,7 @@ pub struct Host {
     pub(crate) dns: Resolvers,
     /// What planning goes by.
     pub(crate) rules: Rules,
-    closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
 }
 
 /// In whose name something happens.

@@ -15,6 +15,7 @@ mod dumps;
 mod grants;
 mod host;
 mod http;
+mod maintain;
 mod mcp;
 mod origin;
 mod place;

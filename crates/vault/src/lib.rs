@@ -23,6 +23,7 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handles;
+mod jobs;
 mod keyring;
 mod keys;
 mod lookup;
@@ -50,6 +51,7 @@ pub use audit::{AuditEntry, AuditEvent, AuditFilter};
 pub use connections::{Connection, NewConnection, Status};
 pub use crash::crash_point;
 pub use error::{Error, Result};
+pub use jobs::{Job, Next};
 pub use keyring::{Cipher, KeySource, Keyring};
 pub use keys::{KeyInfo, KeyState};
 pub use reveal::{AuthType, Credential, Sealed};

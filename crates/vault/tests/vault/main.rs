@@ -15,6 +15,7 @@ mod disk;
 #[cfg(test)]
 mod handles;
 #[cfg(test)]
+mod jobs;
 mod keys;
 #[cfg(test)]
 mod opening;
