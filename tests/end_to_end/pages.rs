@@ -11,32 +11,36 @@ use crate::product::Product;
 use crate::standin::GitHub;
 
 /// Chromium at one page.
-struct Chromium(Conversation);
+pub struct Chromium(Conversation);
 
 impl Chromium {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let mut command = Command::new(tool("bin/node"));
         command.arg(top().join("tests/tools/browser.mjs"));
         Self(Conversation::start(&mut command))
     }
 
     /// The page after a step.
-    fn step(&mut self, step: &Value) -> Value {
+    pub fn step(&mut self, step: &Value) -> Value {
         let page: Value = serde_json::from_str(&self.0.ask(&step.to_string())).unwrap();
         assert_eq!(page["wide"], false, "after {step} the page is wider than a phone: {page}");
         page
     }
 
-    /// The text of the page after a step, which is fit for everybody. Where `RESTO_TEST_PICTURES` names a folder it is
-    /// pictured there.
+    /// The text of the page after a step, which is fit for everybody.
     fn read(&mut self, step: &Value, name: &str) -> String {
         let page = self.step(step);
         let checked = self.step(&json!({"check": true}));
         assert_eq!(checked["violations"], json!([]), "{name}: {page}");
+        self.picture(name);
+        page["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Where `RESTO_TEST_PICTURES` names a folder, the page is pictured there.
+    pub fn picture(&mut self, name: &str) {
         if let Ok(folder) = std::env::var("RESTO_TEST_PICTURES") {
             self.step(&json!({"picture": format!("{folder}/{name}.png")}));
         }
-        page["text"].as_str().unwrap().to_owned()
     }
 }
 
