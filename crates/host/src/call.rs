@@ -72,6 +72,8 @@ impl Host {
         arguments: Value,
         line: Line,
     ) -> Result<Called, Failed> {
+        let (tool, arguments) = self.meant(tool, arguments)?;
+        let tool = tool.as_str();
         if let Some(own) = self.own_tool(tool) {
             let output = match self.run_own(caller, own, &arguments).await? {
                 Done::Output(output) => output,
@@ -110,8 +112,9 @@ impl Host {
     /// Whether the tenant's connection allows it.
     ///
     /// # Errors
-    /// It is not connected, has expired, or is known to lack a right.
+    /// The agent was not given it, it is not connected, has expired, or is known to lack a right.
     pub(crate) async fn allow(&self, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
+        caller.surface.check(entry)?;
         let integration = entry.integration();
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else {

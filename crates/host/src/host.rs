@@ -1,7 +1,7 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
@@ -15,10 +15,12 @@ use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
+use crate::find::Finder;
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
 use crate::root_keys;
+use crate::surface::Surface;
 use crate::tools::{OwnTool, own_tools};
 
 /// The tenant that exists without configuration, and its only principal.
@@ -46,6 +48,8 @@ pub struct Host {
     pub(crate) dns: Resolvers,
     /// What planning goes by.
     pub(crate) rules: Rules,
+    /// Made when something is first looked for.
+    finder: OnceLock<Finder>,
     closing: CancellationToken,
 }
 
@@ -60,6 +64,8 @@ pub struct Caller {
     pub actor: String,
     /// The tenant, as people name it.
     pub tenant: String,
+    /// Which tools there are for them.
+    pub surface: Surface,
 }
 
 impl Caller {
@@ -113,6 +119,7 @@ impl Host {
             caps: config.spend.clone(),
             dns: resolvers(config),
             rules: Rules::read()?,
+            finder: OnceLock::new(),
             closing: CancellationToken::new(),
         })
     }
@@ -157,7 +164,8 @@ impl Host {
         let scope = self.vault.scope(found.id);
         let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
         let actor = format!("{} ({door})", principal.subject);
-        Ok(Caller { scope, principal, actor, tenant: found.external_id })
+        let (tenant, surface) = (found.external_id, Surface::default());
+        Ok(Caller { scope, principal, actor, tenant, surface })
     }
 
     /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
@@ -171,6 +179,7 @@ impl Host {
             actor: format!("{} ({door})", caller.principal.subject),
             principal: caller.principal,
             tenant: caller.tenant.external_id,
+            surface: Surface::default(),
         }))
     }
 
@@ -187,6 +196,20 @@ impl Host {
                 format!("There is no integration `{id}`. There are: {}.", known.join(", ")),
             )
         })
+    }
+
+    /// The index in which actions are found.
+    ///
+    /// # Errors
+    /// Its data is broken.
+    pub(crate) fn finder(&self) -> Result<&Finder> {
+        match self.finder.get() {
+            Some(finder) => Ok(finder),
+            None => {
+                let finder = Finder::new(&self.catalog)?;
+                Ok(self.finder.get_or_init(|| finder))
+            }
+        }
     }
 
     /// Where a provider of an integration is reached.

@@ -49,6 +49,8 @@ pub struct GetAccount {}
 impl Action for GetAccount {
     const NAME: &'static str = "get_account";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which Vercel account or team", "who is logged in at the host"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACCOUNT_READ;
     type Output = Person;
 

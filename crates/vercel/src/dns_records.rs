@@ -105,6 +105,7 @@ pub struct ListDnsRecords {
 impl Action for ListDnsRecords {
     const NAME: &'static str = "list_dns_records";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &["DNS entries at Vercel"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_READ;
     type Output = Page<DnsRecord>;
 
@@ -173,6 +174,8 @@ pub struct CreatedRecord {
 impl Action for CreateDnsRecord {
     const NAME: &'static str = "create_dns_record";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] =
+        &["add a DNS entry at Vercel", "new CNAME, A or TXT record in Vercel DNS"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_WRITE;
     type Output = CreatedRecord;
 
@@ -286,6 +289,7 @@ pub struct DeletedRecord {
 impl Action for DeleteDnsRecord {
     const NAME: &'static str = "delete_dns_record";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &["remove a DNS entry at Vercel"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_WRITE;
     type Output = DeletedRecord;
 
