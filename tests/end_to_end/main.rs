@@ -16,6 +16,7 @@ mod crashes;
 mod dangers;
 mod discovery;
 mod doors;
+mod finding;
 mod github;
 mod gmail;
 mod insecure;

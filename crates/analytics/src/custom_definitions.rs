@@ -72,7 +72,7 @@ impl Action for ListCustomDimensions {
     const NAME: &'static str = "list_custom_dimensions";
     const RISK: Risk = Risk::Read;
     const PHRASES: &'static [&'static str] =
-        &["which custom dimensions exist", "own parameters in reports"];
+        &["which custom dimensions exist", "own parameters in reports", "our own dimensions"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<CustomDimension>;
 
@@ -228,7 +228,8 @@ pub struct CreateCustomMetric {
 impl Action for CreateCustomMetric {
     const NAME: &'static str = "create_custom_metric";
     const RISK: Risk = Risk::Write;
-    const PHRASES: &'static [&'static str] = &["sum up an own number", "count a custom value"];
+    const PHRASES: &'static [&'static str] =
+        &["sum up an own number", "count a custom value", "new metric from an event parameter"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = CustomMetric;
 

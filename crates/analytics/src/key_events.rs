@@ -57,7 +57,8 @@ pub struct ListKeyEvents {
 impl Action for ListKeyEvents {
     const NAME: &'static str = "list_key_events";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] = &["which conversions are tracked", "goals"];
+    const PHRASES: &'static [&'static str] =
+        &["which conversions are tracked", "goals", "what counts as a conversion"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<KeyEvent>;
 

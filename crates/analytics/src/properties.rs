@@ -49,8 +49,11 @@ pub struct ListProperties {
 impl Action for ListProperties {
     const NAME: &'static str = "list_properties";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] =
-        &["which Analytics accounts and properties", "my sites in Google Analytics"];
+    const PHRASES: &'static [&'static str] = &[
+        "which Analytics accounts and properties",
+        "my sites in Google Analytics",
+        "which websites are in Google Analytics",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<AccountProperties>;
 
@@ -107,8 +110,11 @@ pub struct GetProperty {
 impl Action for GetProperty {
     const NAME: &'static str = "get_property";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] =
-        &["time zone and currency of Analytics", "settings of a GA4 property"];
+    const PHRASES: &'static [&'static str] = &[
+        "time zone and currency of Analytics",
+        "settings of a GA4 property",
+        "how is Analytics configured",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Property;
 

@@ -11,9 +11,9 @@ use crate::permissions::{ADMINISTRATION_WRITE, METADATA_READ, REPOSITORY_DELETIO
 /// Which repository. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Repo {
-    /// User or organisation that owns the repository.
+    /// User or organisation.
     pub owner: String,
-    /// Name of the repository.
+    /// Repository.
     pub repo: String,
 }
 
@@ -76,8 +76,12 @@ pub struct GetRepository {
 impl Action for GetRepository {
     const NAME: &'static str = "get_repository";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] =
-        &["info about one repo", "default branch and settings of a project"];
+    const PHRASES: &'static [&'static str] = &[
+        "info about one repo",
+        "default branch and settings of a project",
+        "is the repo private or public",
+        "size, language and description of a repo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = METADATA_READ;
     type Output = Repository;
 

@@ -58,8 +58,11 @@ pub struct ListWorkflowSecrets {
 impl Action for ListWorkflowSecrets {
     const NAME: &'static str = "list_workflow_secrets";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] =
-        &["which CI secrets are set", "names of secrets in GitHub Actions"];
+    const PHRASES: &'static [&'static str] = &[
+        "which CI secrets are set",
+        "names of secrets in GitHub Actions",
+        "which keys and tokens do the workflows have",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SECRETS_READ;
     type Output = Page<WorkflowSecret>;
 

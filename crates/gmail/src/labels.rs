@@ -34,7 +34,8 @@ pub struct ListLabels {
 impl Action for ListLabels {
     const NAME: &'static str = "list_labels";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] = &["mail folders", "labels of my mailbox"];
+    const PHRASES: &'static [&'static str] =
+        &["mail folders", "labels of my mailbox", "categories of mail"];
     const PERMISSIONS: &'static [&'static [&'static str]] = LABELS_READ;
     type Output = Page<Label>;
 

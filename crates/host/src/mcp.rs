@@ -107,7 +107,8 @@ impl ServerHandler for Mcp {
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        Some(listing::accepted(requested))
+        // Of these, the SDK takes what the capabilities name: changes of the list of tools.
+        Some(requested.clone())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {

@@ -143,7 +143,7 @@ impl Action for ListCoupons {
     const NAME: &'static str = "list_coupons";
     const RISK: Risk = Risk::Read;
     const PHRASES: &'static [&'static str] =
-        &["which discount codes are there", "active promotions"];
+        &["which discount codes are there", "active promotions", "discounts on offer"];
     const PERMISSIONS: &'static [&'static [&'static str]] = COUPON_READ;
     type Output = InMode<Page<Coupon>>;
 

@@ -84,7 +84,8 @@ pub struct GetCustomer {
 impl Action for GetCustomer {
     const NAME: &'static str = "get_customer";
     const RISK: Risk = Risk::Read;
-    const PHRASES: &'static [&'static str] = &["details of one customer", "customer record"];
+    const PHRASES: &'static [&'static str] =
+        &["details of one customer", "customer record", "show a client of ours"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_READ;
     type Output = InMode<Customer>;
 

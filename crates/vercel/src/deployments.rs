@@ -277,7 +277,8 @@ pub struct CancelDeployment {
 impl Action for CancelDeployment {
     const NAME: &'static str = "cancel_deployment";
     const RISK: Risk = Risk::Write;
-    const PHRASES: &'static [&'static str] = &["stop a deployment", "abort a build in progress"];
+    const PHRASES: &'static [&'static str] =
+        &["stop a deployment", "abort a build in progress", "stop the build"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = Deployment;
 
@@ -318,7 +319,7 @@ impl Action for DeleteDeployment {
     const NAME: &'static str = "delete_deployment";
     const RISK: Risk = Risk::Irreversible;
     const PHRASES: &'static [&'static str] =
-        &["remove an old preview", "delete a deployment for good"];
+        &["remove an old preview", "delete a deployment for good", "get rid of an old deployment"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = DeletedDeployment;
 

@@ -38,8 +38,12 @@ pub struct PromoteDeployment {
 impl Action for PromoteDeployment {
     const NAME: &'static str = "promote_deployment";
     const RISK: Risk = Risk::Outward;
-    const PHRASES: &'static [&'static str] =
-        &["make a preview live", "promote staging to production"];
+    const PHRASES: &'static [&'static str] = &[
+        "make a preview live",
+        "promote staging to production",
+        "put this deployment live",
+        "use the preview in production",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = GoesLive;
 

@@ -5,9 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use resto_core::Risk;
-use rmcp::model::{
-    CacheScope, ErrorData, ListToolsResult, SubscriptionFilter, Tool, ToolAnnotations,
-};
+use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
 use super::{Mcp, internal};
 use crate::catalog::Entry;
@@ -81,13 +79,6 @@ impl Mcp {
             tokio::time::sleep(LOOK).await;
         }
     }
-}
-
-/// What a client can be told of.
-pub(super) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
-    let mut accepted = SubscriptionFilter::default();
-    accepted.tools_list_changed = requested.tools_list_changed;
-    accepted
 }
 
 /// The tokens that a tool costs a model that is shown it, about four bytes each: its name, its description and the schema
