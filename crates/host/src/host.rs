@@ -16,6 +16,7 @@ use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::find::Finder;
+use crate::limits::Gates;
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -46,11 +47,12 @@ pub struct Host {
     pub(crate) policy: Vec<Rule>,
     pub(crate) caps: Caps,
     pub(crate) dns: Resolvers,
+    pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
     /// Made when something is first looked for.
     finder: OnceLock<Finder>,
-    closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
 }
 
 /// In whose name something happens.
@@ -118,6 +120,7 @@ impl Host {
             policy: config.rules.clone(),
             caps: config.spend.clone(),
             dns: resolvers(config),
+            gates: Gates::default(),
             rules: Rules::read()?,
             finder: OnceLock::new(),
             closing: CancellationToken::new(),

@@ -32,6 +32,7 @@ pub(super) async fn serve(session: &mut Session, args: ServeArgs) -> Result<()> 
     let server = Server::bind(session.config.bind()).await?;
     host.place.listens(server.address);
     welcome(session, &host, &owner, server.address).await?;
+    host.maintain();
     crate::http::serve(server, host, &session.config, stopped()).await
 }
 
@@ -126,6 +127,7 @@ pub(super) async fn stdio(session: &Session, surface: Surface) -> Result<()> {
         Err(_) => host.owner(&session.options.tenant, "stdio").await?,
     };
     caller.surface = host.surface(surface)?;
+    host.maintain();
     let failed =
         |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));
     let serving = Box::pin(Mcp::only(host.clone(), caller).serve(rmcp::transport::stdio()));
