@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
+use crate::surface::Surface;
 
 pub(crate) use probe::DAILY;
 
@@ -135,6 +136,7 @@ impl Host {
             principal,
             actor: "resto (maintenance)".to_owned(),
             tenant: tenant.external_id,
+            surface: Surface::default(),
         })
     }
 }
