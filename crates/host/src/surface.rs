@@ -161,21 +161,24 @@ mod tests {
         Surface::of(&request.body(()).unwrap().into_parts().0)
     }
 
-    fn named(toolsets: &[&str]) -> Option<Vec<String>> {
-        Some(toolsets.iter().map(|one| (*one).to_owned()).collect())
+    fn named(toolsets: &[&str]) -> Vec<String> {
+        toolsets.iter().map(|one| (*one).to_owned()).collect()
     }
 
     #[test]
     fn reads_what_a_request_asks_for() {
         assert_eq!(surface("/mcp", &[]).unwrap(), Surface::default());
         let all = surface("/mcp?toolsets=github,%20vercel&readonly=1&mode=search", &[]).unwrap();
-        let expected =
-            Surface { toolsets: named(&["github", "vercel"]), readonly: true, mode: Mode::Search };
+        let expected = Surface {
+            toolsets: Some(named(&["github", "vercel"])),
+            readonly: true,
+            mode: Mode::Search,
+        };
         assert_eq!(all, expected);
         let header = [("X-MCP-Toolsets", "vercel,stripe")];
-        assert_eq!(surface("/mcp", &header).unwrap().toolsets, named(&["vercel", "stripe"]));
+        assert_eq!(surface("/mcp", &header).unwrap().toolsets, Some(named(&["vercel", "stripe"])));
         let both = surface("/mcp?toolsets=github,vercel", &header).unwrap();
-        assert_eq!(both.toolsets, named(&["vercel"]));
+        assert_eq!(both.toolsets, Some(named(&["vercel"])));
         // Nothing takes it back.
         assert!(surface("/mcp?readonly=1", &[("x-mcp-readonly", "0")]).unwrap().readonly);
         for wrong in ["/mcp?readonly=yes", "/mcp?mode=code"] {
@@ -197,9 +200,9 @@ mod tests {
         };
         let default = Surface::default();
         assert_eq!(listed(&default), of("github", Risk::Spend));
-        let toolsets = Surface { toolsets: named(&["stripe"]), ..default.clone() };
+        let toolsets = Surface { toolsets: Some(named(&["stripe"])), ..default.clone() };
         assert_eq!(listed(&toolsets), of("stripe", Risk::Spend));
-        let none = Surface { toolsets: named(&[]), ..default.clone() };
+        let none = Surface { toolsets: Some(named(&[])), ..default.clone() };
         assert_eq!(listed(&none), BTreeSet::new());
         let readonly = Surface { readonly: true, ..toolsets.clone() };
         assert_eq!(listed(&readonly), of("stripe", Risk::Read));

@@ -40,6 +40,7 @@ fn measure(finder: &Finder, said: &Said) -> (usize, usize, String) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are what one looks for with --nocapture")]
 fn finds_what_people_ask_for() {
     let catalog = Catalog::new(adapters()).unwrap();
     let finder = Finder::new(&catalog).unwrap();
@@ -59,7 +60,7 @@ fn finds_what_people_ask_for() {
     }
     let [_, held_out, all] = figures[..] else { unreachable!() };
     assert!(all.0 >= 850 && all.1 >= 970, "{all:?}");
-    assert!(held_out.0 >= 750 && held_out.1 >= 930, "{held_out:?}");
+    assert!(held_out.0 >= 780 && held_out.1 >= 945, "{held_out:?}");
 }
 
 #[test]
