@@ -111,7 +111,7 @@ async fn b5_takes_a_connection_apart_whose_key_was_destroyed(store: Store) {
     assert_eq!(sealed.open().unwrap_err(), Error::CannotOpen);
     scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
     assert_eq!(alerts(&store, &scope).await, ["tampered credential github"]);
-    assert!(scope.disconnect("github").await.unwrap());
+    assert!(scope.disconnect("github", connection.generation).await.unwrap());
     assert_eq!(store.number("SELECT count(*) FROM integration_credentials").await, 0);
 }
 
