@@ -7,6 +7,7 @@ use std::time::Duration;
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
 use resto_registrar::Resolvers;
 use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,8 @@ const LOCAL_OWNER: &str = "owner";
 /// stays without a result.
 const UPKEEP: Duration = Duration::from_secs(20);
 const UNFINISHED: Duration = Duration::from_mins(1);
+/// How long a program that ends waits for calls that were not waited for before.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 /// Everything that a call needs.
 pub struct Host {
@@ -139,11 +142,14 @@ impl Host {
         });
     }
 
-    /// Waits for calls under way, and writes what waits to be written. Nothing can be called afterwards.
+    /// Waits for calls under way, though not for one that hangs, and writes what waits to be written, the last anchors of the
+    /// audit trail too. Nothing can be called afterwards.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(LAST_CALLS, self.tasks.wait()).await.is_err() {
+            tracing::warn!("calls are under way still; their outcome is marked unknown");
+        }
         self.vault.close().await;
     }
 
@@ -318,4 +324,48 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
         _ => Code::Internal,
     };
     Error::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_vault::{Anchors, Intent, Needs, Outcome, ResultStatus};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn f6_a_call_that_hangs_does_not_keep_the_last_anchors_from_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let anchors = folder.path().join("anchors.jsonl");
+        let config = Config {
+            data_dir: Some(folder.path().join("data")),
+            key_file: Some(folder.path().join("keys/root.key")),
+            audit_anchors: Some(anchors.clone()),
+            ..Config::default()
+        };
+        let host = Host::open(&config).await.unwrap();
+        let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
+        let intent = Intent {
+            integration_id: "resto",
+            action: "test",
+            params: &Value::Null,
+            actor: &caller.actor,
+            op_id: None,
+            unsafe_: false,
+            connection: Needs::Nothing,
+        };
+        let outcome = Outcome {
+            status: ResultStatus::Denied,
+            error_message: None,
+            output: None,
+            permissions: None,
+            rate_limits: None,
+        };
+        caller.scope.record_event(intent, outcome).await.unwrap();
+        let anchors = AnchorFile::open(&anchors).unwrap();
+        assert_eq!(anchors.kept(caller.scope.tenant()).unwrap(), []);
+        host.tasks.spawn(std::future::pending::<()>());
+        timeout(3 * LAST_CALLS, host.close()).await.unwrap();
+        assert_eq!(anchors.kept(caller.scope.tenant()).unwrap().len(), 1);
+    }
 }

@@ -301,13 +301,14 @@ impl TenantScope {
             });
         }
         self.vault.admit_opening(self.tenant)?;
-        // A key that is gone cannot open anything.
-        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
+        let key = key.map(|key| self.sealer(key));
         if !in_any_status {
             // Whoever asked relies on these columns before the credential is opened to sign: they are held against it now.
-            drop(reveal::open(&key, &connection, &blob)?);
+            // A key that is gone cannot open anything.
+            drop(reveal::open(key.as_ref().ok_or(Error::CannotOpen)?, &connection, &blob)?);
         }
-        let sealed = Sealed { key, blob, connection: connection.clone() };
+        let (vault, tenant) = (self.vault.clone(), self.tenant);
+        let sealed = Sealed { vault, tenant, key, blob, connection: connection.clone() };
         Ok((connection, sealed))
     }
 

@@ -9,7 +9,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::{AlertKind, Connection, Error, Result, keys::Sealer, timestamp::Timestamp};
+use crate::{
+    AlertKind, Connection, Error, Result, TenantId, Vault, keys::Sealer, timestamp::Timestamp,
+};
 
 /// The purpose in the sealed context.
 pub(crate) const PURPOSE: &str = "credential";
@@ -79,7 +81,10 @@ impl fmt::Debug for Credential {
 
 /// A sealed credential with what is needed to open it, for one action.
 pub struct Sealed {
-    pub(crate) key: Sealer,
+    pub(crate) vault: Vault,
+    pub(crate) tenant: TenantId,
+    /// None: it was destroyed. Such a credential does not open any more, and can only be deleted.
+    pub(crate) key: Option<Sealer>,
     pub(crate) blob: Vec<u8>,
     pub(crate) connection: Connection,
 }
@@ -98,11 +103,12 @@ impl Sealed {
     /// # Errors
     /// [`Error::CannotOpen`], also when a column of the row disagrees with what was sealed.
     pub fn open(&self) -> Result<Credential> {
-        let opened = open(&self.key, &self.connection, &self.blob);
+        let key = self.key.as_ref().ok_or(Error::CannotOpen);
+        let opened = key.and_then(|key| open(key, &self.connection, &self.blob));
         if opened.is_err() {
             // Written when the action is finished: nothing can be awaited here.
             let subject = format!("{PURPOSE} {}", self.connection.integration_id);
-            self.key.vault.note(AlertKind::Tampered, self.key.tenant, &subject);
+            self.vault.note(AlertKind::Tampered, self.tenant, &subject);
         }
         opened
     }

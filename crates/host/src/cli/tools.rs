@@ -63,15 +63,20 @@ pub(super) async fn list(session: &Session, surface: Surface) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
-    let arguments: Value = serde_json::from_str(&args.arguments).map_err(|error| {
+/// Arguments, as a person types them.
+pub(super) fn json(arguments: &str) -> Result<Value> {
+    serde_json::from_str(arguments).map_err(|error| {
         Error::new(
             Code::InvalidInput,
             format!(
                 "The arguments are not JSON: {error}. They look like '{{\"owner\": \"octocat\"}}'."
             ),
         )
-    })?;
+    })
+}
+
+pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
+    let arguments = json(&args.arguments)?;
     let (host, caller) = session.owner().await?;
     let mut line = Line::new(Calls::Person);
     let out = session.out;
