@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
 use resto_registrar::Resolvers;
-use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
+use resto_vault::{AnchorFile, Principal, Spill, TenantScope, Vault};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
+use crate::maintain::{Renewing, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -47,6 +48,10 @@ pub struct Host {
     /// What planning goes by.
     pub(crate) rules: Rules,
     pub(crate) closing: CancellationToken,
+    /// Who waits for an access that is being renewed.
+    pub(crate) renewing: Renewing,
+    /// Where new tokens wait that the database does not take.
+    pub(crate) spill: Spill,
 }
 
 /// In whose name something happens.
@@ -101,6 +106,8 @@ impl Host {
         if let Some(anchors) = anchors(config)? {
             vault = vault.anchored(Arc::new(anchors));
         }
+        let spill = Spill::new(config.data_dir()?.join("renewed"));
+        replay(&vault, &spill).await;
         Ok(Self {
             vault,
             catalog,
@@ -114,6 +121,8 @@ impl Host {
             dns: resolvers(config),
             rules: Rules::read()?,
             closing: CancellationToken::new(),
+            renewing: Renewing::default(),
+            spill,
         })
     }
 
