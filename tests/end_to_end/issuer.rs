@@ -56,8 +56,8 @@ pub struct State {
 }
 
 impl State {
-    /// Makes new tokens; the answer with them.
-    fn give(&mut self) -> Value {
+    /// Makes new tokens in place of a refresh token; the answer with them.
+    fn give(&mut self, sent: String) -> Value {
         self.given += 1;
         let access = format!("canary-access-{}", self.given);
         let mut answer =
@@ -68,7 +68,7 @@ impl State {
         }
         if self.rotates || self.refresh[0].is_empty() {
             let next = format!("canary-refresh-{}", self.given);
-            self.refresh = [next.clone(), std::mem::take(&mut self.refresh[0])];
+            self.refresh = [next.clone(), sent];
             answer["refresh_token"] = next.into();
         }
         self.alive.push(access);
@@ -174,7 +174,9 @@ impl Issuer {
     pub fn connect_ended(&self, product: &Product, integration: &str) {
         self.configure(product);
         self.from_now(0);
-        self.connect(product, &product.serve(), integration);
+        let mut server = product.serve();
+        self.connect(product, &server, integration);
+        server.process.terminate();
     }
 }
 
@@ -221,7 +223,7 @@ fn tokens(state: &Mutex<State>, request: &Message) -> Reply {
     let mut known = state.lock().unwrap();
     if is("grant_type").as_deref() != Some("refresh_token") {
         assert_eq!(is("code").as_deref(), Some(CODE), "{request:?}");
-        let answer = known.give();
+        let answer = known.give(String::new());
         let happens = known.faults.pop_front();
         drop(known);
         if let Some(Fault::While(happens)) = happens {
@@ -252,7 +254,7 @@ fn tokens(state: &Mutex<State>, request: &Message) -> Reply {
             Reply::json(400, &json!({"error": "invalid_grant", "error_description": sent}))
         };
     }
-    let mut answer = known.give();
+    let mut answer = known.give(sent);
     drop(known);
     match fault {
         // No HTTP.

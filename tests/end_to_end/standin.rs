@@ -103,7 +103,7 @@ impl Google {
     }
 }
 
-/// An authorization server whose access lives for five seconds, and the GitHub that it guards.
+/// An authorization server whose access lives for five seconds, and the Gmail that it guards.
 pub struct Tokens {
     pub url: String,
     _process: Running,

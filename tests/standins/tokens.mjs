@@ -1,4 +1,4 @@
-// A real authorization server (oidc-provider) in front of a little GitHub: PKCE is required, an access lives for 5 seconds, a
+// A real authorization server (oidc-provider) in front of a little Gmail: PKCE is required, an access lives for 5 seconds, a
 // refresh token is spent by its use, and one that is used twice ends the whole consent. Everybody who comes consents.
 // Prints where it is as an environment assignment, ends with its standard input.
 import { createServer } from "node:http";
@@ -8,15 +8,17 @@ import { tool } from "./tools.mjs";
 const { Provider } = await tool("oidc-provider");
 const server = createServer();
 const url = await listen(server);
+const email = "ada@example.com";
 const seen = { renewed: 0, refused: 0, ended: 0 };
 
 const provider = new Provider(url, {
   // As native apps, clients come back to any port of this machine.
   clients: [{
-    client_id: "github", client_secret: "plainly-fake", application_type: "native",
-    redirect_uris: ["http://127.0.0.1/oauth/callback/github"], response_types: ["code"],
+    client_id: "gmail", client_secret: "plainly-fake", application_type: "native",
+    redirect_uris: ["http://127.0.0.1/oauth/callback/gmail"], response_types: ["code"],
     grant_types: ["authorization_code", "refresh_token"], token_endpoint_auth_method: "client_secret_post",
   }],
+  scopes: ["openid", "email", "offline_access", ...["gmail.modify", "gmail.settings.basic", "contacts"].map((name) => `https://www.googleapis.com/auth/${name}`)],
   pkce: { required: () => true },
   features: { devInteractions: { enabled: false } },
   ttl: { AccessToken: 5, AuthorizationCode: 60, RefreshToken: 3600, Grant: 3600, Interaction: 600, Session: 600 },
@@ -42,12 +44,13 @@ async function answer(request, response) {
   if (pathname === "/consent") return response.writeHead(302, { location: await consent(search) }).end();
   if (pathname === "/seen") return reply(response, 200, seen);
   if (pathname.startsWith("/interaction/")) return interact(request, response);
-  if (pathname !== "/user" && !pathname.startsWith("/repos/")) return authorize(request, response);
+  if (pathname !== "/tokeninfo" && !pathname.startsWith("/gmail/")) return authorize(request, response);
   const token = await provider.AccessToken.find(request.headers.authorization?.replace(/^Bearer /, "") ?? "");
-  if (!token || token.isExpired) return reply(response, 401, { message: "Bad credentials" });
-  if (pathname === "/user") return reply(response, 200, { id: 1, login: "octocat", type: "User", html_url: "https://github.com/octocat" });
-  const name = pathname.split("/").slice(2).join("/");
-  reply(response, 200, { full_name: name, private: false, default_branch: "main", html_url: `https://github.com/${name}` });
+  if (!token || token.isExpired) {
+    return reply(response, 401, { error: { code: 401, message: "Request had invalid authentication credentials.", status: "UNAUTHENTICATED" } });
+  }
+  if (pathname === "/tokeninfo") return reply(response, 200, { scope: token.scope, email });
+  reply(response, 200, { emailAddress: email, messagesTotal: 1, threadsTotal: 1 });
 }
 
 /** Goes the way of a browser, and returns where that leads in the end. */
@@ -71,9 +74,9 @@ async function consent(search) {
 /** Signs somebody in who consents to everything. */
 async function interact(request, response) {
   const { params } = await provider.interactionDetails(request, response);
-  const grant = new provider.Grant({ accountId: "octocat", clientId: params.client_id });
+  const grant = new provider.Grant({ accountId: email, clientId: params.client_id });
   if (params.scope) grant.addOIDCScope(params.scope);
-  const login = { accountId: "octocat" };
+  const login = { accountId: email };
   await provider.interactionFinished(request, response, { login, consent: { grantId: await grant.save() } });
 }
 
