@@ -113,7 +113,7 @@ impl Host {
     }
 
     async fn act_once(
-        &self,
+        self: &Arc<Self>,
         acting: &Acting<'_>,
         connection: &Connection,
         sealed: Sealed,
@@ -124,7 +124,8 @@ impl Host {
         let acted =
             acted.unwrap_or_else(|error| Acted { result: Err(error), draft: None, signed: 0 });
         if acted.result.is_ok() || acted.draft.is_some() {
-            self.has_worked(&acting.caller.scope, connection);
+            let integration = acting.entry.integration();
+            self.has_worked(&acting.caller.scope, integration, connection);
         }
         acted
     }
@@ -145,7 +146,9 @@ impl Host {
         let action = acting.entry.action;
         let is_trial = acting.purse.is_trial();
         let (id, mode) = (connection.account_id.clone(), connection.mode.clone());
+        let gate = self.gate(&acting.caller.scope, integration, provider);
         let around = Around {
+            gate: Some(gate),
             line: Arc::clone(line),
             scope: acting.caller.scope.clone(),
             op_id: acting.op_id.unwrap_or_else(Uuid::now_v7),

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::console;
 use crate::host::Host;
 use crate::mcp::Mcp;
+use crate::observe::health;
 use crate::origin::Origin;
 
 /// The most that a request may hold.
@@ -37,7 +38,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A server that listens.
 pub struct Server {
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -119,6 +120,8 @@ async fn drained(host: &Host, ending: &CancellationToken) {
 
 /// Ends when the calls under way have, or had the time to.
 async fn calls_ended(host: &Host) {
+    // A job that is begun now might not come to its end.
+    host.closing.cancel();
     host.tasks.close();
     if tokio::time::timeout(DRAIN, host.tasks.wait()).await.is_err() {
         tracing::warn!("calls were still under way after 30 s; their outcome is marked unknown");
@@ -148,8 +151,10 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .route_service("/mcp", service)
         .layer(from_fn_with_state(host.clone(), authenticate))
         .layer(readable(config))
-        .merge(console::router(host))
+        .merge(console::router(host.clone()))
         .layer(from_fn_with_state(names, known_name))
+        // Whoever looks after processes asks under no name.
+        .merge(health(host))
         .layer(CatchPanicLayer::custom(faulty))
 }
 

@@ -45,7 +45,7 @@ impl Host {
 
     /// What a test came to, of which connection.
     async fn test_once(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         integration: &'static Integration,
     ) -> Result<(Result<()>, Option<Connection>)> {
@@ -64,7 +64,7 @@ impl Host {
             })),
         };
         if let (Ok(_), Some(connection)) = (&tested, &used) {
-            self.has_worked(&caller.scope, connection);
+            self.has_worked(&caller.scope, integration, connection);
         }
         let learnt =
             Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };

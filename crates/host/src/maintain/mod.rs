@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
+use crate::observe;
 
 pub(crate) use probe::DAILY;
 pub(crate) use refresh::{Renewing, due_in, is_renewed, replay};
@@ -79,6 +80,8 @@ impl Host {
     /// The database cannot be used.
     pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
         while !self.closing.is_cancelled() {
+            // Tracked: a server that stops leaves nothing that it claims to nobody.
+            let claiming = self.tasks.token();
             let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
             if claimed.is_empty() {
                 break;
@@ -89,6 +92,7 @@ impl Host {
                 // Tracked: a server that stops lets them end.
                 running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
             }
+            drop(claiming);
             running.join_all().await;
         }
         Ok(())
@@ -122,6 +126,7 @@ impl Host {
             tracing::warn!(%error, kind, subject, attempts, "a job failed and is tried again");
         });
         let next = did.as_ref().map_or_else(|_| Next::Retry(pause(job.attempts)), |next| *next);
+        observe::job(&job.kind, !matches!(next, Next::Retry(_)));
         done.cancel();
         // What keeps the job must not give it a new hold afterwards.
         let _ = keeping.await;

@@ -3,7 +3,7 @@
 
 mod ask;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,16 +39,20 @@ const TOO_SHORT: Duration = Duration::from_secs(30);
 /// A new access that is refused so soon would be refused again.
 const YOUNG: Duration = Duration::from_mins(1);
 
-/// Who waits for a new access in this process, by the tenant, the integration and the generation that ends.
-#[derive(Default)]
-pub(crate) struct Renewing(Mutex<HashMap<Which, Shared<BoxFuture<'static, Result<()>>>>>);
-
+/// An access: of which tenant, at which integration, and its generation.
 type Which = (TenantId, &'static str, i64);
 
-impl Renewing {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Which, Shared<BoxFuture<'static, Result<()>>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What this process does once for all who wait for it.
+#[derive(Default)]
+pub(crate) struct Renewing {
+    /// Renewals of what has ended.
+    under_way: Mutex<HashMap<Which, Shared<BoxFuture<'static, Result<()>>>>>,
+    /// What has worked since it was renewed.
+    worked: Mutex<HashSet<Which>>,
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the access of a connection is renewed without a person.
@@ -149,9 +153,7 @@ impl Host {
         generation: i64,
     ) -> Result<()> {
         let which = (scope.tenant(), integration.id, generation);
-        let renewing = self
-            .renewing
-            .lock()
+        let renewing = lock(&self.renewing.under_way)
             .entry(which)
             .or_insert_with(|| {
                 let (host, scope) = (Arc::clone(self), scope.clone());
@@ -159,7 +161,7 @@ impl Host {
                 let task = self.tasks.spawn(async move {
                     let renewing = host.try_renew(&scope, integration, generation);
                     let renewed = AssertUnwindSafe(renewing).catch_unwind().await;
-                    host.renewing.lock().remove(&which);
+                    lock(&host.renewing.under_way).remove(&which);
                     renewed.unwrap_or_else(|_| Err(fault()))
                 });
                 async move { task.await.unwrap_or_else(|_| Err(fault())) }.boxed().shared()
@@ -239,14 +241,22 @@ impl Host {
     }
 
     /// Destroys what an access took the place of, once it has worked.
-    pub(crate) fn has_worked(&self, scope: &TenantScope, connection: &Connection) {
-        if !connection.keeps_former {
+    pub(crate) fn has_worked(
+        self: &Arc<Self>,
+        scope: &TenantScope,
+        integration: &'static Integration,
+        connection: &Connection,
+    ) {
+        let which = (scope.tenant(), integration.id, connection.generation);
+        if !connection.keeps_former || !lock(&self.renewing.worked).insert(which) {
             return;
         }
-        let (scope, id) = (scope.clone(), connection.integration_id.clone());
-        let generation = connection.generation;
+        let (host, scope) = (Arc::clone(self), scope.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = scope.forget_former(&id, generation).await {
+            let forgotten = scope.forget_former(integration.id, which.2).await;
+            // Whoever began before may come once more, which does no harm.
+            lock(&host.renewing.worked).remove(&which);
+            if let Err(error) = forgotten {
                 tracing::warn!(%error, "a replaced credential is kept for a day");
             }
         });
