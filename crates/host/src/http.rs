@@ -120,8 +120,6 @@ async fn drained(host: &Host, ending: &CancellationToken) {
 
 /// Ends when the calls under way have, or had the time to.
 async fn calls_ended(host: &Host) {
-    // A job that is begun now might not come to its end.
-    host.closing.cancel();
     host.tasks.close();
     if tokio::time::timeout(DRAIN, host.tasks.wait()).await.is_err() {
         tracing::warn!("calls were still under way after 30 s; their outcome is marked unknown");

@@ -166,12 +166,15 @@ pub(crate) fn open(key: &Sealer, row: &Connection, blob: &[u8]) -> Result<Creden
     if agrees { Ok(credential) } else { Err(Error::CannotOpen) }
 }
 
-/// Opens a credential, with when it ends and when only a person can renew it, in microseconds since 1970.
+/// When a credential ends, and when only a person can renew it, in microseconds since 1970.
+type Ends = (Option<i64>, Option<i64>);
+
+/// Opens a credential, and tells its ends.
 pub(crate) fn read(
     key: &Sealer,
     (integration_id, generation): (&str, i64),
     blob: &[u8],
-) -> Result<(Credential, (Option<i64>, Option<i64>))> {
+) -> Result<(Credential, Ends)> {
     let plaintext = key.open(PURPOSE, integration_id, generation, blob)?;
     let payload: Payload<String, Value, SecretString> =
         serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)?;

@@ -79,12 +79,15 @@ impl Host {
     /// # Errors
     /// The database cannot be used.
     pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
-        while !self.closing.is_cancelled() {
-            // Tracked: a server that stops leaves nothing that it claims to nobody.
+        loop {
+            // Tracked: a server that stops waits for what it claims, and then claims no more.
             let claiming = self.tasks.token();
+            if self.tasks.is_closed() {
+                return Ok(());
+            }
             let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
             if claimed.is_empty() {
-                break;
+                return Ok(());
             }
             let mut running = tokio::task::JoinSet::new();
             for (scope, job) in claimed {
@@ -95,7 +98,6 @@ impl Host {
             drop(claiming);
             running.join_all().await;
         }
-        Ok(())
     }
 
     async fn job(self: Arc<Self>, scope: TenantScope, job: Job) {
