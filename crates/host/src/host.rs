@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
 use resto_registrar::Resolvers;
-use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
+use resto_vault::{AnchorFile, Principal, Spill, TenantScope, Vault};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::find::Finder;
 use crate::limits::Gates;
+use crate::maintain::{Renewing, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -56,6 +57,10 @@ pub struct Host {
     /// Made when something is first looked for.
     finder: OnceLock<Finder>,
     pub(crate) closing: CancellationToken,
+    /// Who waits for an access that is being renewed.
+    pub(crate) renewing: Renewing,
+    /// Where new tokens wait that the database does not take.
+    pub(crate) spill: Spill,
 }
 
 /// In whose name something happens.
@@ -112,6 +117,8 @@ impl Host {
         if let Some(anchors) = anchors(config)? {
             vault = vault.anchored(Arc::new(anchors));
         }
+        let spill = Spill::new(config.data_dir()?.join("renewed"));
+        replay(&vault, &spill).await;
         Ok(Self {
             vault,
             catalog,
@@ -127,6 +134,8 @@ impl Host {
             rules: Rules::read()?,
             finder: OnceLock::new(),
             closing: CancellationToken::new(),
+            renewing: Renewing::default(),
+            spill,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod act;
 mod approve;
 mod around;
 mod asking;

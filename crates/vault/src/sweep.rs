@@ -58,7 +58,8 @@ impl UnderWay {
 
 impl Vault {
     /// Closes what nobody will close: intents without a result, of which no process has said for `older_than` that they
-    /// are under way, become `unknown`, and expired records and stored outcomes are deleted. Returns the number of intents.
+    /// are under way, become `unknown`, and expired records, stored outcomes and replaced credentials are deleted. Returns the number
+    /// of intents.
     /// It first says so of this process's own, so it is to be called several times within `older_than`.
     ///
     /// # Errors
@@ -82,7 +83,8 @@ impl Vault {
         let text = tx.text(
             "SELECT tenant_id FROM open_intents WHERE alive_at <= $1
              UNION SELECT tenant_id FROM integration_operations WHERE expires_at <= $2
-             UNION SELECT tenant_id FROM records WHERE expires_at <= $2",
+             UNION SELECT tenant_id FROM records WHERE expires_at <= $2
+             UNION SELECT tenant_id FROM integration_credentials WHERE former_until <= $2",
             "SELECT due_tenants($1, $2)",
         );
         let due: Vec<Uuid> = on!(&mut tx, c => {
@@ -149,6 +151,7 @@ impl TenantScope {
         on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND alive_at <= $2")
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;
+        self.drop_former(&mut tx, now).await?;
         tx.commit().await?;
         if !closed.is_empty() {
             self.vault.anchor(chain.added()).await;
