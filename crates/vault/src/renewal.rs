@@ -37,6 +37,7 @@ impl Sealed {
         reauthorize_by: Option<OffsetDateTime>,
     ) -> Result<Renewal> {
         let Self { key, connection, .. } = self;
+        let key = key.ok_or(Error::CannotOpen)?;
         if !credential.is_of(&connection) {
             return Err(Error::Invalid("A renewed credential is for the same account.".into()));
         }
