@@ -112,8 +112,16 @@ CREATE TABLE integration_credentials (
     rate_limits           JSONB,
     generation            BIGINT NOT NULL,
     key_id                BYTEA NOT NULL,
-    UNIQUE (tenant_id, integration_id)
+    renewed_at            TIMESTAMPTZ,
+    -- The credential that was renewed, until the new one has worked.
+    former                BYTEA,
+    former_key_id         BYTEA,
+    former_until          BIGINT,
+    UNIQUE (tenant_id, integration_id),
+    CHECK ((former IS NULL) = (former_key_id IS NULL)),
+    CHECK ((former IS NULL) = (former_until IS NULL))
 );
+CREATE INDEX integration_credentials_former ON integration_credentials (former_until) WHERE former_until IS NOT NULL;
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (
@@ -262,6 +270,7 @@ GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access
 GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
+GRANT SELECT (tenant_id, former_until) ON integration_credentials TO resto_lookup;
 GRANT SELECT, UPDATE (attempts, holder, held_until) ON jobs TO resto_lookup;
 GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
 CREATE POLICY lookup ON tenant_keys FOR SELECT TO resto_lookup USING (true);
@@ -271,6 +280,7 @@ CREATE POLICY lookup ON access_tokens FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON open_intents FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON integration_operations FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON records FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON integration_credentials FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON jobs FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 
@@ -295,6 +305,7 @@ AS $$
     SELECT tenant_id FROM public.open_intents WHERE alive_at <= cutoff
     UNION SELECT tenant_id FROM public.integration_operations WHERE expires_at <= now
     UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
+    UNION SELECT tenant_id FROM public.integration_credentials WHERE former_until <= now
 $$;
 
 -- Whether a job is due that nobody holds.
@@ -384,8 +395,8 @@ RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN,
     active_id BYTEA, active_wrapped BYTEA,
     id UUID, integration_id VARCHAR, auth_type VARCHAR, provider TEXT, host TEXT, account_id TEXT, account_name TEXT,
     mode TEXT, status VARCHAR, permissions_granted JSONB, rate_limits JSONB, generation BIGINT, connected_at TIMESTAMPTZ,
-    last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, encrypted_credentials BYTEA,
-    key_id BYTEA, wrapped BYTEA,
+    last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, renewed_at TIMESTAMPTZ,
+    former_until BIGINT, encrypted_credentials BYTEA, key_id BYTEA, wrapped BYTEA,
     op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
     op_wrapped BYTEA)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -415,7 +426,7 @@ BEGIN
     SELECT a.n, t.now_ms, h.seq, h.mac, i.intent_id IS NOT NULL, w.id IS NOT NULL, s.kek_id, s.wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.encrypted_credentials, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.key_id, k.wrapped,
         o.integration_id, o.action, o.params_hash, o.state, o.outcome, o.key_id, q.wrapped
     FROM json_to_recordset(asked::JSON)
         AS a(n INTEGER, tenant UUID, integration TEXT, intent UUID, result UUID, op UUID)

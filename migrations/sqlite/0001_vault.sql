@@ -87,8 +87,16 @@ CREATE TABLE integration_credentials (
     rate_limits           TEXT,
     generation            INTEGER NOT NULL,
     key_id                BLOB NOT NULL,
-    UNIQUE (tenant_id, integration_id)
+    renewed_at            TEXT,
+    -- The credential that was renewed, until the new one has worked.
+    former                BLOB,
+    former_key_id         BLOB,
+    former_until          INTEGER,
+    UNIQUE (tenant_id, integration_id),
+    CHECK ((former IS NULL) = (former_key_id IS NULL)),
+    CHECK ((former IS NULL) = (former_until IS NULL))
 ) STRICT;
+CREATE INDEX integration_credentials_former ON integration_credentials (former_until) WHERE former_until IS NOT NULL;
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (

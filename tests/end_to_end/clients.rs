@@ -22,6 +22,8 @@ pub enum Era {
 pub enum Way<'a> {
     Http(&'a Server<'a>),
     Stdio(&'a Product),
+    /// With these flags.
+    Flagged(&'a Product, &'a [&'a str]),
 }
 
 /// What a tool answered.
@@ -78,7 +80,7 @@ fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
             let header = format!("Authorization: Bearer {}", server.token);
             command.args([&server.url, "--stored-auth-only", "--header", &header]);
         }
-        Way::Stdio(product) => {
+        Way::Stdio(product) | Way::Flagged(product, _) => {
             command.arg(binary()).arg("stdio");
             for (name, value) in product.environment() {
                 command.args(["-e", &format!("{name}={value}")]);
@@ -154,8 +156,10 @@ impl Python {
             Way::Http(server) => {
                 command.arg(&server.url).env("MCP_TOKEN", &server.token);
             }
-            Way::Stdio(product) => {
-                command.arg("--").arg(binary()).arg("stdio").envs(product.environment());
+            Way::Stdio(product) | Way::Flagged(product, _) => {
+                let flags = if let Way::Flagged(_, flags) = way { flags } else { &[] };
+                command.arg("--").arg(binary()).arg("stdio").args(flags);
+                command.envs(product.environment());
             }
         }
         command.envs(environment.iter().copied());

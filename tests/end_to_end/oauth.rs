@@ -22,7 +22,7 @@ const REFRESH: &str = "canary-refresh-token-of-octocat";
 const ISSUER: &str = "https://issuer.example/login";
 const TOKEN: &str = "POST /login/oauth/access_token";
 
-/// A GitHub that gives tokens for the one code, to our client alone.
+/// A GitHub that gives tokens for the one code, to our client alone; none to renew an access that has ended at once.
 fn github(expires_in: i64) -> Provider {
     Provider::start(move |request| match request.what() {
         TOKEN => {
@@ -31,8 +31,13 @@ fn github(expires_in: i64) -> Provider {
             let answer = if !is("client_id", "our-client") || !is("client_secret", SECRET) {
                 json!({"error": "incorrect_client_credentials", "error_description": SECRET})
             } else if is("code", CODE) && field(&request.body, "code_verifier").is_some() {
-                json!({"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "bearer",
-                    "expires_in": expires_in, "refresh_token_expires_in": 15_811_200, "scope": "repo,workflow"})
+                let mut tokens = json!({"access_token": ACCESS, "token_type": "bearer", "expires_in": expires_in,
+                    "scope": "repo,workflow"});
+                if expires_in > 0 {
+                    tokens["refresh_token"] = REFRESH.into();
+                    tokens["refresh_token_expires_in"] = 15_811_200.into();
+                }
+                tokens
             } else {
                 json!({"error": "bad_verification_code", "error_description": CODE})
             };
@@ -106,7 +111,7 @@ fn a_consent_connects_the_account_and_an_agent_uses_it() {
          FROM integration_credentials)";
     assert_eq!(product.sql(ends).trim(), "1|183.0");
     let page = browser.get("/connect/github");
-    for words in ["Connected", "octocat", "What will work", "The access works until"] {
+    for words in ["Connected", "octocat", "What will work", "The access is renewed by itself"] {
         told(&page, words);
     }
     let arguments = json!({"owner": "octocat", "repo": "hello-world"});
@@ -270,7 +275,7 @@ fn a_refused_code_says_so_and_repeats_nothing() {
 }
 
 #[test]
-fn an_expired_access_asks_for_a_new_connection() {
+fn an_expired_access_that_nothing_renews_asks_for_a_new_connection() {
     let github = github(0);
     let product = product(&github, "");
     let server = product.serve();

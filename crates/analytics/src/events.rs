@@ -118,6 +118,12 @@ pub struct SendEvent {
 impl Action for SendEvent {
     const NAME: &'static str = "send_event";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "record an offline sale",
+        "server-side event",
+        "Measurement Protocol",
+        "send a test event",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = SentEvent;
 

@@ -144,6 +144,8 @@ pub struct ActionSpec {
     pub description: String,
     /// The worst that it can do.
     pub risk: Risk,
+    /// What a business says when it wants this.
+    pub phrases: &'static [&'static str],
     /// Any one of these sets of rights, each set whole.
     pub permissions: &'static [&'static [&'static str]],
     /// The schema of the arguments (JSON Schema 2020-12).
@@ -161,6 +163,7 @@ impl ActionSpec {
             title: title(A::NAME),
             description,
             risk: A::RISK,
+            phrases: A::PHRASES,
             permissions: A::PERMISSIONS,
             input_schema,
             output_schema: output::<A::Output>(),

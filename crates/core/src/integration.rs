@@ -305,7 +305,8 @@ pub struct OAuthConfig {
     pub authorize_parameters: &'static [(&'static str, &'static str)],
     /// How long an access token works where the answer does not say; `None`: it does not end.
     pub access_lifetime: Option<Duration>,
-    /// Whether a refresh invalidates the old refresh token at once.
+    /// Whether a refresh token is spent by its use. Where the answer to it is lost, it is then tried once more at once, which
+    /// a provider with a grace period answers again; else it is tried until there is an answer.
     pub rotates_refresh_token: bool,
     /// How requests are signed with the access token.
     pub scheme: Scheme,
@@ -316,8 +317,8 @@ pub struct OAuthConfig {
 pub enum ClientAuth {
     /// `client_id` and `client_secret` in the form.
     Body,
-    /// HTTP Basic.
-    Basic,
+    /// HTTP Basic, with the secret as the user and no password.
+    SecretAsUser,
 }
 
 /// How a request is signed.

@@ -30,6 +30,12 @@ pub struct GetProfile {}
 impl Action for GetProfile {
     const NAME: &'static str = "get_profile";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which mailbox is connected",
+        "my Gmail address",
+        "size of the mailbox",
+        "which Gmail account",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_READ;
     type Output = Profile;
 

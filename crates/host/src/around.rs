@@ -1,6 +1,7 @@
 //! What surrounds a running action: the line to its caller, the credential that is opened for each
 //! request, the tenant's secrets and documents.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,11 +84,18 @@ pub(crate) struct Opening {
     sealed: Sealed,
     host: String,
     integration: &'static str,
+    signed: AtomicU64,
 }
 
 impl Opening {
     pub fn new(sealed: Sealed, endpoints: &Endpoints, integration: &Integration) -> Self {
-        Self { sealed, host: endpoints.host(), integration: integration.name }
+        let (host, integration) = (endpoints.host(), integration.name);
+        Self { sealed, host, integration, signed: AtomicU64::new(0) }
+    }
+
+    /// How many requests were signed with it.
+    pub fn signed(&self) -> u64 {
+        self.signed.load(Ordering::Relaxed)
     }
 
     /// Takes the credential out of a result.
@@ -127,13 +135,14 @@ impl Credentials for Opening {
                 ),
             ));
         }
+        self.signed.fetch_add(1, Ordering::Relaxed);
         scheme.sign(request, &credential.secrets)
     }
 }
 
 /// What the action sees of its call.
 pub(crate) struct Around {
-    pub line: Line,
+    pub line: Arc<Line>,
     pub scope: TenantScope,
     pub op_id: Uuid,
     pub seen: Arc<Mutex<Seen>>,
@@ -152,7 +161,7 @@ impl Around {
         Self {
             account: None,
             gate: None,
-            line: Line::new(Calls::Person),
+            line: Arc::new(Line::new(Calls::Person)),
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
             seen: Arc::default(),

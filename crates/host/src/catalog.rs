@@ -68,17 +68,22 @@ impl Catalog {
         self.tools.keys().filter_map(|tool| self.find(tool))
     }
 
-    /// A page of [`Self::entries`] from the cursor of the page before on; `None` where no page of this list
-    /// gave that cursor.
+    /// A page of those of [`Self::entries`] that are listed, from the cursor of the page before on; `None` where no page
+    /// of this list gave that cursor.
     #[must_use]
-    pub fn page(&self, cursor: Option<&str>, size: usize) -> Option<Page<'_>> {
+    pub fn page(
+        &self,
+        cursor: Option<&str>,
+        size: usize,
+        is_listed: impl Fn(&Entry<'_>) -> bool,
+    ) -> Option<Page<'_>> {
         let from = match cursor {
             Some(tool) => self.tools.contains_key(tool).then_some(Bound::Excluded(tool))?,
             None => Bound::Unbounded,
         };
-        let mut rest = self.tools.range::<str, _>((from, Bound::Unbounded));
-        let entries: Vec<_> =
-            rest.by_ref().take(size).filter_map(|(tool, _)| self.find(tool)).collect();
+        let rest = self.tools.range::<str, _>((from, Bound::Unbounded));
+        let mut rest = rest.filter_map(|(tool, _)| self.find(tool)).filter(is_listed);
+        let entries: Vec<_> = rest.by_ref().take(size).collect();
         let last = entries.last().map(|entry| entry.action.tool.clone());
         Some(Page { next: rest.next().and(last), entries })
     }
@@ -240,7 +245,7 @@ mod tests {
             let mut paged = Vec::new();
             let mut cursor = None;
             loop {
-                let page = catalog.page(cursor.as_deref(), size).unwrap();
+                let page = catalog.page(cursor.as_deref(), size, |_| true).unwrap();
                 assert!(!page.entries.is_empty() && page.entries.len() <= size);
                 paged.extend(page.entries.iter().map(|entry| entry.action.tool.clone()));
                 cursor = page.next;
@@ -250,6 +255,6 @@ mod tests {
             }
             assert_eq!(paged, all, "pages of {size}");
         }
-        assert!(catalog.page(Some("github_nothing"), 4).is_none());
+        assert!(catalog.page(Some("github_nothing"), 4, |_| true).is_none());
     }
 }

@@ -1,12 +1,13 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
 use resto_registrar::Resolvers;
-use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
+use resto_vault::{AnchorFile, Principal, Spill, TenantScope, Vault};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,11 +16,14 @@ use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
+use crate::find::Finder;
 use crate::limits::Gates;
+use crate::maintain::{Renewing, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
 use crate::root_keys;
+use crate::surface::Surface;
 use crate::tools::{OwnTool, own_tools};
 
 /// The tenant that exists without configuration, and its only principal.
@@ -31,6 +35,8 @@ const LOCAL_OWNER: &str = "owner";
 /// stays without a result.
 const UPKEEP: Duration = Duration::from_secs(20);
 const UNFINISHED: Duration = Duration::from_mins(1);
+/// How long a program that ends waits for calls that were not waited for before.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 /// Everything that a call needs.
 pub struct Host {
@@ -48,7 +54,13 @@ pub struct Host {
     pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
+    /// Made when something is first looked for.
+    finder: OnceLock<Finder>,
     pub(crate) closing: CancellationToken,
+    /// Who waits for an access that is being renewed.
+    pub(crate) renewing: Renewing,
+    /// Where new tokens wait that the database does not take.
+    pub(crate) spill: Spill,
 }
 
 /// In whose name something happens.
@@ -62,6 +74,8 @@ pub struct Caller {
     pub actor: String,
     /// The tenant, as people name it.
     pub tenant: String,
+    /// Which tools there are for them.
+    pub surface: Surface,
 }
 
 impl Caller {
@@ -103,6 +117,8 @@ impl Host {
         if let Some(anchors) = anchors(config)? {
             vault = vault.anchored(Arc::new(anchors));
         }
+        let spill = Spill::new(config.data_dir()?.join("renewed"));
+        replay(&vault, &spill).await;
         Ok(Self {
             vault,
             catalog,
@@ -116,7 +132,10 @@ impl Host {
             dns: resolvers(config),
             gates: Gates::default(),
             rules: Rules::read()?,
+            finder: OnceLock::new(),
             closing: CancellationToken::new(),
+            renewing: Renewing::default(),
+            spill,
         })
     }
 
@@ -132,11 +151,14 @@ impl Host {
         });
     }
 
-    /// Waits for calls under way, and writes what waits to be written. Nothing can be called afterwards.
+    /// Waits for calls under way, though not for one that hangs, and writes what waits to be written, the last anchors of the
+    /// audit trail too. Nothing can be called afterwards.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(LAST_CALLS, self.tasks.wait()).await.is_err() {
+            tracing::warn!("calls are under way still; their outcome is marked unknown");
+        }
         self.vault.close().await;
     }
 
@@ -160,7 +182,8 @@ impl Host {
         let scope = self.vault.scope(found.id);
         let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
         let actor = format!("{} ({door})", principal.subject);
-        Ok(Caller { scope, principal, actor, tenant: found.external_id })
+        let (tenant, surface) = (found.external_id, Surface::default());
+        Ok(Caller { scope, principal, actor, tenant, surface })
     }
 
     /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
@@ -174,6 +197,7 @@ impl Host {
             actor: format!("{} ({door})", caller.principal.subject),
             principal: caller.principal,
             tenant: caller.tenant.external_id,
+            surface: Surface::default(),
         }))
     }
 
@@ -190,6 +214,20 @@ impl Host {
                 format!("There is no integration `{id}`. There are: {}.", known.join(", ")),
             )
         })
+    }
+
+    /// The index in which actions are found.
+    ///
+    /// # Errors
+    /// Its data is broken.
+    pub(crate) fn finder(&self) -> Result<&Finder> {
+        match self.finder.get() {
+            Some(finder) => Ok(finder),
+            None => {
+                let finder = Finder::new(&self.catalog)?;
+                Ok(self.finder.get_or_init(|| finder))
+            }
+        }
     }
 
     /// Where a provider of an integration is reached.
@@ -295,4 +333,48 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
         _ => Code::Internal,
     };
     Error::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_vault::{Anchors, Intent, Needs, Outcome, ResultStatus};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn f6_a_call_that_hangs_does_not_keep_the_last_anchors_from_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let anchors = folder.path().join("anchors.jsonl");
+        let config = Config {
+            data_dir: Some(folder.path().join("data")),
+            key_file: Some(folder.path().join("keys/root.key")),
+            audit_anchors: Some(anchors.clone()),
+            ..Config::default()
+        };
+        let host = Host::open(&config).await.unwrap();
+        let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
+        let intent = Intent {
+            integration_id: "resto",
+            action: "test",
+            params: &Value::Null,
+            actor: &caller.actor,
+            op_id: None,
+            unsafe_: false,
+            connection: Needs::Nothing,
+        };
+        let outcome = Outcome {
+            status: ResultStatus::Denied,
+            error_message: None,
+            output: None,
+            permissions: None,
+            rate_limits: None,
+        };
+        caller.scope.record_event(intent, outcome).await.unwrap();
+        let anchors = AnchorFile::open(&anchors).unwrap();
+        assert_eq!(anchors.kept(caller.scope.tenant()).unwrap(), []);
+        host.tasks.spawn(std::future::pending::<()>());
+        timeout(3 * LAST_CALLS, host.close()).await.unwrap();
+        assert_eq!(anchors.kept(caller.scope.tenant()).unwrap().len(), 1);
+    }
 }

@@ -1,6 +1,7 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod act;
 mod approve;
 mod around;
 mod asking;
@@ -12,6 +13,7 @@ mod config;
 mod connect;
 mod console;
 mod dumps;
+mod find;
 mod grants;
 mod host;
 mod http;
@@ -27,6 +29,7 @@ mod provider_keys;
 mod redact;
 mod root_keys;
 mod sessions;
+mod surface;
 mod tools;
 
 pub use approve::{Caps, Wanted};
@@ -44,4 +47,5 @@ pub use observe::Trace;
 pub use origin::Origin;
 pub use policy::{Calls, Decision, Rule};
 pub use provider_keys::key_auth;
+pub use surface::{Mode, Surface};
 pub use tools::OwnTool;

@@ -10,6 +10,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::host::{Caller, Host, told};
+use crate::surface::Surface;
 
 /// How long a sign-in link works.
 pub(crate) const LINK: Duration = Duration::from_mins(10);
@@ -99,7 +100,8 @@ impl Host {
         let Stored { who, session, csrf } = stored;
         let principal = scope.principal(&who.issuer, &who.subject).await.map_err(told)?;
         let actor = format!("{} (web)", principal.subject);
-        let caller = Caller { scope, principal, actor, tenant: who.tenant };
+        let caller =
+            Caller { scope, principal, actor, tenant: who.tenant, surface: Surface::default() };
         Ok(Some(Person { caller, session, csrf: csrf.into() }))
     }
 

@@ -69,7 +69,7 @@ pub static STRIPE: Integration = Integration {
                 // Uninstalling the app revokes; that needs the id of the installation.
                 revoke_url: "",
                 pkce: false,
-                client_auth: ClientAuth::Basic,
+                client_auth: ClientAuth::SecretAsUser,
                 // The app's manifest decides.
                 scopes: &[],
                 authorize_parameters: &[],

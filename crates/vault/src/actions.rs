@@ -18,7 +18,7 @@ use crate::{
     operations::payload,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
-    writer::{PATIENCE, stopped, too_slow},
+    writer::{Given, PATIENCE, stopped, too_slow},
 };
 
 /// How long an action waits for its intent before it is refused.
@@ -264,7 +264,7 @@ impl TenantScope {
             Ok(queue) => queue,
             Err(closed) => return Some(Err(closed)),
         };
-        queue.send(Call { scope: self.clone(), work: work(reply) }).await.ok()?;
+        queue.send(Given::Call(Call { scope: self.clone(), work: work(reply) })).await.ok()?;
         drop(queue);
         answer.await.ok()
     }

@@ -30,6 +30,8 @@ pub enum AlertKind {
     PermissionsChanged,
     /// The provider no longer takes a credential, or cannot be reached for long.
     ConnectionFailed,
+    /// A provider renews the access no more: a person has to sign in again.
+    RefreshFailed,
 }
 
 impl AlertKind {
@@ -44,6 +46,7 @@ impl AlertKind {
             Self::AccountChanged => "account_changed",
             Self::PermissionsChanged => "permissions_changed",
             Self::ConnectionFailed => "connection_failed",
+            Self::RefreshFailed => "refresh_failed",
         }
     }
 }

@@ -96,7 +96,7 @@ pub struct Connection {
     pub rate_limits: Option<Value>,
     /// Counts the credentials that this connection has had, from 1.
     pub generation: i64,
-    /// When the present credential was stored.
+    /// When a person last connected it.
     pub connected_at: OffsetDateTime,
     /// When the last finished action began.
     pub last_used_at: Option<OffsetDateTime>,
@@ -104,6 +104,10 @@ pub struct Connection {
     pub expires_at: Option<OffsetDateTime>,
     /// When only a person can renew it.
     pub reauthorize_by: Option<OffsetDateTime>,
+    /// When the present credential took the place of another of the same consent.
+    pub renewed_at: Option<OffsetDateTime>,
+    /// Whether what it took the place of is kept, because the present one has not worked yet.
+    pub keeps_former: bool,
 }
 
 /// A row with its credential and the key that sealed it.
@@ -125,6 +129,8 @@ pub(crate) struct Row {
     last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     reauthorize_by: Option<Timestamp>,
+    renewed_at: Option<Timestamp>,
+    former_until: Option<i64>,
     encrypted_credentials: Vec<u8>,
 }
 
@@ -133,7 +139,7 @@ macro_rules! select {
         concat!(
             "SELECT id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
              permissions_granted, rate_limits, generation, connected_at, last_used_at, expires_at, reauthorize_by,
-             encrypted_credentials FROM integration_credentials WHERE tenant_id = $1 ",
+             renewed_at, former_until, encrypted_credentials FROM integration_credentials WHERE tenant_id = $1 ",
             $rest
         )
     };
@@ -158,6 +164,8 @@ impl Connection {
             last_used_at: row.last_used_at.map(|time| time.0),
             expires_at: row.expires_at.map(|time| time.0),
             reauthorize_by: row.reauthorize_by.map(|time| time.0),
+            renewed_at: row.renewed_at.map(|time| time.0),
+            keeps_former: row.former_until.is_some(),
         })
     }
 }
@@ -193,7 +201,8 @@ impl TenantScope {
                 connected_at = excluded.connected_at, last_used_at = NULL, expires_at = excluded.expires_at,
                 status = 'active', reauthorize_by = excluded.reauthorize_by, provider = excluded.provider,
                 host = excluded.host, account_id = excluded.account_id, account_name = excluded.account_name,
-                mode = excluded.mode, rate_limits = NULL, generation = excluded.generation, key_id = excluded.key_id",
+                mode = excluded.mode, rate_limits = NULL, generation = excluded.generation, key_id = excluded.key_id,
+                renewed_at = NULL, former = NULL, former_key_id = NULL, former_until = NULL",
         ).bind(id).bind(self.tenant.0).bind(&integration_id).bind(credential.auth_type.as_str()).bind(&blob)
          .bind(&credential.permissions).bind(connected_at).bind(expires_at.map(Timestamp::new))
          .bind(reauthorize_by.map(Timestamp::new)).bind(&credential.provider).bind(&credential.host)
@@ -301,13 +310,14 @@ impl TenantScope {
             });
         }
         self.vault.admit_opening(self.tenant)?;
-        // A key that is gone cannot open anything.
-        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
+        let key = key.map(|key| self.sealer(key));
         if !in_any_status {
             // Whoever asked relies on these columns before the credential is opened to sign: they are held against it now.
-            drop(reveal::open(&key, &connection, &blob)?);
+            // A key that is gone cannot open anything.
+            drop(reveal::open(key.as_ref().ok_or(Error::CannotOpen)?, &connection, &blob)?);
         }
-        let sealed = Sealed { key, blob, connection: connection.clone() };
+        let (vault, tenant) = (self.vault.clone(), self.tenant);
+        let sealed = Sealed { vault, tenant, key, blob, connection: connection.clone() };
         Ok((connection, sealed))
     }
 

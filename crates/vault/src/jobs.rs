@@ -120,7 +120,8 @@ impl TenantScope {
             .bind(self.tenant.0).bind(subject).execute(c).await.map(drop))?)
     }
 
-    /// Takes one job whether or not it is due, and whether or not it was scheduled; none while somebody holds it.
+    /// Takes one job whether or not it is due, and whether or not it was scheduled; none while somebody holds it. It is due
+    /// from now on: when this process dies, another takes it over.
     ///
     /// # Errors
     /// As [`Self::schedule_job`].
@@ -138,7 +139,8 @@ impl TenantScope {
             "INSERT INTO jobs (tenant_id, kind, subject, due_at, attempts, holder, held_until)
              SELECT $1, $2, $3, k.now_ms, 1, $4, k.now_ms + $5 FROM clock k WHERE true
              ON CONFLICT (tenant_id, kind, subject) DO UPDATE
-             SET holder = excluded.holder, held_until = excluded.held_until, attempts = jobs.attempts + 1
+             SET holder = excluded.holder, held_until = excluded.held_until, attempts = jobs.attempts + 1,
+                due_at = CASE WHEN jobs.due_at < excluded.due_at THEN jobs.due_at ELSE excluded.due_at END
              WHERE jobs.held_until IS NULL OR jobs.held_until <= excluded.due_at
              RETURNING attempts, due_at",
         ).bind(self.tenant.0).bind(kind).bind(subject).bind(holder).bind(millis(hold)).fetch_optional(c).await)?;

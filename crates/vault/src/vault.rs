@@ -165,6 +165,11 @@ impl Vault {
         tracing::warn!(why, "deleted bytes stay in the database's log until the next sweep");
     }
 
+    /// As [`Vault::erase`], by the next sweep: whoever overwrote something cannot wait.
+    pub(crate) fn erase_later(&self) {
+        self.inner.erasure_pending.store(true, Ordering::Relaxed);
+    }
+
     /// Whether [`Vault::erase`] has to be repeated.
     pub(crate) fn erasure_is_pending(&self) -> bool {
         self.inner.erasure_pending.load(Ordering::Relaxed)

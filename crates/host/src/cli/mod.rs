@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::dumps;
 use crate::host::{Caller, Host, LOCAL_TENANT};
 use crate::observe::Exporter;
+use crate::surface::Surface;
 use print::Out;
 
 /// Operates a business's own accounts at other services, for AI agents, through MCP.
@@ -87,7 +88,7 @@ enum Command {
     #[command(
         after_help = "Example, in an agent's configuration:\n  {\"command\": \"resto\", \"args\": [\"stdio\"]}\nIt acts as the tenant's owner, or as the access token in RESTO_TOKEN says."
     )]
-    Stdio,
+    Stdio(Surface),
     /// Connect an account at a service
     #[command(
         after_help = "Example:\n  resto connect github\n  resto connect github --key-stdin < key.txt"
@@ -110,9 +111,9 @@ enum Command {
         after_help = "Example:\n  resto plan saas \"Invoicing for freelancers, paid monthly\" --account Netlify --domain example.com"
     )]
     Plan(plan::PlanArgs),
-    /// List the tools as an agent sees them
-    #[command(after_help = "Example:\n  resto tools --json")]
-    Tools,
+    /// List the tools of all services, with the tokens that each costs an agent
+    #[command(after_help = "Example:\n  resto tools --toolsets github,vercel --readonly")]
+    Tools(Surface),
     /// Run a tool, with the same checks and the same audit as for an agent
     #[command(
         after_help = "Example:\n  resto call github_get_repository '{\"owner\": \"octocat\", \"repo\": \"hello-world\"}'"
@@ -250,7 +251,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
     let mut session = Session { options, config, out, host };
     let done = match cli.command {
         Command::Serve(args) => serve::serve(&mut session, args).await,
-        Command::Stdio => serve::stdio(&session).await,
+        Command::Stdio(surface) => serve::stdio(&session, surface).await,
         Command::Connect(args) => connections::connect(&session, args).await,
         Command::SignIn => connections::sign_in(&session).await,
         Command::Disconnect { integration } => {
@@ -258,7 +259,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         }
         Command::Connections => connections::list(&session).await,
         Command::Plan(args) => plan::plan(&session, args).await,
-        Command::Tools => tools::list(&session).await,
+        Command::Tools(surface) => tools::list(&session, surface).await,
         Command::Call(args) => tools::call(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,

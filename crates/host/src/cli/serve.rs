@@ -13,6 +13,7 @@ use crate::host::{Caller, Host, LOCAL_TENANT, told};
 use crate::http::Server;
 use crate::mcp::Mcp;
 use crate::observe;
+use crate::surface::Surface;
 
 /// The record that tells a later start from the first one.
 const WELCOMED: (&str, &str) = ("serve", "welcomed");
@@ -119,9 +120,9 @@ async fn welcome(
     Ok(())
 }
 
-pub(super) async fn stdio(session: &Session) -> Result<()> {
+pub(super) async fn stdio(session: &Session, surface: Surface) -> Result<()> {
     let host = session.host().await?;
-    let caller = match std::env::var("RESTO_TOKEN") {
+    let mut caller = match std::env::var("RESTO_TOKEN") {
         Ok(token) => host.bearer(&token, "stdio").await?.ok_or_else(|| {
             Error::new(
                 Code::Denied,
@@ -130,6 +131,7 @@ pub(super) async fn stdio(session: &Session) -> Result<()> {
         })?,
         Err(_) => host.owner(&session.options.tenant, "stdio").await?,
     };
+    caller.surface = host.surface(surface)?;
     host.maintain();
     let failed =
         |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));

@@ -19,16 +19,42 @@ impl Host {
     /// There is none, the provider refuses the credential or cannot be reached, or the account is another
     /// one now.
     pub(crate) async fn test_connection(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         integration: &'static Integration,
     ) -> Result<Report> {
+        let scope = &caller.scope;
+        if let Some(connection) = scope.connection(integration.id).await.map_err(told)? {
+            self.fresh(scope, integration, connection).await?;
+        }
+        let (mut tested, mut connection) = self.test_once(caller, integration).await?;
+        if let (Err(error), Some(refused)) = (&tested, &connection)
+            && error.code() == Code::AuthExpired
+            && self.has_another(scope, integration, refused).await
+        {
+            (tested, connection) = self.test_once(caller, integration).await?;
+        }
+        if let (Err(error), Some(connection)) = (&tested, &connection) {
+            stop(caller, integration, connection.generation, error).await;
+        }
+        tested?;
+        self.connection(caller, integration).await?.ok_or_else(|| {
+            told(resto_vault::Error::NotConnected { integration_id: integration.id.into() })
+        })
+    }
+
+    /// What a test came to, of which connection.
+    async fn test_once(
+        self: &Arc<Self>,
+        caller: &Caller,
+        integration: &'static Integration,
+    ) -> Result<(Result<()>, Option<Connection>)> {
         let intent = Intent {
             connection: Needs::Active,
             ..lifecycle(caller, integration, "check", &Value::Null)
         };
         let Begun { ticket, connection, .. } = caller.scope.begin(intent).await.map_err(told)?;
-        let generation = connection.as_ref().map(|(connection, _)| connection.generation);
+        let used = connection.as_ref().map(|(connection, _)| connection.clone());
         let tested = match connection {
             Some((connection, sealed)) => {
                 self.identify(caller, integration, &connection, sealed).await
@@ -37,16 +63,13 @@ impl Host {
                 integration_id: integration.id.into(),
             })),
         };
-        if let (Err(error), Some(generation)) = (&tested, generation) {
-            stop(caller, integration, generation, error).await;
+        if let (Ok(_), Some(connection)) = (&tested, &used) {
+            self.has_worked(&caller.scope, integration, connection);
         }
         let learnt =
             Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };
         self.finish(caller, ticket, &recorded(&tested), learnt).await;
-        tested?;
-        self.connection(caller, integration).await?.ok_or_else(|| {
-            told(resto_vault::Error::NotConnected { integration_id: integration.id.into() })
-        })
+        Ok((tested.map(drop), used))
     }
 
     /// The rights as stored with the connection, where the provider tells them.
@@ -99,7 +122,12 @@ impl Host {
 }
 
 /// Stops a connection that its provider refuses, or that opens another account now, and tells people.
-async fn stop(caller: &Caller, integration: &Integration, generation: i64, error: &Error) {
+pub(crate) async fn stop(
+    caller: &Caller,
+    integration: &Integration,
+    generation: i64,
+    error: &Error,
+) {
     let (status, alert) = match error.code() {
         Code::AuthExpired => (Status::NeedsReauth, AlertKind::ConnectionFailed),
         Code::Conflict => (Status::Frozen, AlertKind::AccountChanged),

@@ -7,6 +7,7 @@ mod disconnect;
 mod key;
 mod oauth;
 mod request;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,12 +24,14 @@ use time::OffsetDateTime;
 use crate::around::Around;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
-use crate::maintain::{DAILY, Kind, jittered};
+use crate::maintain::{DAILY, Kind, due_in, is_renewed, jittered};
 use crate::redact::{redact_error, redact_name};
 
+pub(crate) use check::stop;
 pub(crate) use client::{OAuthClient, check_overrides};
 pub use disconnect::Receipt;
 pub(crate) use oauth::Answer;
+pub(crate) use tokens::{NoTokens, Tokens};
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]
@@ -64,6 +67,8 @@ pub struct Report {
     /// When its access token or key stops working.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<OffsetDateTime>,
+    /// Whether it is then renewed without a person.
+    pub renewed: bool,
     /// Whose account was connected before, told once: when it was replaced or renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
@@ -86,10 +91,10 @@ impl Report {
         }
     }
 
-    /// Whether its access token or key has stopped working.
+    /// Whether its access token or key has stopped working, and only a person can renew it.
     #[must_use]
     pub fn has_expired(&self) -> bool {
-        self.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc())
+        !self.renewed && self.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc())
     }
 }
 
@@ -197,12 +202,19 @@ impl Host {
             permissions: serde_json::to_value(&grants).unwrap_or_default(),
             secrets,
         };
+        let mut jobs = vec![(Kind::Probe.word(), jittered(DAILY))];
+        let renews_at =
+            candidate.expires_at.filter(|_| credential.secrets.contains_key("refresh_token"));
+        if let Some(end) = renews_at {
+            let life = (end - OffsetDateTime::now_utc()).try_into().unwrap_or_default();
+            jobs.push((Kind::Refresh.word(), due_in(life, life)));
+        }
         let new = NewConnection {
             integration_id: integration.id.to_owned(),
             credential,
             expires_at: candidate.expires_at,
             reauthorize_by: candidate.reauthorize_by,
-            jobs: vec![(Kind::Probe.word(), jittered(DAILY))],
+            jobs,
         };
         let connection = caller.scope.connect(new).await.map_err(told)?;
         if is_another {
@@ -247,6 +259,7 @@ impl Host {
             connected_at: connection.connected_at,
             last_used_at: connection.last_used_at,
             expires_at: connection.expires_at,
+            renewed: is_renewed(connection),
             replaced: None,
         })
     }
@@ -279,7 +292,7 @@ impl Credentials for Unsealed {
 }
 
 /// The intent of connecting or disconnecting.
-fn lifecycle<'a>(
+pub(crate) fn lifecycle<'a>(
     caller: &'a Caller,
     integration: &'a Integration,
     action: &'a str,
@@ -297,7 +310,7 @@ fn lifecycle<'a>(
 }
 
 /// What the audit trail keeps of a result.
-fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
+pub(crate) fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
     result
         .as_ref()
         .map(|value| serde_json::to_value(value).unwrap_or_default())

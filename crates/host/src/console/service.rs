@@ -200,7 +200,8 @@ impl Service<'_> {
                 h2 id="account" { (standing(Some(report))) }
                 p.quiet {
                     "Since " (day(report.connected_at)) "."
-                    @if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
+                    @if report.renewed { " The access is renewed by itself." }
+                    @else if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
                 }
                 (self.actions("What will work", &report.allowed, ""))
                 (self.actions("What will not work", &report.refused, "The credential lacks the rights for these. Connect again with more, if you want them."))

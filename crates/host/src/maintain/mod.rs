@@ -2,6 +2,7 @@
 //! where each is held by one process at a time.
 
 mod probe;
+mod refresh;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,10 @@ use uuid::Uuid;
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
 use crate::observe;
+use crate::surface::Surface;
 
 pub(crate) use probe::DAILY;
+pub(crate) use refresh::{Renewing, due_in, is_renewed, replay};
 
 /// How often a worker looks for jobs that are due.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,15 +38,18 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 pub(crate) enum Kind {
     /// Asks the provider of a connection whether it still stands.
     Probe,
+    /// Renews the access of a connection before it ends.
+    Refresh,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Probe];
+    const ALL: [Self; 2] = [Self::Probe, Self::Refresh];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Refresh => "refresh",
         }
     }
 
@@ -74,10 +80,15 @@ impl Host {
     /// # Errors
     /// The database cannot be used.
     pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
-        while !self.closing.is_cancelled() {
+        loop {
+            // Tracked: a server that stops waits for what it claims, and then claims no more.
+            let claiming = self.tasks.token();
+            if self.tasks.is_closed() {
+                return Ok(());
+            }
             let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
             if claimed.is_empty() {
-                break;
+                return Ok(());
             }
             let mut running = tokio::task::JoinSet::new();
             for (scope, job) in claimed {
@@ -85,24 +96,39 @@ impl Host {
                 // Tracked: a server that stops lets them end.
                 running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
             }
+            drop(claiming);
             running.join_all().await;
         }
-        Ok(())
     }
 
     async fn job(self: Arc<Self>, scope: TenantScope, job: Job) {
+        let doing = {
+            let (host, scope, job) = (Arc::clone(&self), scope.clone(), job.clone());
+            async move { host.try_job(scope, &job).await }
+        };
+        // What failed was logged, and is tried again.
+        let _ = self.hold(scope, job, doing).await;
+    }
+
+    /// Holds a job while this is being done, and lets it go then.
+    ///
+    /// # Errors
+    /// That of what was done.
+    async fn hold(
+        self: Arc<Self>,
+        scope: TenantScope,
+        job: Job,
+        doing: impl Future<Output = Result<Next>> + Send + 'static,
+    ) -> Result<()> {
         let done = CancellationToken::new();
         let keeping = tokio::spawn(keep(scope.clone(), job.clone(), done.clone()));
         // A fault in one job harms only this one.
-        let doing = tokio::spawn({
-            let (host, scope, job) = (Arc::clone(&self), scope.clone(), job.clone());
-            async move { host.try_job(scope, &job).await }
-        });
-        let next = doing.await.unwrap_or_else(|_| Err(fault())).unwrap_or_else(|error| {
+        let doing = tokio::spawn(doing);
+        let did = doing.await.unwrap_or_else(|_| Err(fault())).inspect_err(|error| {
             let Job { kind, subject, attempts, .. } = &job;
             tracing::warn!(%error, kind, subject, attempts, "a job failed and is tried again");
-            Next::Retry(pause(job.attempts))
         });
+        let next = did.as_ref().map_or_else(|_| Next::Retry(pause(job.attempts)), |next| *next);
         observe::job(&job.kind, !matches!(next, Next::Retry(_)));
         done.cancel();
         // What keeps the job must not give it a new hold afterwards.
@@ -112,6 +138,7 @@ impl Host {
             Ok(false) => tracing::warn!(kind = job.kind, "a job took longer than it was held"),
             Err(error) => tracing::warn!(%error, kind = job.kind, "a job is done once more"),
         }
+        did.map(drop)
     }
 
     async fn try_job(self: &Arc<Self>, scope: TenantScope, job: &Job) -> Result<Next> {
@@ -122,6 +149,7 @@ impl Host {
         let caller = self.maintainer(scope).await?;
         match kind {
             Kind::Probe => self.probe(&caller, job).await,
+            Kind::Refresh => self.refresh(&caller, job, None).await,
         }
     }
 
@@ -137,6 +165,7 @@ impl Host {
             principal,
             actor: "resto (maintenance)".to_owned(),
             tenant: tenant.external_id,
+            surface: Surface::default(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Once a day each connection is tested: does it still open the same account, with the same rights?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Code, Result};
@@ -15,7 +16,7 @@ pub(crate) const DAILY: Duration = Duration::from_hours(24);
 const PATIENCE: i64 = 5;
 
 impl Host {
-    pub(super) async fn probe(&self, caller: &Caller, job: &Job) -> Result<Next> {
+    pub(super) async fn probe(self: &Arc<Self>, caller: &Caller, job: &Job) -> Result<Next> {
         let integration = self.integration(&job.subject)?;
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else { return Ok(Next::Never) };

@@ -3,6 +3,7 @@
 
 mod connections;
 mod detect;
+mod find;
 mod plan;
 mod preview;
 
@@ -72,28 +73,40 @@ pub struct OwnTool {
     pub risk: Risk,
     /// The schema of the arguments.
     pub input_schema: Map<String, Value>,
-    /// The schema of the result.
-    pub output_schema: Map<String, Value>,
+    /// The schema of the result; `run_action` gives that of the action.
+    pub output_schema: Option<Map<String, Value>>,
     arguments: Validator,
-    run: Run,
+    /// `run_action` does nothing itself.
+    run: Option<Run>,
 }
 
 impl OwnTool {
     fn of<T: Own>() -> Result<Self> {
-        let tool = T::NAME;
+        let output_schema = Some(output_schema::<T::Output>());
+        let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK)?;
+        Ok(Self { output_schema, run: Some(run::<T>), ..own })
+    }
+
+    /// One that does nothing itself.
+    fn new<T: JsonSchema>(tool: &'static str, title: &'static str, risk: Risk) -> Result<Self> {
         let (input_schema, description) = input_schema::<T>();
         let arguments = jsonschema::validator_for(&Value::Object(input_schema.clone()))
             .map_err(|error| Error::new(Code::Internal, format!("{tool}: {error}")))?;
         Ok(Self {
             tool,
-            title: T::TITLE,
+            title,
             description,
-            risk: T::RISK,
+            risk,
             input_schema,
-            output_schema: output_schema::<T::Output>(),
+            output_schema: None,
             arguments,
-            run: run::<T>,
+            run: None,
         })
+    }
+
+    /// Whether it is `run_action`, which means another tool.
+    pub(crate) fn is_run(&self) -> bool {
+        self.run.is_none()
     }
 }
 
@@ -131,9 +144,11 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
         OwnTool::of::<connections::ConnectIntegration>()?,
         OwnTool::of::<DetectIntegrations>()?,
         OwnTool::of::<connections::DisconnectIntegration>()?,
+        OwnTool::of::<find::FindActions>()?,
         OwnTool::of::<connections::ListIntegrations>()?,
         OwnTool::of::<PlanIntegrations>()?,
         OwnTool::of::<preview::PreviewAction>()?,
+        find::RunAction::tool()?,
     ])
 }
 
@@ -173,7 +188,11 @@ impl Host {
         arguments: &Value,
     ) -> Result<Done, Failed> {
         check(own.tool, &own.input_schema, &own.arguments, arguments)?;
-        let done = (own.run)(self, caller, arguments.clone()).await;
+        let run = own.run.ok_or(Failed::UnknownTool)?;
+        let done = match caller.surface.check_own(own) {
+            Ok(()) => run(self, caller, arguments.clone()).await,
+            Err(error) => Err(error),
+        };
         let intent = Intent {
             integration_id: OURS,
             action: own.tool,
@@ -185,7 +204,11 @@ impl Host {
         };
         let message = done.as_ref().err().map(summary);
         let outcome = Outcome {
-            status: if done.is_ok() { ResultStatus::Success } else { ResultStatus::Error },
+            status: match &done {
+                Ok(_) => ResultStatus::Success,
+                Err(error) if error.code() == Code::Denied => ResultStatus::Denied,
+                Err(_) => ResultStatus::Error,
+            },
             error_message: message.as_deref(),
             output: None,
             permissions: None,

@@ -25,6 +25,8 @@ mod operations;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod renewals;
+#[cfg(test)]
 mod roots;
 #[cfg(test)]
 mod store;
