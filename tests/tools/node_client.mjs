@@ -75,7 +75,7 @@ const clients = {
   // CopilotKit's runtime: the address is that of the example, which knows its server and has its token.
   async copilotkit() {
     const messages = [];
-    const say = async (content) => {
+    const tell = async (content) => {
       messages.push({ id: `message-${messages.length}`, role: "user", content });
       const body = { threadId: "thread", runId: `run-${messages.length}`, state: {}, messages, tools: [], context: [], forwardedProps: {} };
       const response = await fetch(`${address}/agent/default/run`, { method: "POST", headers: { "content-type": "application/json", accept: "text/event-stream" }, body: JSON.stringify(body) });
@@ -85,9 +85,9 @@ const clients = {
     };
     const textOf = (events) => events.filter(({ type }) => /^TEXT_MESSAGE_(CONTENT|CHUNK)$/.test(type)).map(({ delta }) => delta).join("");
     return {
-      list: async () => ({ tools: JSON.parse(textOf(await say("Which tools?"))).map((name) => ({ name })) }),
+      list: async () => ({ tools: JSON.parse(textOf(await tell("Which tools?"))).map((name) => ({ name })) }),
       call: async (name, input) => {
-        const events = await say(`${name} ${JSON.stringify(input)}`);
+        const events = await tell(`${name} ${JSON.stringify(input)}`);
         const result = events.find(({ type }) => type === "TOOL_CALL_RESULT");
         if (!result) throw new Error(`no result in ${JSON.stringify(events)}`);
         return JSON.parse(result.content);
