@@ -89,6 +89,7 @@ CREATE TABLE integration_credentials (
     key_id                BLOB NOT NULL,
     UNIQUE (tenant_id, integration_id)
 ) STRICT;
+CREATE INDEX integration_credentials_account ON integration_credentials (account_id);
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (

@@ -7,7 +7,7 @@ use resto_core::{
     BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
     Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
 };
-use resto_vault::{Sealed, TenantScope};
+use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,16 @@ pub(crate) struct Opening {
 impl Opening {
     pub fn new(sealed: Sealed, endpoints: &Endpoints, integration: &Integration) -> Self {
         Self { sealed, host: endpoints.host(), integration: integration.name }
+    }
+
+    /// The credential, for a request that no action makes. Nothing may be awaited while it lives.
+    pub fn open(&self) -> Result<Credential> {
+        self.sealed.open().map_err(told)
+    }
+
+    /// Whether it opens.
+    pub fn opens(&self) -> bool {
+        self.sealed.open().is_ok()
     }
 
     /// Takes the credential out of a result.

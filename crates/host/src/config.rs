@@ -76,7 +76,7 @@ pub struct Overrides {
     pub authorize_url: Option<String>,
     /// Where a code becomes tokens.
     pub token_url: Option<String>,
-    /// Where tokens are revoked.
+    /// Where tokens are revoked by the standard's request (RFC 7009), in place of the provider's own way.
     pub revoke_url: Option<String>,
     /// Who the server at `authorize_url` says it is, if its answers name it (RFC 9207).
     pub issuer: Option<String>,

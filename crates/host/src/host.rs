@@ -14,7 +14,7 @@ use crate::approve::Caps;
 use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
-use crate::connect::check_overrides;
+use crate::connect::{Confirmed, check_overrides};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -47,6 +47,7 @@ pub struct Host {
     /// What planning goes by.
     pub(crate) rules: Rules,
     pub(crate) closing: CancellationToken,
+    pub(crate) confirmed: Confirmed,
 }
 
 /// In whose name something happens.
@@ -114,6 +115,7 @@ impl Host {
             dns: resolvers(config),
             rules: Rules::read()?,
             closing: CancellationToken::new(),
+            confirmed: Confirmed::default(),
         })
     }
 
@@ -286,7 +288,9 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
     let code = match &error {
         Vault::NotConnected { .. } => Code::NotConnected,
         Vault::Inactive { .. } => Code::AuthExpired,
-        Vault::OperationInProgress { .. } | Vault::OperationMismatch { .. } => Code::Conflict,
+        Vault::AnotherAccount { .. }
+        | Vault::OperationInProgress { .. }
+        | Vault::OperationMismatch { .. } => Code::Conflict,
         Vault::UnknownTenant => Code::NotFound,
         Vault::Invalid(_) | Vault::RootKey(_) => Code::InvalidInput,
         _ => Code::Internal,

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::{Future, IntoFuture};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,7 +162,13 @@ fn faulty(_: Box<dyn Any + Send>) -> Response {
 /// The names under which this server is reached.
 fn names(config: &Config, public: Option<&str>) -> Arc<[String]> {
     let ours = ["localhost", "127.0.0.1", "[::1]"].into_iter().chain(public).map(str::to_owned);
-    ours.chain(config.allowed_hosts.iter().cloned()).collect()
+    // Our own links lead there where no other name is known, and no stranger's name does.
+    let bind = config.bind().ip();
+    let bind = (!bind.is_unspecified()).then(|| match bind {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    });
+    ours.chain(bind).chain(config.allowed_hosts.iter().cloned()).collect()
 }
 
 /// Turns away requests under a name that is not ours: a page of a stranger whose name leads to this

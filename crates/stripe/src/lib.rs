@@ -40,8 +40,8 @@ mod whole_lists;
 use std::time::Duration;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
-    Paging, Provider, RateHeaders, Scheme,
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, Method,
+    OAuthConfig, Paging, Provider, RateHeaders, Revocation, Revoking, Scheme, Signer,
 };
 
 /// The version of Stripe's API that all of this is written for.
@@ -66,8 +66,19 @@ pub static STRIPE: Integration = Integration {
                 token_url: "https://api.stripe.com/v1/oauth/token",
                 issuer: None,
                 names_issuer: false,
-                // Uninstalling the app revokes; that needs the id of the installation.
-                revoke_url: "",
+                // https://docs.stripe.com/api/apps
+                revocation: Revocation {
+                    grant: Revoking::Own {
+                        method: Method::POST,
+                        path: "/v1/apps/installs/{found}/uninstall",
+                        signer: Signer::ClientSecret,
+                        names_token: false,
+                        find: Some(("/v1/apps/installs?account={account_id}", "/data/0/id")),
+                    },
+                    token: None,
+                    by_hand: "https://dashboard.stripe.com/settings/apps",
+                },
+                rights_url: "https://dashboard.stripe.com/settings/apps",
                 pkce: false,
                 client_auth: ClientAuth::Basic,
                 // The app's manifest decides.

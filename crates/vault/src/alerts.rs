@@ -30,6 +30,8 @@ pub enum AlertKind {
     PermissionsChanged,
     /// The provider no longer takes a credential, or cannot be reached for long.
     ConnectionFailed,
+    /// A credential is to be revoked, and its provider has not confirmed that it is.
+    RevocationPending,
 }
 
 impl AlertKind {
@@ -44,6 +46,7 @@ impl AlertKind {
             Self::AccountChanged => "account_changed",
             Self::PermissionsChanged => "permissions_changed",
             Self::ConnectionFailed => "connection_failed",
+            Self::RevocationPending => "revocation_pending",
         }
     }
 }

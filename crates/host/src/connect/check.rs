@@ -28,7 +28,8 @@ impl Host {
             ..lifecycle(caller, integration, "check", &Value::Null)
         };
         let Begun { ticket, connection, .. } = caller.scope.begin(intent).await.map_err(told)?;
-        let generation = connection.as_ref().map(|(connection, _)| connection.generation);
+        let asked = connection.as_ref().map(|(connection, _)| connection.clone());
+        let generation = asked.as_ref().map(|connection| connection.generation);
         let tested = match connection {
             Some((connection, sealed)) => {
                 self.identify(caller, integration, &connection, sealed).await
@@ -39,6 +40,9 @@ impl Host {
         };
         if let (Err(error), Some(generation)) = (&tested, generation) {
             stop(caller, integration, generation, error).await;
+        }
+        if let (Ok(_), Some(asked)) = (&tested, &asked) {
+            self.confirmed.note(asked);
         }
         let learnt =
             Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };
@@ -86,7 +90,8 @@ impl Host {
         }
         let known = Grants::read(&connection.permissions);
         Ok(match permissions {
-            Permissions::Known(rights) if !rights.is_empty() => {
+            // Who told rights before, and tells none now, granted them no longer.
+            Permissions::Known(rights) if !rights.is_empty() || known.known => {
                 let grants = Grants::from(Permissions::Known(rights));
                 if known.known && known.granted != grants.granted {
                     caller.scope.raise(AlertKind::PermissionsChanged, integration.id).await;

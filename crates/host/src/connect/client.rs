@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result};
+use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking};
 use secrecy::SecretString;
 use url::Url;
 
@@ -23,6 +23,8 @@ pub(crate) struct OAuthClient<'a> {
     secret_file: &'a Path,
     pub authorize_url: Url,
     pub token_url: Url,
+    /// Where tokens are revoked by the standard's request, where that is so and known.
+    pub revoke_url: Option<Url>,
     /// Who answers, where that is known.
     pub issuer: Option<&'a str>,
     /// Whether an answer that does not say who answers is refused.
@@ -59,6 +61,12 @@ impl<'a> OAuthClient<'a> {
             address("authorize_url", named.authorize_url.as_ref(), facts.authorize_url)?;
         let token_url = address("token_url", named.token_url.as_ref(), facts.token_url)?;
         // Elsewhere answers somebody else.
+        let own_revocation = match facts.revocation.grant {
+            Revoking::Standard(url) if named.token_url.is_none() => Some(url),
+            _ => None,
+        };
+        let revoke_url = named.revoke_url.as_deref().or(own_revocation);
+        let revoke_url = revoke_url.map(|url| address("revoke_url", None, url)).transpose()?;
         let own_issuer = facts.issuer.filter(|_| named.authorize_url.is_none());
         Ok(Some(Self {
             provider,
@@ -67,6 +75,7 @@ impl<'a> OAuthClient<'a> {
             secret_file,
             authorize_url,
             token_url,
+            revoke_url,
             issuer: named.issuer.as_deref().or(own_issuer),
             names_issuer: named.issuer.is_some() || (own_issuer.is_some() && facts.names_issuer),
         }))

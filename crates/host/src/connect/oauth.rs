@@ -24,6 +24,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::client::OAuthClient;
+use super::revoke::INSTALLATION;
 use super::{Candidate, Report, lifecycle, recorded};
 use crate::call::{Learnt, fault, summary};
 use crate::host::{Host, told};
@@ -71,6 +72,9 @@ struct Extra {
     /// In how many seconds the refresh token ends; GitHub's and others' word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token_expires_in: Option<u64>,
+    /// Under which our app is installed; Vercel's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    installation_id: Option<String>,
 }
 
 impl ExtraTokenFields for Extra {}
@@ -87,8 +91,8 @@ pub(crate) struct Answer {
 }
 
 impl Host {
-    /// The page of the provider on which this person consents; whether another account may then take the
-    /// place of the connected one.
+    /// The page of the provider on which this person consents: to all that our actions need, or to what this tool lacks
+    /// on top of what is granted. Whether another account may then take the place of the connected one.
     ///
     /// # Errors
     /// The configuration names no client for it.
@@ -97,8 +101,17 @@ impl Host {
         person: &Person,
         integration: &'static Integration,
         replaces: bool,
+        tool: Option<&str>,
     ) -> Result<Url> {
         let ours = self.our_client(integration)?;
+        let lacking = match tool {
+            Some(tool) => self.lacking(&person.caller, integration, tool).await?,
+            None => None,
+        };
+        let scopes = match &lacking {
+            Some(lacking) => lacking.scopes(integration, ours.facts),
+            None => ours.facts.scopes.to_vec(),
+        };
         let (challenge, verifier) = if ours.facts.pkce {
             let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
             (Some(challenge), Some(verifier.into_secret()))
@@ -119,8 +132,8 @@ impl Host {
         let client = self.client(&ours, integration)?;
         // EXPOSE: the browser carries it to the provider and back.
         let mut request = client.authorize_url(|| CsrfToken::new(state.expose_secret().to_owned()));
-        for scope in ours.facts.scopes {
-            request = request.add_scope(Scope::new((*scope).to_owned()));
+        for scope in scopes {
+            request = request.add_scope(Scope::new(scope.to_owned()));
         }
         for (name, value) in ours.facts.authorize_parameters {
             request = request.add_extra_param(*name, *value);
@@ -196,7 +209,11 @@ impl Host {
         let again = "Nothing was connected. Begin again on this server's page of the service.";
         let scope = &person.caller.scope;
         let waiting = match &answer.state {
-            Some(state) => scope.take_handle(STATE, state).await.map_err(told)?,
+            Some(state) => {
+                let subject = format!("consent {}", integration.id);
+                self.tell_of_stranger(scope, STATE, state, &subject).await?;
+                scope.take_handle(STATE, state).await.map_err(told)?
+            }
             None => None,
         };
         let waiting: Option<Waiting> =
@@ -291,6 +308,9 @@ fn candidate(ours: &OAuthClient<'_>, tokens: &Tokens, replaces: bool) -> Candida
     secrets.insert("access_token".into(), tokens.access_token().secret().as_str().into());
     if let Some(refresh) = tokens.refresh_token() {
         secrets.insert("refresh_token".into(), refresh.secret().as_str().into());
+    }
+    if let Some(installation) = &tokens.extra_fields().installation_id {
+        secrets.insert(INSTALLATION.into(), installation.as_str().into());
     }
     // The standard puts spaces between scopes, GitHub commas.
     let told = tokens.scopes().into_iter().flatten();

@@ -2,6 +2,7 @@
 //! where each is held by one process at a time.
 
 mod probe;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,15 +35,18 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 pub(crate) enum Kind {
     /// Asks the provider of a connection whether it still stands.
     Probe,
+    /// Goes on with a disconnection until the provider has revoked.
+    Revoke,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Probe];
+    const ALL: [Self; 2] = [Self::Probe, Self::Revoke];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Revoke => "revoke",
         }
     }
 
@@ -120,6 +124,7 @@ impl Host {
         let caller = self.maintainer(scope).await?;
         match kind {
             Kind::Probe => self.probe(&caller, job).await,
+            Kind::Revoke => self.revoke(&caller, job).await,
         }
     }
 
