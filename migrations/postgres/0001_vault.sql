@@ -218,13 +218,22 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_due ON jobs (due_at);
 
+-- How many requests may still be made, for a tenant or (the tenant of zeros) for all together.
+CREATE TABLE budgets (
+    tenant_id UUID NOT NULL,
+    name      TEXT COLLATE "C" NOT NULL,
+    -- When it will be unused again, in microseconds since 1970.
+    full_at   BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
 -- A transaction sees and writes the rows of its tenant only, whoever runs it, the owner included.
 DO $$
 DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['tenant_keys', 'principals', 'access_tokens', 'integration_credentials',
-        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records', 'alerts', 'jobs'] LOOP
+        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records', 'alerts', 'jobs', 'budgets'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY of_tenant ON %I USING (tenant_id = current_tenant())', name);
@@ -245,7 +254,7 @@ GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
 GRANT UPDATE (alive_at) ON open_intents TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
-    integration_operations, tenant_secrets, records, jobs TO resto_app;
+    integration_operations, tenant_secrets, records, jobs, budgets TO resto_app;
 
 -- What is found or done beyond one tenant, and nothing more: functions of a role without login.
 GRANT SELECT ON clock, tenants TO resto_lookup;
@@ -481,7 +490,8 @@ BEGIN
     END IF;
     IF used <> '[]' THEN
         UPDATE public.integration_credentials c
-        SET last_used_at = u.used_at, rate_limits = coalesce(u.rate_limits::JSONB, c.rate_limits),
+        SET last_used_at = u.used_at,
+            rate_limits = coalesce(c.rate_limits || u.rate_limits::JSONB, u.rate_limits::JSONB, c.rate_limits),
             permissions_granted = coalesce(u.permissions::JSONB, c.permissions_granted),
             encrypted_credentials = coalesce(decode(u.sealed, 'hex'), c.encrypted_credentials)
         FROM json_to_recordset(used::JSON) AS u(tenant UUID, id UUID, generation BIGINT, used_at TIMESTAMPTZ,

@@ -191,3 +191,12 @@ CREATE TABLE jobs (
     CHECK ((holder IS NULL) = (held_until IS NULL))
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (due_at);
+
+-- How many requests may still be made, for a tenant or (the tenant of zeros) for all together.
+CREATE TABLE budgets (
+    tenant_id BLOB NOT NULL,
+    name      TEXT NOT NULL,
+    -- When it will be unused again, in microseconds since 1970.
+    full_at   INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) STRICT;

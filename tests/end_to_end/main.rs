@@ -20,6 +20,7 @@ mod github;
 mod gmail;
 mod insecure;
 mod keys;
+mod limits;
 mod memory;
 mod oauth;
 mod pages;

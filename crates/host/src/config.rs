@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approve::Caps;
 use crate::checks;
+use crate::limits::LimitOverrides;
 use crate::origin::Origin;
 use crate::policy::Rule;
 
@@ -65,8 +66,8 @@ pub struct Keys {
     pub accept: Vec<KeySource>,
 }
 
-/// Our OAuth client at an integration, and other addresses than its own: an enterprise server, or a stand-in for
-/// tests.
+/// Our OAuth client at an integration, other limits, and other addresses than its own: an enterprise server, or a
+/// stand-in for tests.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Overrides {
@@ -84,6 +85,8 @@ pub struct Overrides {
     pub client_id: Option<String>,
     /// The file with its secret, which only this process's user can read.
     pub client_secret_file: Option<PathBuf>,
+    /// How many requests it may get.
+    pub limits: Option<LimitOverrides>,
 }
 
 impl Overrides {

@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::{Confirmed, check_overrides};
+use crate::limits::Gates;
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -44,6 +45,7 @@ pub struct Host {
     pub(crate) policy: Vec<Rule>,
     pub(crate) caps: Caps,
     pub(crate) dns: Resolvers,
+    pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
     pub(crate) closing: CancellationToken,
@@ -113,6 +115,7 @@ impl Host {
             policy: config.rules.clone(),
             caps: config.spend.clone(),
             dns: resolvers(config),
+            gates: Gates::default(),
             rules: Rules::read()?,
             closing: CancellationToken::new(),
             confirmed: Confirmed::default(),

@@ -148,6 +148,8 @@ impl Vault {
         if deleted == 0 {
             return Err(Error::UnknownTenant);
         }
+        on!(&mut tx, c => sqlx::query("DELETE FROM budgets WHERE tenant_id = $1")
+            .bind(id.0).execute(c).await.map(drop))?;
         crash_point("deletion.rows_deleted");
         tx.commit().await?;
         crash_point("deletion.committed");

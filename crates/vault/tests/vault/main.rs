@@ -7,6 +7,7 @@ mod anchors;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod budgets;
 mod children;
 #[cfg(test)]
 mod connections;
