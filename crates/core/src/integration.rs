@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::reply::Failure;
-use crate::{Code, Error, Result, Revocation, Secrets};
+use crate::{Code, Error, Result, Revocation, Secrets, Webhooks};
 
 /// What a business uses the service for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +93,8 @@ pub struct Provider {
     pub idempotency_header: Option<&'static str>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
     pub classify: fn(&Failure<'_>) -> Option<Error>,
+    /// What it tells by itself of connections.
+    pub webhooks: Option<Webhooks>,
 }
 
 impl Provider {
@@ -119,6 +121,7 @@ impl Provider {
         omits_empty_lists: false,
         idempotency_header: None,
         classify: |_| None,
+        webhooks: None,
     };
 }
 

@@ -20,6 +20,7 @@ mod revocation;
 mod schema;
 mod send;
 mod text;
+mod webhook;
 
 pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
@@ -43,3 +44,4 @@ pub use reqwest::{Method, Request as HttpRequest};
 pub use revocation::{Revocation, Revoking, Signer};
 pub use schema::{input as input_schema, output as output_schema};
 pub use text::{clean, clean_json, quote};
+pub use webhook::{Change, Delivery, News, Notice, Signature, Webhooks};

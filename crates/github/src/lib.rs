@@ -20,6 +20,7 @@ mod issues;
 mod labels;
 mod logs;
 mod merges;
+mod notices;
 mod objects;
 mod people;
 mod permissions;
@@ -120,6 +121,7 @@ pub static GITHUB: Integration = Integration {
         omits_empty_lists: false,
         idempotency_header: None,
         classify: errors::classify,
+        webhooks: Some(notices::NOTICES),
     }],
     permissions: permissions::ALL,
 };

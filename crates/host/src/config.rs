@@ -85,6 +85,9 @@ pub struct Overrides {
     pub client_id: Option<String>,
     /// The file with its secret, which only this process's user can read.
     pub client_secret_file: Option<PathBuf>,
+    /// The file with the secret with which it signs the messages that it sends to `/webhooks/{integration}`; without it
+    /// none are taken. Only this process's user can read it.
+    pub webhook_secret_file: Option<PathBuf>,
     /// How many requests it may get.
     pub limits: Option<LimitOverrides>,
 }

@@ -25,6 +25,7 @@ use crate::console;
 use crate::host::Host;
 use crate::mcp::Mcp;
 use crate::origin::Origin;
+use crate::webhooks;
 
 /// The most that a request may hold.
 const MAX_BODY: usize = 1 << 20;
@@ -148,6 +149,7 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .route_service("/mcp", service)
         .layer(from_fn_with_state(host.clone(), authenticate))
         .layer(readable(config))
+        .merge(webhooks::router(host.clone()))
         .merge(console::router(host))
         .layer(from_fn_with_state(names, known_name))
         .layer(CatchPanicLayer::custom(faulty))

@@ -27,6 +27,7 @@ mod redact;
 mod root_keys;
 mod sessions;
 mod tools;
+mod webhooks;
 
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};

@@ -18,6 +18,7 @@ mod invoice_steps;
 mod invoices;
 mod mode;
 mod mrr;
+mod notices;
 mod offers;
 mod payment_links;
 mod payments;
@@ -129,6 +130,7 @@ pub static STRIPE: Integration = Integration {
         omits_empty_lists: false,
         idempotency_header: Some("idempotency-key"),
         classify: errors::classify,
+        webhooks: Some(notices::NOTICES),
     }],
     permissions: permissions::ALL,
 };

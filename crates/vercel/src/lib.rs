@@ -11,6 +11,7 @@ mod domains;
 mod errors;
 mod failures;
 mod links;
+mod notices;
 mod permissions;
 mod production;
 mod projects;
@@ -99,6 +100,7 @@ pub static VERCEL: Integration = Integration {
             next: "/pagination/next",
         },
         classify: errors::classify,
+        webhooks: Some(notices::NOTICES),
         ..Provider::REST
     }],
     permissions: permissions::ALL,

@@ -83,38 +83,41 @@ impl<'a> OAuthClient<'a> {
 
     /// Reads the client's secret, which is kept nowhere else.
     pub fn secret(&self) -> Result<SecretString> {
-        let file = self.secret_file;
-        let refuse = |why: &str| {
-            let name = file.display();
-            Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
-        };
-        let opened =
-            File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
-        let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
-        if !about.is_file() {
-            return Err(refuse("is not a file"));
-        }
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(refuse(&format!(
-                "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
-                file.display()
-            )));
-        }
-        if about.size() > LONGEST {
-            return Err(refuse("is too long for a client secret"));
-        }
-        let mut text = String::new();
-        opened
-            .take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|_| refuse("does not hold one line of text"))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("does not hold one line of text"));
-        }
-        Ok(SecretString::from(secret))
+        read_secret("client", self.secret_file)
     }
+}
+
+/// Reads a secret of one line from a file that only this process's user can read. `what` it is: `client`, `webhook`.
+pub(crate) fn read_secret(what: &str, file: &Path) -> Result<SecretString> {
+    let refuse = |why: &str| {
+        let name = file.display();
+        Error::new(Code::InvalidInput, format!("The {what} secret file {name} {why}."))
+    };
+    let opened = File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+    let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
+    if !about.is_file() {
+        return Err(refuse("is not a file"));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(refuse(&format!(
+            "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
+            file.display()
+        )));
+    }
+    if about.size() > LONGEST {
+        return Err(refuse("is too long for a secret"));
+    }
+    let mut text = String::new();
+    opened
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|_| refuse("does not hold one line of text"))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("does not hold one line of text"));
+    }
+    Ok(SecretString::from(secret))
 }
 
 impl Host {
@@ -162,6 +165,17 @@ pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter])
             resto_core::Endpoints::new(provider, Some(url)).map_err(|error| {
                 Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
             })?;
+        }
+        if let Some(file) = &named.webhook_secret_file {
+            if adapter.integration.providers.iter().all(|provider| provider.webhooks.is_none()) {
+                return Err(Error::new(
+                    Code::InvalidInput,
+                    format!(
+                        "integrations.{id}: it sends no messages, and takes no webhook_secret_file. Leave it out."
+                    ),
+                ));
+            }
+            read_secret("webhook", file)?;
         }
         if let Some(client) = OAuthClient::of(adapter.integration, named)? {
             client.secret()?;

@@ -31,7 +31,7 @@ use crate::host::{Caller, Host, told};
 use crate::maintain::{DAILY, Kind, jittered};
 use crate::redact::{redact_error, redact_name};
 
-pub(crate) use client::{OAuthClient, check_overrides};
+pub(crate) use client::{OAuthClient, check_overrides, read_secret};
 pub use disconnect::Receipt;
 pub(crate) use oauth::Answer;
 pub(crate) use rights::{Confirmed, Lacking};
