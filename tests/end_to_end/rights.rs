@@ -52,7 +52,7 @@ fn a6_a_right_that_is_withdrawn_between_two_calls_is_missed_before_the_second() 
     told.lock().unwrap().1 = "gist";
     let refused = product.run(&[&CREATE[..], &["--json"]].concat(), "");
     assert_eq!((refused.status.code(), changes(&provider)), (Some(1), 1), "{refused:?}");
-    let error: Value = serde_json::from_str(&refused.stderr).unwrap();
+    let error: Value = serde_json::from_str(refused.stderr.lines().last().unwrap()).unwrap();
     assert_eq!(error["code"], "permission_denied", "{error}");
     let url = error["url"].as_str().unwrap();
     assert!(

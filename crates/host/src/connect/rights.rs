@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use resto_core::{Code, Error, Integration, OAuthConfig, Result, Risk, covers};
+use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Result, Risk, covers};
 use resto_vault::Connection;
 use uuid::Uuid;
 
 use crate::catalog::Entry;
 use crate::grants::Grants;
-use crate::host::{Caller, Host, told};
+use crate::host::{Caller, Host, provider_of, told};
 
 /// How long what a provider said of a credential is believed before a dangerous action.
 const FRESH: Duration = Duration::from_mins(5);
@@ -110,7 +110,7 @@ impl Host {
     pub(crate) async fn lacking(
         &self,
         caller: &Caller,
-        integration: &Integration,
+        integration: &'static Integration,
         tool: &str,
     ) -> Result<Option<Lacking>> {
         let entry = self.catalog.find(tool);
@@ -124,8 +124,17 @@ impl Host {
         let missing = |set: &&[&'static str]| -> Vec<&'static str> {
             set.iter().copied().filter(|right| !has(right)).collect()
         };
+        let (_, auth) =
+            provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
+        // Of rights that do as well, a consent asks for those that our actions ask for.
+        let cannot_be_asked = |rights: &Vec<&'static str>| match auth {
+            Auth::OAuth(facts) => rights.iter().any(|right| !facts.scopes.contains(right)),
+            Auth::Key(_) => false,
+        };
         let sets = entry.action.permissions.iter().map(|set| missing(set));
-        let rights = sets.min_by_key(Vec::len).filter(|rights| !rights.is_empty());
+        let rights = sets
+            .min_by_key(|rights| (cannot_be_asked(rights), rights.len()))
+            .filter(|rights| !rights.is_empty());
         let title = entry.action.title.clone();
         Ok(rights.map(|rights| Lacking { title, rights, granted }))
     }
@@ -133,7 +142,7 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
-    use resto_core::{Auth, Permissions};
+    use resto_core::Permissions;
 
     use super::*;
 
