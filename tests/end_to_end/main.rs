@@ -24,6 +24,7 @@ mod leaving;
 mod limits;
 mod memory;
 mod oauth;
+mod observing;
 mod pages;
 mod places;
 mod postgres;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::approve::Purse;
 use crate::host::told;
 use crate::limits::Gate;
+use crate::observe::Trace;
 use crate::policy::Calls;
 use crate::redact::{redact, redact_error};
 
@@ -36,6 +37,8 @@ pub struct Line {
     pub confirm: Option<Confirm>,
     /// The caller's own id of the operation: with the same one, it runs once.
     pub op_id: Option<String>,
+    /// Which trace it belongs to.
+    pub trace: Trace,
     /// Of a trial: whether a person could enter a secret that is not stored.
     pub(crate) may_enter: bool,
 }
@@ -61,6 +64,7 @@ impl Line {
             new_secrets: false,
             confirm: None,
             op_id: None,
+            trace: Trace::default(),
             may_enter: false,
         }
     }

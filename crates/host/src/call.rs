@@ -9,6 +9,7 @@ use resto_core::{Api, Code, Connected, Draft, Error, RateLimit, Result, Risk, cl
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
@@ -16,6 +17,7 @@ use crate::around::{Around, Line, Opening, Seen};
 use crate::catalog::Entry;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
+use crate::observe::Watched;
 use crate::policy::check_rights;
 use crate::tools::Done;
 
@@ -82,6 +84,22 @@ impl Host {
             };
             return Ok(Called { output, is_repeated: false });
         }
+        let found = self.catalog.find(tool);
+        let integration = found.map_or("unknown", |entry| entry.integration().id);
+        let watched = Watched::begin(found.map(|_| tool), integration, &line.trace);
+        let called = self.call_action(caller, tool, arguments, line);
+        let called = called.instrument(watched.span.clone()).await;
+        watched.end(&called, |called| called.is_repeated);
+        called
+    }
+
+    async fn call_action(
+        self: &Arc<Self>,
+        caller: &Caller,
+        tool: &str,
+        arguments: Value,
+        line: Line,
+    ) -> Result<Called, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
         let place = self.place(caller).await?;
@@ -109,10 +127,11 @@ impl Host {
         };
         // In a task of its own: a client that goes away does not stop it half way.
         let (host, caller, tool) = (Arc::clone(self), caller.clone(), tool.to_owned());
-        let running = self.tasks.spawn(async move {
+        let running = async move {
             let _place = place;
             host.run(&caller, &tool, arguments, line, ground).await
-        });
+        };
+        let running = self.tasks.spawn(running.in_current_span());
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 

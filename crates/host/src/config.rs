@@ -52,6 +52,22 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// What may be spent.
     pub spend: Caps,
+    /// What is told to those who run this server.
+    pub telemetry: Telemetry,
+}
+
+/// Logs, metrics and spans.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Writes each event of the log as one JSON object.
+    pub json_logs: bool,
+    /// Where `/metrics` (for Prometheus), `/healthz` and `/readyz` are served: an address that is not for the public, such
+    /// as `127.0.0.1:9464`.
+    pub metrics: Option<SocketAddr>,
+    /// The OpenTelemetry collector to which a span of each call is sent by OTLP over HTTP, such as
+    /// `http://127.0.0.1:4318`.
+    pub otlp: Option<String>,
 }
 
 /// Where root keys come from: each is `{ file = "/path" }`, `{ env = "NAME" }`, or `{ command = ["program", "argument"] }`

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::console;
 use crate::host::Host;
 use crate::mcp::Mcp;
+use crate::observe::health;
 use crate::origin::Origin;
 use crate::webhooks;
 
@@ -38,7 +39,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A server that listens.
 pub struct Server {
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -150,8 +151,10 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .layer(from_fn_with_state(host.clone(), authenticate))
         .layer(readable(config))
         .merge(webhooks::router(host.clone()))
-        .merge(console::router(host))
+        .merge(console::router(host.clone()))
         .layer(from_fn_with_state(names, known_name))
+        // Whoever looks after processes asks under no name.
+        .merge(health(host))
         .layer(CatchPanicLayer::custom(faulty))
 }
 

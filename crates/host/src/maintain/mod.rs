@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
+use crate::observe;
 
 pub(crate) use probe::DAILY;
 
@@ -106,6 +107,7 @@ impl Host {
             tracing::warn!(%error, kind, subject, attempts, "a job failed and is tried again");
             Next::Retry(pause(job.attempts))
         });
+        observe::job(&job.kind, !matches!(next, Next::Retry(_)));
         done.cancel();
         // What keeps the job must not give it a new hold afterwards.
         let _ = keeping.await;
