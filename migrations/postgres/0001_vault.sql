@@ -122,6 +122,7 @@ CREATE TABLE integration_credentials (
     CHECK ((former IS NULL) = (former_until IS NULL))
 );
 CREATE INDEX integration_credentials_former ON integration_credentials (former_until) WHERE former_until IS NOT NULL;
+CREATE INDEX integration_credentials_account ON integration_credentials (account_id);
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (
@@ -270,8 +271,9 @@ GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access
 GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
-GRANT SELECT (tenant_id, former_until) ON integration_credentials TO resto_lookup;
 GRANT SELECT, UPDATE (attempts, holder, held_until) ON jobs TO resto_lookup;
+GRANT SELECT (tenant_id, integration_id, provider, account_id, auth_type, status, former_until) ON integration_credentials
+    TO resto_lookup;
 GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
 CREATE POLICY lookup ON tenant_keys FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY rewrap ON tenant_keys FOR UPDATE TO resto_lookup USING (wrapped IS NOT NULL) WITH CHECK (wrapped IS NOT NULL);
@@ -280,8 +282,8 @@ CREATE POLICY lookup ON access_tokens FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON open_intents FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON integration_operations FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON records FOR SELECT TO resto_lookup USING (true);
-CREATE POLICY lookup ON integration_credentials FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON jobs FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON integration_credentials FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 
 -- Whose token has this keyed hash.
@@ -330,6 +332,16 @@ AS $$
     RETURNING j.tenant_id, j.kind, j.subject, j.attempts, j.due_at
 $$;
 
+-- Which consents open this account of a provider: it, and not a tenant, is what the provider speaks of.
+CREATE FUNCTION consents_of_account(wanted_provider TEXT, wanted_account TEXT)
+RETURNS TABLE (tenant_id UUID, integration_id TEXT)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.tenant_id, c.integration_id::TEXT FROM public.integration_credentials c
+    WHERE c.provider = wanted_provider AND c.account_id = wanted_account AND c.auth_type = 'oauth2'
+        AND c.status <> 'revocation_pending' ORDER BY c.tenant_id, c.integration_id
+$$;
+
 -- How many tenant keys each root key wraps.
 CREATE FUNCTION root_keys_in_use() RETURNS TABLE (root_id BYTEA, tenant_keys BIGINT)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -357,10 +369,10 @@ AS $$
 $$;
 
 REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
-    claim_jobs(UUID, BIGINT, BIGINT), root_keys_in_use(),
+    claim_jobs(UUID, BIGINT, BIGINT), consents_of_account(TEXT, TEXT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
-    claim_jobs(UUID, BIGINT, BIGINT), root_keys_in_use(),
+    claim_jobs(UUID, BIGINT, BIGINT), consents_of_account(TEXT, TEXT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) TO resto_app;
 -- A function's new owner must be able to create in the schema, for as long as this takes.
 GRANT CREATE ON SCHEMA public TO resto_lookup;
@@ -368,6 +380,7 @@ ALTER FUNCTION find_access_token(BYTEA) OWNER TO resto_lookup;
 ALTER FUNCTION due_tenants(BIGINT, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION is_work_due() OWNER TO resto_lookup;
 ALTER FUNCTION claim_jobs(UUID, BIGINT, BIGINT) OWNER TO resto_lookup;
+ALTER FUNCTION consents_of_account(TEXT, TEXT) OWNER TO resto_lookup;
 ALTER FUNCTION root_keys_in_use() OWNER TO resto_lookup;
 ALTER FUNCTION tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION rewrap_tenant_keys(BYTEA, JSONB) OWNER TO resto_lookup;

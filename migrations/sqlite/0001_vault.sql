@@ -97,6 +97,7 @@ CREATE TABLE integration_credentials (
     CHECK ((former IS NULL) = (former_until IS NULL))
 ) STRICT;
 CREATE INDEX integration_credentials_former ON integration_credentials (former_until) WHERE former_until IS NOT NULL;
+CREATE INDEX integration_credentials_account ON integration_credentials (account_id);
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (

@@ -9,7 +9,7 @@ use resto_core::{
     Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
     Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
 };
-use resto_vault::{Sealed, TenantScope};
+use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,16 @@ impl Opening {
     /// How many requests were signed with it.
     pub fn signed(&self) -> u64 {
         self.signed.load(Ordering::Relaxed)
+    }
+
+    /// The credential, for a request that no action makes. Nothing may be awaited while it lives.
+    pub fn open(&self) -> Result<Credential> {
+        self.sealed.open().map_err(told)
+    }
+
+    /// Whether it opens.
+    pub fn opens(&self) -> bool {
+        self.sealed.open().is_ok()
     }
 
     /// Takes the credential out of a result.

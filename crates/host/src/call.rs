@@ -103,9 +103,13 @@ impl Host {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
         let place = self.place(caller).await?;
-        let admitted = match self.allow(caller, &entry).await {
+        let allowed = match self.allow(caller, &entry).await {
+            Ok(()) => self.verify(caller, &entry).await,
+            refused => refused,
+        };
+        let admitted = match allowed {
             Ok(()) => self.admit_call(caller, &entry, &arguments, &line).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.offer_consent(caller, &entry, error).await.into()),
         };
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
@@ -197,7 +201,12 @@ impl Host {
         mut ground: Ground,
     ) -> Result<Called, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
-        let begun = match self.begin_call(caller, &entry, &arguments, &mut ground).await {
+        // A person may have taken longer to approve it than what the provider said is believed.
+        let begun = match self.verify(caller, &entry).await {
+            Ok(()) => self.begin_call(caller, &entry, &arguments, &mut ground).await,
+            Err(error) => Err(error),
+        };
+        let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // It is not approved any more, the connection changed since it was looked at, or the
@@ -247,6 +256,13 @@ impl Host {
             )
         });
         self.finish(caller, ticket, &result, learnt).await;
+        let result = match result {
+            Err(error) if error.code() == Code::PermissionDenied => {
+                self.confirmed.forget(&learning);
+                Err(self.offer_consent(caller, &entry, error).await)
+            }
+            result => result,
+        };
         if let (true, Risk::Spend, Some(op_id)) = (nothing_done, entry.action.risk, op_id)
             && let Err(error) = caller.scope.unspend(op_id).await
         {

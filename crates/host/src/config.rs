@@ -93,7 +93,7 @@ pub struct Overrides {
     pub authorize_url: Option<String>,
     /// Where a code becomes tokens.
     pub token_url: Option<String>,
-    /// Where tokens are revoked.
+    /// Where tokens are revoked by the standard's request (RFC 7009), in place of the provider's own way.
     pub revoke_url: Option<String>,
     /// Who the server at `authorize_url` says it is, if its answers name it (RFC 9207).
     pub issuer: Option<String>,
@@ -101,6 +101,9 @@ pub struct Overrides {
     pub client_id: Option<String>,
     /// The file with its secret, which only this process's user can read.
     pub client_secret_file: Option<PathBuf>,
+    /// The file with the secret with which it signs the messages that it sends to `/webhooks/{integration}`; without it
+    /// none are taken. Only this process's user can read it.
+    pub webhook_secret_file: Option<PathBuf>,
     /// How many requests it may get.
     pub limits: Option<LimitOverrides>,
 }

@@ -15,7 +15,7 @@ use crate::approve::Caps;
 use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
-use crate::connect::check_overrides;
+use crate::connect::{Confirmed, check_overrides};
 use crate::find::Finder;
 use crate::limits::Gates;
 use crate::maintain::{Renewing, replay};
@@ -61,6 +61,7 @@ pub struct Host {
     pub(crate) renewing: Renewing,
     /// Where new tokens wait that the database does not take.
     pub(crate) spill: Spill,
+    pub(crate) confirmed: Confirmed,
 }
 
 /// In whose name something happens.
@@ -136,6 +137,7 @@ impl Host {
             closing: CancellationToken::new(),
             renewing: Renewing::default(),
             spill,
+            confirmed: Confirmed::default(),
         })
     }
 
@@ -327,7 +329,9 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
     let code = match &error {
         Vault::NotConnected { .. } => Code::NotConnected,
         Vault::Inactive { .. } => Code::AuthExpired,
-        Vault::OperationInProgress { .. } | Vault::OperationMismatch { .. } => Code::Conflict,
+        Vault::AnotherAccount { .. }
+        | Vault::OperationInProgress { .. }
+        | Vault::OperationMismatch { .. } => Code::Conflict,
         Vault::UnknownTenant => Code::NotFound,
         Vault::Invalid(_) | Vault::RootKey(_) => Code::InvalidInput,
         _ => Code::Internal,

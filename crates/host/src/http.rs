@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::{Future, IntoFuture};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use crate::host::Host;
 use crate::mcp::Mcp;
 use crate::observe::health;
 use crate::origin::Origin;
+use crate::webhooks;
 
 /// The most that a request may hold.
 const MAX_BODY: usize = 1 << 20;
@@ -149,6 +150,7 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .route_service("/mcp", service)
         .layer(from_fn_with_state(host.clone(), authenticate))
         .layer(readable(config))
+        .merge(webhooks::router(host.clone()))
         .merge(console::router(host.clone()))
         .layer(from_fn_with_state(names, known_name))
         // Whoever looks after processes asks under no name.
@@ -165,7 +167,13 @@ fn faulty(_: Box<dyn Any + Send>) -> Response {
 /// The names under which this server is reached.
 fn names(config: &Config, public: Option<&str>) -> Arc<[String]> {
     let ours = ["localhost", "127.0.0.1", "[::1]"].into_iter().chain(public).map(str::to_owned);
-    ours.chain(config.allowed_hosts.iter().cloned()).collect()
+    // Our own links lead there where no other name is known, and no stranger's name does.
+    let bind = config.bind().ip();
+    let bind = (!bind.is_unspecified()).then(|| match bind {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    });
+    ours.chain(bind).chain(config.allowed_hosts.iter().cloned()).collect()
 }
 
 /// Turns away requests under a name that is not ours: a page of a stranger whose name leads to this

@@ -31,6 +31,7 @@ mod root_keys;
 mod sessions;
 mod surface;
 mod tools;
+mod webhooks;
 
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};

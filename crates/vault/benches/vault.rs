@@ -182,5 +182,6 @@ fn connection() -> NewConnection {
         expires_at: None,
         reauthorize_by: None,
         jobs: Vec::new(),
+        replaces_account: false,
     }
 }

@@ -32,6 +32,8 @@ pub enum AlertKind {
     ConnectionFailed,
     /// A provider renews the access no more: a person has to sign in again.
     RefreshFailed,
+    /// A credential is to be revoked, and its provider has not confirmed that it is.
+    RevocationPending,
 }
 
 impl AlertKind {
@@ -47,6 +49,7 @@ impl AlertKind {
             Self::PermissionsChanged => "permissions_changed",
             Self::ConnectionFailed => "connection_failed",
             Self::RefreshFailed => "refresh_failed",
+            Self::RevocationPending => "revocation_pending",
         }
     }
 }

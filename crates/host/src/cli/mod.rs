@@ -9,6 +9,7 @@ mod log;
 mod plan;
 mod print;
 mod serve;
+mod stopping;
 mod tools;
 
 use std::io::Write;
@@ -103,6 +104,20 @@ enum Command {
         /// The service, such as github
         integration: String,
     },
+    /// Stop connections at once: no action begins on them, on whatever machine
+    #[command(
+        after_help = "Example:\n  resto freeze\n  resto freeze github\n  resto freeze --all-tenants"
+    )]
+    Freeze(stopping::StopArgs),
+    /// Let stopped connections be used again
+    #[command(after_help = "Example:\n  resto unfreeze github")]
+    Unfreeze(stopping::StopArgs),
+    /// Stop, revoke at their providers and remove many connections
+    #[command(
+        name = "revoke-all",
+        after_help = "Example:\n  resto revoke-all\n  resto revoke-all github --all-tenants --yes"
+    )]
+    RevokeAll(stopping::RevokeAllArgs),
     /// Show what is connected, and what it may do
     #[command(after_help = "Example:\n  resto connections --json")]
     Connections,
@@ -257,6 +272,9 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Disconnect { integration } => {
             connections::disconnect(&session, &integration).await
         }
+        Command::Freeze(args) => stopping::freeze(&session, args, true).await,
+        Command::Unfreeze(args) => stopping::freeze(&session, args, false).await,
+        Command::RevokeAll(args) => stopping::revoke_all(&session, args).await,
         Command::Connections => connections::list(&session).await,
         Command::Plan(args) => plan::plan(&session, args).await,
         Command::Tools(surface) => tools::list(&session, surface).await,

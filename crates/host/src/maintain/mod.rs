@@ -3,6 +3,7 @@
 
 mod probe;
 mod refresh;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,16 +41,19 @@ pub(crate) enum Kind {
     Probe,
     /// Renews the access of a connection before it ends.
     Refresh,
+    /// Goes on with a disconnection until the provider has revoked.
+    Revoke,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Probe, Self::Refresh];
+    const ALL: [Self; 3] = [Self::Probe, Self::Refresh, Self::Revoke];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Probe => "probe",
             Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
         }
     }
 
@@ -150,6 +154,7 @@ impl Host {
         match kind {
             Kind::Probe => self.probe(&caller, job).await,
             Kind::Refresh => self.refresh(&caller, job, None).await,
+            Kind::Revoke => self.revoke(&caller, job).await,
         }
     }
 

@@ -378,6 +378,7 @@ pub fn new_connection(integration_id: &str, token: &str) -> NewConnection {
         expires_at: None,
         reauthorize_by: None,
         jobs: Vec::new(),
+        replaces_account: false,
     }
 }
 
