@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
 use crate::around::{Around, Line, Opening, Seen};
 use crate::catalog::Entry;
+use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
 use crate::observe::Watched;
@@ -45,6 +46,8 @@ pub enum Failed {
     Tool(Error),
     /// A person has to approve it first.
     Approval(Box<Wanted>),
+    /// A person has to enter a value first.
+    Secret(Box<Lacking>),
 }
 
 impl Failed {
@@ -55,6 +58,7 @@ impl Failed {
             Self::UnknownTool => Error::new(Code::NotFound, "There is no tool of this name."),
             Self::Tool(error) => error.clone(),
             Self::Approval(wanted) => wanted.error(),
+            Self::Secret(lacking) => lacking.error(),
         }
     }
 }
@@ -66,11 +70,8 @@ impl From<Error> for Failed {
 }
 
 impl Host {
-    /// Runs a tool for a caller, from the check of its arguments to the second audit entry.
-    ///
-    /// # Errors
-    /// See [`Failed`].
-    pub async fn call(
+    /// As [`Host::call`], but a secret that is lacking is only noted.
+    pub(crate) async fn call_now(
         self: &Arc<Self>,
         caller: &Caller,
         tool: &str,

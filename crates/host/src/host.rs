@@ -16,6 +16,7 @@ use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::limits::Gates;
+use crate::maintain::{Kind, Sink};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -48,6 +49,8 @@ pub struct Host {
     pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
+    /// The webhook that is told of alerts.
+    pub(crate) sink: Option<Sink>,
     pub(crate) closing: CancellationToken,
 }
 
@@ -103,6 +106,10 @@ impl Host {
         if let Some(anchors) = anchors(config)? {
             vault = vault.anchored(Arc::new(anchors));
         }
+        let sink = Sink::of(config)?;
+        if sink.is_some() {
+            vault = vault.delivering(Kind::Deliver.word());
+        }
         Ok(Self {
             vault,
             catalog,
@@ -116,6 +123,7 @@ impl Host {
             dns: resolvers(config),
             gates: Gates::default(),
             rules: Rules::read()?,
+            sink,
             closing: CancellationToken::new(),
         })
     }
@@ -263,6 +271,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
     let catalog = Catalog::new(adapters())?;
     check_overrides(config, catalog.adapters())?;
     check_rules(&config.rules, &catalog)?;
+    Sink::of(config)?;
     Ok((catalog, Place::new(config)?))
 }
 

@@ -1,6 +1,7 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod alerts;
 mod approve;
 mod around;
 mod asking;
@@ -12,6 +13,7 @@ mod config;
 mod connect;
 mod console;
 mod dumps;
+mod entering;
 mod grants;
 mod host;
 mod http;
@@ -29,12 +31,14 @@ mod root_keys;
 mod sessions;
 mod tools;
 
+pub use alerts::Told;
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::{Called, Failed};
 pub use catalog::{Catalog, Entry};
-pub use config::{Config, Keys, Overrides};
+pub use config::{Alerts, Config, Keys, Overrides};
 pub use connect::{Receipt, Report};
+pub use entering::Lacking;
 pub use grants::{Grants, Standing};
 pub use host::{Caller, Host, LOCAL_TENANT};
 pub use http::{Server, serve};

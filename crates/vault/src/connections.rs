@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    AuthType, Credential, Error, Result, Sealed, TenantScope, crash_point,
+    AlertKind, AuthType, Credential, Error, Result, Sealed, TenantScope,
+    alerts::say,
+    crash_point,
     database::{Tx, on},
     keys::WrappedKey,
     reveal,
@@ -67,6 +69,8 @@ pub struct NewConnection {
     pub reauthorize_by: Option<OffsetDateTime>,
     /// What is to be done about it later: the kind of each job, and in how long.
     pub jobs: Vec<(&'static str, Duration)>,
+    /// What people are alerted to by it.
+    pub alert: Option<AlertKind>,
 }
 
 /// A connection, without its secret.
@@ -140,7 +144,7 @@ macro_rules! select {
 }
 
 impl Connection {
-    fn from_row(row: Row) -> Result<Self> {
+    pub(crate) fn from_row(row: Row) -> Result<Self> {
         Ok(Self {
             id: row.id,
             integration_id: row.integration_id,
@@ -169,7 +173,8 @@ impl TenantScope {
     /// [`Error::Invalid`] for an integration id that is empty or over 50 characters, [`Error::UnknownTenant`].
     pub async fn connect(&self, new: NewConnection) -> Result<Connection> {
         check_name("integration's id", &new.integration_id, 50)?;
-        let NewConnection { integration_id, credential, expires_at, reauthorize_by, jobs } = new;
+        let NewConnection { integration_id, credential, expires_at, reauthorize_by, jobs, alert } =
+            new;
         let mut tx = self.write().await?;
         let key = self.active_key(&mut tx).await?;
         let old: Option<(Uuid, i64)> = on!(&mut tx, c => sqlx::query_as(
@@ -203,10 +208,16 @@ impl TenantScope {
         for (kind, in_) in jobs {
             self.schedule(&mut tx, kind, &integration_id, in_).await?;
         }
+        if let Some(alert) = alert {
+            self.write_alert(&mut tx, alert, &integration_id).await?;
+        }
         let row = self.row(&mut tx, &integration_id).await?.ok_or(Error::UnknownTenant)?;
         crash_point("connect.sealed");
         tx.commit().await?;
         crash_point("connect.committed");
+        if let Some(alert) = alert {
+            say(alert, self.tenant, &integration_id);
+        }
         if old.is_some() {
             self.vault.erase().await;
         }
@@ -231,8 +242,7 @@ impl TenantScope {
     /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
         let mut tx = self.read().await?;
-        let rows: Vec<Row> = on!(&mut tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
-            .bind(self.tenant.0).fetch_all(c).await)?;
+        let rows = self.rows(&mut tx).await?;
         rows.into_iter().map(Connection::from_row).collect()
     }
 
@@ -247,12 +257,40 @@ impl TenantScope {
         generation: i64,
         status: Status,
     ) -> Result<bool> {
+        self.change_status(integration_id, generation, status, None).await
+    }
+
+    /// As [`Self::set_status`], and alerts people to it, both or neither.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn set_status_raising(
+        &self,
+        integration_id: &str,
+        generation: i64,
+        status: Status,
+        alert: AlertKind,
+    ) -> Result<bool> {
+        self.change_status(integration_id, generation, status, Some(alert)).await
+    }
+
+    async fn change_status(
+        &self,
+        integration_id: &str,
+        generation: i64,
+        status: Status,
+        alert: Option<AlertKind>,
+    ) -> Result<bool> {
         let mut tx = self.write().await?;
         let changed = on!(&mut tx, c => sqlx::query(
             "UPDATE integration_credentials SET status = $4
              WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3",
         ).bind(self.tenant.0).bind(integration_id).bind(generation).bind(status.as_str()).execute(c).await
          .map(|done| done.rows_affected()))?;
+        if let Some(alert) = alert.filter(|_| changed > 0) {
+            self.write_alert(&mut tx, alert, integration_id).await?;
+            say(alert, self.tenant, integration_id);
+        }
         tx.commit().await?;
         Ok(changed > 0)
     }
@@ -334,7 +372,12 @@ impl TenantScope {
         reveal::seal(&key, &credential, times, (&connection.integration_id, generation)).map(Some)
     }
 
-    async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
+    pub(crate) async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>> {
+        Ok(on!(tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
+            .bind(self.tenant.0).fetch_all(c).await)?)
+    }
+
+    pub(crate) async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
         Ok(on!(tx, c => sqlx::query_as(select!("AND integration_id = $2"))
             .bind(self.tenant.0).bind(integration_id).fetch_optional(c).await)?)
     }

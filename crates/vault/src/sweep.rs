@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     AlertKind, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault, actions::Described,
-    append::Additions, chain::Entry, database::on, timestamp::Timestamp,
+    alerts::say, append::Additions, chain::Entry, database::on, timestamp::Timestamp,
 };
 
 /// An intent without a result.
@@ -142,10 +142,11 @@ impl TenantScope {
         on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND alive_at <= $2")
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;
-        tx.commit().await?;
         for action in &closed {
-            self.vault.note(AlertKind::UnknownOutcome, self.tenant, action);
+            self.write_alert(&mut tx, AlertKind::UnknownOutcome, action).await?;
+            say(AlertKind::UnknownOutcome, self.tenant, action);
         }
+        tx.commit().await?;
         Ok(closed.len() as u64)
     }
 }

@@ -10,6 +10,7 @@ mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use resto_core::{
     Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
@@ -26,7 +27,7 @@ use crate::host::{Caller, Host, told};
 use crate::maintain::{DAILY, Kind, jittered};
 use crate::redact::{redact_error, redact_name};
 
-pub(crate) use client::{OAuthClient, check_overrides};
+pub(crate) use client::{OAuthClient, check_overrides, read_secret};
 pub use disconnect::Receipt;
 pub(crate) use oauth::Answer;
 
@@ -61,6 +62,9 @@ pub struct Report {
     /// When it was last used.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<OffsetDateTime>,
+    /// How many days ago the key was stored; none where a person signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_age_days: Option<i64>,
     /// When its access token or key stops working.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<OffsetDateTime>,
@@ -202,12 +206,13 @@ impl Host {
             credential,
             expires_at: candidate.expires_at,
             reauthorize_by: candidate.reauthorize_by,
-            jobs: vec![(Kind::Probe.word(), jittered(DAILY))],
+            jobs: vec![
+                (Kind::Probe.word(), jittered(DAILY)),
+                (Kind::Remind.word(), Duration::ZERO),
+            ],
+            alert: is_another.then_some(AlertKind::AccountChanged),
         };
         let connection = caller.scope.connect(new).await.map_err(told)?;
-        if is_another {
-            caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
-        }
         let report = self.report(&connection)?;
         let replaced = before.map(|before| called(&before.account_name, before.mode.as_deref()));
         Ok(Report { replaced, ..report })
@@ -246,6 +251,7 @@ impl Host {
             rate_limits: connection.rate_limits.clone(),
             connected_at: connection.connected_at,
             last_used_at: connection.last_used_at,
+            key_age_days: connection.key_age_days(OffsetDateTime::now_utc()),
             expires_at: connection.expires_at,
             replaced: None,
         })

@@ -200,6 +200,11 @@ impl Service<'_> {
                 h2 id="account" { (standing(Some(report))) }
                 p.quiet {
                     "Since " (day(report.connected_at)) "."
+                    @match report.key_age_days {
+                        None => {}
+                        Some(1) => { " The key is 1 day old." }
+                        Some(days) => { " The key is " (days) " days old." }
+                    }
                     @if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
                 }
                 (self.actions("What will work", &report.allowed, ""))

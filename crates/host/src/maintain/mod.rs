@@ -1,6 +1,7 @@
 //! What is done without being called: a worker in each serving process takes the jobs that are due from the database,
 //! where each is held by one process at a time.
 
+mod deliver;
 mod probe;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::call::fault;
 use crate::host::{Caller, Host, told};
 use crate::observe;
 
+pub(crate) use deliver::Sink;
 pub(crate) use probe::DAILY;
 
 /// How often a worker looks for jobs that are due.
@@ -35,15 +37,24 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 pub(crate) enum Kind {
     /// Asks the provider of a connection whether it still stands.
     Probe,
+    /// Tells the operator's webhook of an alert.
+    Deliver,
+    /// Reminds people of a key that is old or a credential that ends.
+    Remind,
+    /// Tells people once a quarter what is connected.
+    Summarise,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Probe];
+    const ALL: [Self; 4] = [Self::Probe, Self::Deliver, Self::Remind, Self::Summarise];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Deliver => "deliver",
+            Self::Remind => "remind",
+            Self::Summarise => "summarise",
         }
     }
 
@@ -74,20 +85,31 @@ impl Host {
     /// # Errors
     /// The database cannot be used.
     pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
-        while !self.closing.is_cancelled() {
-            let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
-            if claimed.is_empty() {
-                break;
-            }
-            let mut running = tokio::task::JoinSet::new();
+        let mut running = tokio::task::JoinSet::new();
+        loop {
+            let free = AT_ONCE.saturating_sub(u32::try_from(running.len()).unwrap_or(AT_ONCE));
+            let claimed = match free {
+                1.. if !self.closing.is_cancelled() => self.vault.claim_jobs(free, HOLD).await,
+                _ => Ok(Vec::new()),
+            };
+            let claimed = match claimed {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    running.join_all().await;
+                    return Err(told(error));
+                }
+            };
             for (scope, job) in claimed {
                 let host = Arc::clone(self);
                 // Tracked: a server that stops lets them end.
                 running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
             }
-            running.join_all().await;
+            // One that takes long does not keep the others waiting.
+            match tokio::time::timeout(LOOK, running.join_next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) | Err(_) => {}
+            }
         }
-        Ok(())
     }
 
     async fn job(self: Arc<Self>, scope: TenantScope, job: Job) {
@@ -119,9 +141,11 @@ impl Host {
             // A newer program on the same database knows it.
             return Ok(Next::Retry(LONGEST_PAUSE));
         };
-        let caller = self.maintainer(scope).await?;
         match kind {
-            Kind::Probe => self.probe(&caller, job).await,
+            Kind::Deliver => self.deliver(&scope, job).await,
+            Kind::Remind => scope.remind(job, Kind::Summarise.word()).await.map_err(told),
+            Kind::Summarise => scope.summarise(job).await.map_err(told),
+            Kind::Probe => self.probe(&self.maintainer(scope).await?, job).await,
         }
     }
 
