@@ -37,12 +37,12 @@ pub struct Told {
 
 impl Told {
     /// Its heading.
-    pub fn title(&self) -> &'static str {
+    pub(crate) fn title(&self) -> &'static str {
         title(AlertKind::read(&self.kind))
     }
 
     /// Whether the webhook never took it.
-    pub fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.delivery == Some(Delivery::GivenUp.as_str())
     }
 }
