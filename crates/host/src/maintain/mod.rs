@@ -105,9 +105,8 @@ impl Host {
                 running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
             }
             // One that takes long does not keep the others waiting.
-            match tokio::time::timeout(LOOK, running.join_next()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(_)) | Err(_) => {}
+            if let Ok(None) = tokio::time::timeout(LOOK, running.join_next()).await {
+                return Ok(());
             }
         }
     }
