@@ -84,13 +84,21 @@ CREATE TABLE access_tokens (
 
 -- What a person must look at. What concerns no tenant but the whole vault has the tenant of zeros.
 CREATE TABLE alerts (
-    id        UUID PRIMARY KEY,
-    tenant_id UUID NOT NULL,
-    kind      TEXT NOT NULL,
-    subject   TEXT NOT NULL,
-    raised_at BIGINT NOT NULL
+    id              UUID PRIMARY KEY,
+    tenant_id       UUID NOT NULL,
+    kind            TEXT NOT NULL,
+    subject         TEXT NOT NULL,
+    -- What is known of this one beyond its kind and subject, in words.
+    detail          TEXT,
+    raised_at       BIGINT NOT NULL,
+    acknowledged_at BIGINT,
+    acknowledged_by TEXT,
+    -- How it stands with the webhook, if there was one when it was raised.
+    delivery        TEXT CHECK (delivery IN ('due', 'done', 'given_up')),
+    CHECK ((acknowledged_at IS NULL) = (acknowledged_by IS NULL))
 );
 CREATE INDEX alerts_of_tenant ON alerts (tenant_id, raised_at);
+CREATE INDEX alerts_open ON alerts (tenant_id, raised_at) WHERE acknowledged_at IS NULL;
 
 CREATE TABLE integration_credentials (
     id                    UUID PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -211,9 +219,10 @@ CREATE TABLE records (
 );
 CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
 
--- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it.
+-- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it. What is done for no
+-- tenant but the whole vault has the tenant of zeros.
 CREATE TABLE jobs (
-    tenant_id  UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    tenant_id  UUID NOT NULL,
     kind       TEXT COLLATE "C" NOT NULL,
     subject    TEXT COLLATE "C" NOT NULL,
     due_at     BIGINT NOT NULL,
@@ -221,6 +230,7 @@ CREATE TABLE jobs (
     attempts   BIGINT NOT NULL,
     holder     UUID,
     held_until BIGINT,
+    of_tenant  UUID GENERATED ALWAYS AS (nullif(tenant_id, '00000000-0000-0000-0000-000000000000')) STORED REFERENCES tenants (id) ON DELETE CASCADE,
     PRIMARY KEY (tenant_id, kind, subject),
     CHECK ((holder IS NULL) = (held_until IS NULL))
 );
@@ -261,6 +271,7 @@ GRANT SELECT ON integration_audit_log TO resto_app;
 GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
 GRANT UPDATE (alive_at) ON open_intents TO resto_app;
+GRANT UPDATE (acknowledged_at, acknowledged_by, delivery) ON alerts TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
     integration_operations, tenant_secrets, records, jobs, budgets TO resto_app;
 

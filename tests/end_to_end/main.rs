@@ -1,6 +1,7 @@
 //! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
 #![cfg(test)]
 
+mod alerts;
 mod approvals;
 mod asking;
 mod audit;

@@ -30,7 +30,7 @@ pub use call::{
     Secrets,
 };
 pub use error::{Code, Details, Error, Result};
-pub use http::{Bounds, Http, is_public};
+pub use http::{Bounds, Http, is_public, may_go_to};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,

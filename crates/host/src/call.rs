@@ -13,6 +13,7 @@ use crate::act::Acting;
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
 use crate::around::{Line, Seen};
 use crate::catalog::Entry;
+use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
 use crate::observe::Watched;
@@ -43,6 +44,8 @@ pub enum Failed {
     Tool(Error),
     /// A person has to approve it first.
     Approval(Box<Wanted>),
+    /// A person has to enter a value first.
+    Secret(Box<Lacking>),
 }
 
 impl Failed {
@@ -53,6 +56,7 @@ impl Failed {
             Self::UnknownTool => Error::new(Code::NotFound, "There is no tool of this name."),
             Self::Tool(error) => error.clone(),
             Self::Approval(wanted) => wanted.error(),
+            Self::Secret(lacking) => lacking.error(),
         }
     }
 }
@@ -64,11 +68,8 @@ impl From<Error> for Failed {
 }
 
 impl Host {
-    /// Runs a tool for a caller, from the check of its arguments to the second audit entry.
-    ///
-    /// # Errors
-    /// See [`Failed`].
-    pub async fn call(
+    /// As [`Host::call`], but a secret that is lacking is only noted.
+    pub(crate) async fn call_now(
         self: &Arc<Self>,
         caller: &Caller,
         tool: &str,

@@ -46,6 +46,8 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// DNS resolvers that `detect_integrations` asks, such as `10.0.0.2:53`; three that the public uses if left out.
     pub dns_servers: Vec<SocketAddr>,
+    /// Where alerts are delivered, besides the pages and tools of this server.
+    pub alerts: Alerts,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
     /// What runs, what a person approves first, and what does not run; the first that fits decides.
@@ -80,6 +82,16 @@ pub struct Keys {
     /// Keys that only open: the next one before it becomes current, and former ones until `resto keys status` says
     /// that they may go.
     pub accept: Vec<KeySource>,
+}
+
+/// The webhook that is told of each alert of every tenant, signed by the Standard Webhooks scheme. Both or neither.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Its address, over HTTPS.
+    pub webhook: Option<String>,
+    /// The file with the secret that signs, `whsec_...`, which only this process's user can read.
+    pub secret_file: Option<PathBuf>,
 }
 
 /// Our OAuth client at an integration, other limits, and other addresses than its own: an enterprise server, or a

@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::connect::{Confirmed, check_overrides};
 use crate::find::Finder;
 use crate::limits::Gates;
-use crate::maintain::{Renewing, replay};
+use crate::maintain::{Kind, Renewing, Sink, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -56,6 +56,8 @@ pub struct Host {
     pub(crate) rules: Rules,
     /// Made when something is first looked for.
     finder: OnceLock<Finder>,
+    /// The webhook that is told of alerts.
+    pub(crate) sink: Option<Sink>,
     pub(crate) closing: CancellationToken,
     /// Who waits for an access that is being renewed.
     pub(crate) renewing: Renewing,
@@ -120,6 +122,10 @@ impl Host {
         }
         let spill = Spill::new(config.data_dir()?.join("renewed"));
         replay(&vault, &spill).await;
+        let sink = Sink::of(config)?;
+        if sink.is_some() {
+            vault = vault.delivering(Kind::Deliver.word());
+        }
         Ok(Self {
             vault,
             catalog,
@@ -134,6 +140,7 @@ impl Host {
             gates: Gates::default(),
             rules: Rules::read()?,
             finder: OnceLock::new(),
+            sink,
             closing: CancellationToken::new(),
             renewing: Renewing::default(),
             spill,
@@ -303,6 +310,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
     let catalog = Catalog::new(adapters())?;
     check_overrides(config, catalog.adapters())?;
     check_rules(&config.rules, &catalog)?;
+    Sink::of(config)?;
     Ok((catalog, Place::new(config)?))
 }
 

@@ -2,6 +2,7 @@
 //! agents come in. The only crate with MCP and a web server.
 
 mod act;
+mod alerts;
 mod approve;
 mod around;
 mod asking;
@@ -13,6 +14,7 @@ mod config;
 mod connect;
 mod console;
 mod dumps;
+mod entering;
 mod find;
 mod grants;
 mod host;
@@ -33,12 +35,14 @@ mod surface;
 mod tools;
 mod webhooks;
 
+pub use alerts::Told;
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::{Called, Failed};
 pub use catalog::{Catalog, Entry};
-pub use config::{Config, Keys, Overrides};
+pub use config::{Alerts, Config, Keys, Overrides};
 pub use connect::{Receipt, Report};
+pub use entering::Lacking;
 pub use grants::{Grants, Standing};
 pub use host::{Caller, Host, LOCAL_TENANT};
 pub use http::{Server, serve};

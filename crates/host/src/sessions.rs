@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use crate::alerts::MOST;
 use crate::host::{Caller, Host, told};
 use crate::surface::Surface;
 
@@ -31,6 +32,8 @@ pub(crate) struct Person {
     pub caller: Caller,
     /// Which browser; no secret.
     pub session: String,
+    /// How many alerts nobody has acknowledged; counted up to [`MOST`].
+    pub open_alerts: usize,
     /// What every form of this session carries.
     pub csrf: SecretString,
 }
@@ -102,7 +105,8 @@ impl Host {
         let actor = format!("{} (web)", principal.subject);
         let caller =
             Caller { scope, principal, actor, tenant: who.tenant, surface: Surface::default() };
-        Ok(Some(Person { caller, session, csrf: csrf.into() }))
+        let open_alerts = caller.scope.open_alerts(MOST).await.map_err(told)?.len();
+        Ok(Some(Person { caller, session, open_alerts, csrf: csrf.into() }))
     }
 
     /// Leaves a sentence for the next page of an integration that this browser opens.

@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    AuthType, Credential, Error, Result, Sealed, Status, TenantId, TenantScope, Vault, crash_point,
+    AlertKind, AuthType, Credential, Error, Result, Sealed, Status, TenantId, TenantScope, Vault,
+    alerts::say,
+    crash_point,
     database::{Tx, on},
     keys::WrappedKey,
     reveal,
@@ -28,7 +30,7 @@ pub struct NewConnection {
     pub reauthorize_by: Option<OffsetDateTime>,
     /// What is to be done about it later: the kind of each job, and in how long.
     pub jobs: Vec<(&'static str, Duration)>,
-    /// Whether it may take the place of another account's.
+    /// Whether it may take the place of another account's, which people are then alerted to.
     pub replaces_account: bool,
 }
 
@@ -134,7 +136,7 @@ impl Connection {
             && self.mode == other.mode
     }
 
-    fn from_row(row: Row) -> Result<Self> {
+    pub(crate) fn from_row(row: Row) -> Result<Self> {
         Ok(Self {
             id: row.id,
             integration_id: row.integration_id,
@@ -231,9 +233,15 @@ impl TenantScope {
         if connected.is_another_account() && !new.replaces_account {
             return Err(Error::AnotherAccount { integration_id });
         }
+        if connected.is_another_account() {
+            self.write_alert(&mut tx, AlertKind::AccountChanged, &integration_id).await?;
+        }
         crash_point("connect.sealed");
         tx.commit().await?;
         crash_point("connect.committed");
+        if connected.is_another_account() {
+            say(AlertKind::AccountChanged, self.tenant, &integration_id);
+        }
         if generation > 1 {
             self.vault.erase().await;
         }
@@ -258,8 +266,7 @@ impl TenantScope {
     /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
         let mut tx = self.read().await?;
-        let rows: Vec<Row> = on!(&mut tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
-            .bind(self.tenant.0).fetch_all(c).await)?;
+        let rows = self.rows(&mut tx).await?;
         rows.into_iter().map(Connection::from_row).collect()
     }
 
@@ -341,7 +348,12 @@ impl TenantScope {
         reveal::seal(&key, &credential, times, (&connection.integration_id, generation)).map(Some)
     }
 
-    async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
+    pub(crate) async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>> {
+        Ok(on!(tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
+            .bind(self.tenant.0).fetch_all(c).await)?)
+    }
+
+    pub(crate) async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
         Ok(on!(tx, c => sqlx::query_as(select!("AND integration_id = $2"))
             .bind(self.tenant.0).bind(integration_id).fetch_optional(c).await)?)
     }

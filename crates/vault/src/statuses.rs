@@ -3,7 +3,8 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    Error, Result, TenantScope,
+    AlertKind, Error, Result, TenantScope,
+    alerts::say,
     database::{Tx, on},
 };
 
@@ -80,6 +81,27 @@ impl TenantScope {
         }
         self.schedule(&mut tx, kind, integration_id, in_).await?;
         tx.commit().await?;
+        Ok(true)
+    }
+
+    /// As [`Self::set_status`], and alerts people to it, both or neither.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn set_status_raising(
+        &self,
+        integration_id: &str,
+        generation: i64,
+        status: Status,
+        alert: AlertKind,
+    ) -> Result<bool> {
+        let mut tx = self.write().await?;
+        if !self.put_status(&mut tx, integration_id, generation, status).await? {
+            return Ok(false);
+        }
+        self.write_alert(&mut tx, alert, integration_id).await?;
+        tx.commit().await?;
+        say(alert, self.tenant, integration_id);
         Ok(true)
     }
 

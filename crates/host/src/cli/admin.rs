@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Session;
 use super::audit::short;
-use super::print::confirm;
+use super::print::{confirm, read_secret, read_whole};
 use crate::host::told;
 
 #[derive(clap::Subcommand)]
@@ -105,6 +105,17 @@ pub(super) enum SecretCommand {
     /// List the names, never the values
     #[command(after_help = "Example:\n  resto secret list --json")]
     List,
+    /// Store a value under a name, in place of the one that is there; tools use it by the name
+    #[command(
+        after_help = "Example:\n  resto secret set deploy_key\n  resto secret set deploy_key --secret-stdin < key"
+    )]
+    Set {
+        /// The secret's name
+        name: String,
+        /// Read the value from standard input, whole, instead of a hidden prompt
+        #[arg(long)]
+        secret_stdin: bool,
+    },
     /// Delete a secret here; what a service was given it keeps
     #[command(after_help = "Example:\n  resto secret delete deploy_key")]
     Delete {
@@ -125,6 +136,15 @@ pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<
             for name in &names {
                 out.line(name);
             }
+        }
+        SecretCommand::Set { name, secret_stdin } => {
+            let value = if secret_stdin {
+                read_whole()?
+            } else {
+                read_secret(&format!("Value of the secret {name} (not shown): "), None)?
+            };
+            caller.scope.put_secret(&name, &value).await.map_err(told)?;
+            out.remark(format!("The secret `{name}` is stored encrypted."));
         }
         SecretCommand::Delete { name } => {
             if !caller.scope.delete_secret(&name).await.map_err(told)? {

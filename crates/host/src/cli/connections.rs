@@ -156,8 +156,13 @@ pub(super) async fn list(session: &Session) -> Result<()> {
         }
         describe(session, report);
         let used = report.last_used_at.map_or_else(|| "never".to_owned(), super::audit::short);
+        let age = match report.key_age_days {
+            None => String::new(),
+            Some(1) => " (the key is 1 day old)".to_owned(),
+            Some(days) => format!(" (the key is {days} days old)"),
+        };
         out.line(format!(
-            "  Connected {}, last used {used}",
+            "  Connected {}{age}, last used {used}",
             super::audit::short(report.connected_at)
         ));
     }

@@ -135,10 +135,9 @@ pub(crate) async fn stop(
         Code::Conflict => (Status::Frozen, AlertKind::AccountChanged),
         _ => return,
     };
-    match caller.scope.set_status(integration.id, generation, status).await {
-        Ok(true) => caller.scope.raise(alert, integration.id).await,
-        // It was connected again meanwhile.
-        Ok(false) => {}
+    match caller.scope.set_status_raising(integration.id, generation, status, alert).await {
+        // Or it was connected again meanwhile.
+        Ok(_) => {}
         Err(error) => tracing::error!(%error, "a connection that failed could not be stopped"),
     }
 }

@@ -14,14 +14,13 @@ mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use resto_core::{
     Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
     Result, Risk, Scheme, Secrets,
 };
-use resto_vault::{
-    AlertKind, AuthType, Connection, Credential, Intent, Needs, NewConnection, Status,
-};
+use resto_vault::{AuthType, Connection, Credential, Intent, Needs, NewConnection, Status};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -70,6 +69,9 @@ pub struct Report {
     /// When it was last used.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<OffsetDateTime>,
+    /// How many days ago the key was stored; none where a person signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_age_days: Option<i64>,
     /// When its access token or key stops working.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<OffsetDateTime>,
@@ -247,7 +249,8 @@ impl Host {
             permissions: serde_json::to_value(&grants).unwrap_or_default(),
             secrets,
         };
-        let mut jobs = vec![(Kind::Probe.word(), jittered(DAILY))];
+        let mut jobs =
+            vec![(Kind::Probe.word(), jittered(DAILY)), (Kind::Remind.word(), Duration::ZERO)];
         let renews_at =
             candidate.expires_at.filter(|_| credential.secrets.contains_key("refresh_token"));
         if let Some(end) = renews_at {
@@ -265,7 +268,6 @@ impl Host {
         let connected = caller.scope.connect(new).await.map_err(told)?;
         let is_another = connected.is_another_account();
         if is_another {
-            caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
             self.forget_made(caller, adapter).await;
         }
         self.forget_receipt(caller, integration).await;
@@ -327,6 +329,7 @@ impl Host {
             rate_limits: connection.rate_limits.clone(),
             connected_at: connection.connected_at,
             last_used_at: connection.last_used_at,
+            key_age_days: connection.key_age_days(OffsetDateTime::now_utc()),
             expires_at: connection.expires_at,
             renewed: is_renewed(connection),
             replaced: None,

@@ -1,9 +1,11 @@
 //! The people's pages: what this server is and can operate, signing in, connecting accounts. They
 //! work without a script.
 
+mod alerts;
 mod approve;
 mod connect;
 mod page;
+mod secrets;
 mod service;
 mod sign_in;
 
@@ -29,6 +31,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/sign-in", get(sign_in::explain).post(sign_in::sign_in))
         .route("/sign-in/{code}", get(sign_in::confirm))
         .route("/sign-out", post(sign_in::sign_out))
+        .route("/alerts", get(alerts::list).post(alerts::acknowledge))
         .route("/approve", get(approve::list))
         .route("/approve/{print}", get(approve::ask).post(approve::decide))
         .route("/connect", get(connect::services))
@@ -36,6 +39,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/connect/{integration}/key", post(connect::key))
         .route("/connect/{integration}/oauth", post(connect::consent))
         .route("/connect/{integration}/disconnect", post(connect::disconnect))
+        .route("/secrets/{link}", get(secrets::ask).post(secrets::enter))
         .route("/oauth/callback/{integration}", get(connect::callback))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn(sign_in::own_forms))

@@ -57,6 +57,10 @@ fn framed(
                         a href="/connect" { "Services" }
                         a href="/approve" { "Approvals" }
                         @if let Some(person) = person {
+                            a href="/alerts" {
+                                "Alerts"
+                                @if person.open_alerts > 0 { " (" (person.open_alerts) ")" }
+                            }
                             form method="post" action="/sign-out" {
                                 (csrf(person))
                                 button.plain { "Sign out" }

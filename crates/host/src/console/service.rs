@@ -246,6 +246,11 @@ impl Service<'_> {
                 h2 id="account" { (standing(Some(report))) }
                 p.quiet {
                     "Since " (day(report.connected_at)) "."
+                    @match report.key_age_days {
+                        None => {}
+                        Some(1) => { " The key is 1 day old." }
+                        Some(days) => { " The key is " (days) " days old." }
+                    }
                     @if report.renewed { " The access is renewed by itself." }
                     @else if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
                 }

@@ -16,7 +16,7 @@ use crate::tools::OwnTool;
 const PAGE: usize = 200;
 
 /// How long a client may keep the list, unless it is told before.
-const LIST_TTL_MS: u64 = 30_000;
+pub(super) const LIST_TTL_MS: u64 = 30_000;
 
 /// How often it is looked whether an account was connected or disconnected, which other processes do too.
 const LOOK: Duration = Duration::from_secs(2);

@@ -1,6 +1,7 @@
 //! The tools of this server itself: what an agent asks of the host, not of a service. Adding one costs a struct, its
 //! [`Own`], and a line in [`own_tools`].
 
+mod alerts;
 mod connections;
 mod detect;
 mod find;
@@ -145,6 +146,7 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
         OwnTool::of::<DetectIntegrations>()?,
         OwnTool::of::<connections::DisconnectIntegration>()?,
         OwnTool::of::<find::FindActions>()?,
+        OwnTool::of::<alerts::ListAlerts>()?,
         OwnTool::of::<connections::ListIntegrations>()?,
         OwnTool::of::<PlanIntegrations>()?,
         OwnTool::of::<preview::PreviewAction>()?,

@@ -226,7 +226,8 @@ impl Store {
             sqlx::query_scalar(sql).bind(name).fetch_all(&mut connection).await.unwrap()
         } else {
             let mut connection = self.sqlite_options().connect().await.unwrap();
-            let sql = "SELECT name FROM pragma_table_info($1) ORDER BY cid";
+            // Generated columns too.
+            let sql = "SELECT name FROM pragma_table_xinfo($1) ORDER BY cid";
             sqlx::query_scalar(sql).bind(name).fetch_all(&mut connection).await.unwrap()
         }
     }
