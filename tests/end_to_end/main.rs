@@ -34,6 +34,7 @@ mod refusals;
 mod registrar;
 mod rotation;
 mod secrets;
+mod sessions;
 mod standin;
 mod tampering;
 mod trail;

@@ -13,3 +13,9 @@ export function tool(name) {
     : createRequire(resolve(packages, "package.json")).resolve(name);
   return import(pathToFileURL(file).href);
 }
+
+/** Listens on a free loopback port, and returns the address. */
+export async function listen(server) {
+  await new Promise((ready, failed) => server.once("error", failed).listen(0, "127.0.0.1", ready));
+  return `http://127.0.0.1:${server.address().port}`;
+}

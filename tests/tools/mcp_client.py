@@ -1,6 +1,6 @@
 """The official Python MCP client, driven by the end-to-end tests.
 
-Usage: mcp_client.py MODE URL            the bearer token is in MCP_TOKEN
+Usage: mcp_client.py MODE URL            the bearer token is in MCP_TOKEN; the older transport where the URL ends with /sse
        mcp_client.py MODE -- COMMAND...  over standard input and output
 MODE is `legacy`, or a protocol revision such as 2026-07-28. Each line of standard input is a call,
 {"method": "tools/list"} or {"method": "tools/call", "name": ..., "arguments": {...}}; each line of output its
@@ -16,6 +16,7 @@ import sys
 
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitResult
 
@@ -50,6 +51,9 @@ async def main() -> None:
         await talk(StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)), mode)
         return
     headers = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}"} if "MCP_TOKEN" in os.environ else {}
+    if target.endswith("/sse"):
+        await talk(sse_client(target, headers=headers, sse_read_timeout=60), mode)
+        return
     async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         await talk(streamable_http_client(target, http_client=http), mode)
 

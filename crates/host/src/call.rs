@@ -107,12 +107,14 @@ impl Host {
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
-    /// Whether the tenant's connection allows it.
+    /// Whether the caller's access token and the tenant's connection allow it.
     ///
     /// # Errors
-    /// It is not connected, has expired, or is known to lack a right.
+    /// The token's scopes do not reach so far, the integration is not connected, has expired, or is known to lack a right.
     pub(crate) async fn allow(&self, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
         let integration = entry.integration();
+        let action = entry.action;
+        caller.allowance.check(&action.tool, Some(integration.id), action.risk)?;
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else {
             return Err(Error::new(

@@ -1,6 +1,7 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod allowance;
 mod approve;
 mod around;
 mod asking;
@@ -15,6 +16,7 @@ mod dumps;
 mod grants;
 mod host;
 mod http;
+mod identity;
 mod mcp;
 mod origin;
 mod place;
@@ -26,6 +28,7 @@ mod root_keys;
 mod sessions;
 mod tools;
 
+pub use allowance::Allowance;
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::{Called, Failed};
@@ -35,6 +38,7 @@ pub use connect::{Receipt, Report};
 pub use grants::{Grants, Standing};
 pub use host::{Caller, Host, LOCAL_TENANT};
 pub use http::{Server, serve};
+pub use identity::Identity;
 pub use mcp::{Mcp, tool};
 pub use origin::Origin;
 pub use policy::{Calls, Decision, Rule};

@@ -92,17 +92,20 @@ impl ServerHandler for Mcp {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        self.caller(&context)?;
+        let caller = self.caller(&context)?;
         let cursor = request.and_then(|request| request.cursor);
         let Some(page) = self.host.catalog.page(cursor.as_deref(), PAGE) else {
             return Err(ErrorData::invalid_params("the cursor is not one of this list", None));
         };
         // Those of this server itself come first.
-        let own = self.host.own_tools().iter().filter(|_| cursor.is_none()).map(own_tool);
-        let mut result =
-            ListToolsResult::with_all_items(own.chain(page.entries.iter().map(tool)).collect())
-                .with_ttl_ms(LIST_TTL_MS)
-                .with_cache_scope(CacheScope::Private);
+        let own = self.host.own_tools().iter().filter(|_| cursor.is_none());
+        let own = own.filter(|own| caller.sees(None, own.risk)).map(own_tool);
+        let seen =
+            |entry: &&Entry<'_>| caller.sees(Some(entry.integration().id), entry.action.risk);
+        let tools = own.chain(page.entries.iter().filter(seen).map(tool)).collect();
+        let mut result = ListToolsResult::with_all_items(tools)
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private);
         result.next_cursor = page.next;
         Ok(result)
     }

@@ -74,38 +74,44 @@ impl<'a> OAuthClient<'a> {
 
     /// Reads the client's secret, which is kept nowhere else.
     pub fn secret(&self) -> Result<SecretString> {
-        let file = self.secret_file;
-        let refuse = |why: &str| {
-            let name = file.display();
-            Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
-        };
-        let opened =
-            File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
-        let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
-        if !about.is_file() {
-            return Err(refuse("is not a file"));
-        }
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(refuse(&format!(
-                "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
-                file.display()
-            )));
-        }
-        if about.size() > LONGEST {
-            return Err(refuse("is too long for a client secret"));
-        }
-        let mut text = String::new();
-        opened
-            .take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|_| refuse("does not hold one line of text"))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("does not hold one line of text"));
-        }
-        Ok(SecretString::from(secret))
+        read_secret(self.secret_file)
     }
+}
+
+/// Reads a client's secret from its file.
+///
+/// # Errors
+/// Others can read it, or it does not hold one line of text.
+pub(crate) fn read_secret(file: &Path) -> Result<SecretString> {
+    let refuse = |why: &str| {
+        let name = file.display();
+        Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
+    };
+    let opened = File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+    let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
+    if !about.is_file() {
+        return Err(refuse("is not a file"));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(refuse(&format!(
+            "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
+            file.display()
+        )));
+    }
+    if about.size() > LONGEST {
+        return Err(refuse("is too long for a client secret"));
+    }
+    let mut text = String::new();
+    opened
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|_| refuse("does not hold one line of text"))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("does not hold one line of text"));
+    }
+    Ok(SecretString::from(secret))
 }
 
 impl Host {

@@ -25,9 +25,9 @@ use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
 use crate::redact::{redact_error, redact_name};
 
-pub(crate) use client::{OAuthClient, check_overrides};
+pub(crate) use client::{OAuthClient, check_overrides, read_secret};
 pub use disconnect::Receipt;
-pub(crate) use oauth::Answer;
+pub(crate) use oauth::{Answer, TokenUrlOnly};
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]

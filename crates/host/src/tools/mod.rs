@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::allowance::scope;
 use crate::asking::Asked;
 use crate::call::{Failed, summary};
 use crate::catalog::check;
@@ -135,7 +136,28 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
     ])
 }
 
+/// The integration that a call of one of them is about.
+fn about(arguments: &Value) -> Option<&str> {
+    arguments.get("integration").and_then(Value::as_str)
+}
+
 impl Host {
+    /// The scope that a caller's access token would need for this call besides those it has.
+    pub(crate) fn lacking_scope(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Value,
+    ) -> Option<String> {
+        let (integration, risk) = match (self.own_tool(tool), self.catalog.find(tool)) {
+            (Some(own), _) => (about(arguments), own.risk),
+            (None, Some(entry)) => (Some(entry.integration().id), entry.action.risk),
+            (None, None) => return None,
+        };
+        let allowed = caller.allowance.allows(integration, risk);
+        (!allowed).then(|| scope(integration, risk))
+    }
+
     /// One of this server's own tools.
     #[must_use]
     pub fn own_tool(&self, name: &str) -> Option<&OwnTool> {
@@ -159,7 +181,10 @@ impl Host {
         arguments: &Value,
     ) -> Result<Done, Failed> {
         check(own.tool, &own.input_schema, &own.arguments, arguments)?;
-        let done = (own.run)(self, caller, arguments.clone()).await;
+        let done = match caller.allowance.check(own.tool, about(arguments), own.risk) {
+            Ok(()) => (own.run)(self, caller, arguments.clone()).await,
+            Err(refused) => Err(refused),
+        };
         let intent = Intent {
             integration_id: OURS,
             action: own.tool,
@@ -171,7 +196,11 @@ impl Host {
         };
         let message = done.as_ref().err().map(summary);
         let outcome = Outcome {
-            status: if done.is_ok() { ResultStatus::Success } else { ResultStatus::Error },
+            status: match &done {
+                Ok(_) => ResultStatus::Success,
+                Err(error) if error.code() == Code::Denied => ResultStatus::Denied,
+                Err(_) => ResultStatus::Error,
+            },
             error_message: message.as_deref(),
             output: None,
             permissions: None,
