@@ -6,7 +6,7 @@ import { listen, tool } from "./tools.mjs";
 const { Provider } = await tool("oidc-provider");
 const server = createServer();
 const issuer = await listen(server);
-const scopes = ["openid", "read", "write", "github:read", "github:write"];
+const scopes = ["openid", "offline_access", "read", "write", "github:read", "github:outward"];
 
 const provider = new Provider(issuer, {
   // As native apps, clients come back to any port of this machine.
@@ -24,10 +24,12 @@ const provider = new Provider(issuer, {
       enabled: true,
       useGrantedResource: () => true,
       getResourceServerInfo: (_, resource) => ({
-        audience: resource, scope: scopes.slice(1).join(" "), accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } },
+        audience: resource, scope: scopes.slice(2).join(" "), accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } },
       }),
     },
   },
+  // Clients register with the scopes that they need first, and ask for more later: they may.
+  extraClientMetadata: { properties: ["more"], validator: (_ctx, _key, _value, client) => { client.scope = undefined; } },
   extraTokenClaims: (_, token) => ({ tenant: tenantOf(token.accountId) }),
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, tenant: tenantOf(id) }) }),
   cookies: { keys: ["of the tests"] },

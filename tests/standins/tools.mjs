@@ -8,7 +8,7 @@ const packages = resolve(top, ".tools/npm");
 
 /** Loads an installed package: `name`, or `name/file` of one that only ES modules may import. */
 export function tool(name) {
-  const file = name.endsWith(".js")
+  const file = /\.m?js$/.test(name)
     ? resolve(packages, "node_modules", name)
     : createRequire(resolve(packages, "package.json")).resolve(name);
   return import(pathToFileURL(file).href);
