@@ -205,13 +205,37 @@ CREATE TABLE records (
 );
 CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
 
+-- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it.
+CREATE TABLE jobs (
+    tenant_id  UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    kind       TEXT COLLATE "C" NOT NULL,
+    subject    TEXT COLLATE "C" NOT NULL,
+    due_at     BIGINT NOT NULL,
+    -- How often it was begun since it last succeeded.
+    attempts   BIGINT NOT NULL,
+    holder     UUID,
+    held_until BIGINT,
+    PRIMARY KEY (tenant_id, kind, subject),
+    CHECK ((holder IS NULL) = (held_until IS NULL))
+);
+CREATE INDEX jobs_due ON jobs (due_at);
+
+-- How many requests may still be made, for a tenant or (the tenant of zeros) for all together.
+CREATE TABLE budgets (
+    tenant_id UUID NOT NULL,
+    name      TEXT COLLATE "C" NOT NULL,
+    -- When it will be unused again, in microseconds since 1970.
+    full_at   BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
 -- A transaction sees and writes the rows of its tenant only, whoever runs it, the owner included.
 DO $$
 DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['tenant_keys', 'principals', 'access_tokens', 'integration_credentials',
-        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records', 'alerts'] LOOP
+        'integration_audit_log', 'open_intents', 'integration_operations', 'tenant_secrets', 'records', 'alerts', 'jobs', 'budgets'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY of_tenant ON %I USING (tenant_id = current_tenant())', name);
@@ -232,7 +256,7 @@ GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
 GRANT UPDATE (alive_at) ON open_intents TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
-    integration_operations, tenant_secrets, records TO resto_app;
+    integration_operations, tenant_secrets, records, jobs, budgets TO resto_app;
 
 -- What is found or done beyond one tenant, and nothing more: functions of a role without login.
 GRANT SELECT ON clock, tenants TO resto_lookup;
@@ -241,6 +265,7 @@ GRANT SELECT (hash, tenant_id, principal_id, name, scopes, bounds, last_used_at,
 GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
+GRANT SELECT, UPDATE (attempts, holder, held_until) ON jobs TO resto_lookup;
 GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
 CREATE POLICY lookup ON tenant_keys FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY rewrap ON tenant_keys FOR UPDATE TO resto_lookup USING (wrapped IS NOT NULL) WITH CHECK (wrapped IS NOT NULL);
@@ -249,6 +274,8 @@ CREATE POLICY lookup ON access_tokens FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON open_intents FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON integration_operations FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON records FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON jobs FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 
 -- Whose token has this keyed hash.
 CREATE FUNCTION find_access_token(wanted BYTEA)
@@ -272,6 +299,28 @@ AS $$
     SELECT tenant_id FROM public.open_intents WHERE alive_at <= cutoff
     UNION SELECT tenant_id FROM public.integration_operations WHERE expires_at <= now
     UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
+$$;
+
+-- Whether a job is due that nobody holds.
+CREATE FUNCTION is_work_due() RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT 1 FROM public.jobs CROSS JOIN public.clock
+        WHERE due_at <= now_ms AND (held_until IS NULL OR held_until <= now_ms))
+$$;
+
+-- Holds jobs that are due and that nobody holds.
+CREATE FUNCTION claim_jobs(new_holder UUID, at_most BIGINT, hold_ms BIGINT)
+RETURNS TABLE (tenant_id UUID, kind TEXT, subject TEXT, attempts BIGINT, due_at BIGINT)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE public.jobs j SET holder = new_holder, held_until = c.now_ms + hold_ms, attempts = j.attempts + 1
+    FROM public.clock c
+    WHERE (j.tenant_id, j.kind, j.subject) IN (
+        SELECT d.tenant_id, d.kind, d.subject FROM public.jobs d CROSS JOIN public.clock k
+        WHERE d.due_at <= k.now_ms AND (d.held_until IS NULL OR d.held_until <= k.now_ms)
+        ORDER BY d.due_at LIMIT at_most FOR UPDATE OF d SKIP LOCKED)
+    RETURNING j.tenant_id, j.kind, j.subject, j.attempts, j.due_at
 $$;
 
 -- How many tenant keys each root key wraps.
@@ -300,14 +349,18 @@ AS $$
     RETURNING 1
 $$;
 
-REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), root_keys_in_use(),
+REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
+    claim_jobs(UUID, BIGINT, BIGINT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), root_keys_in_use(),
+GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
+    claim_jobs(UUID, BIGINT, BIGINT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) TO resto_app;
 -- A function's new owner must be able to create in the schema, for as long as this takes.
 GRANT CREATE ON SCHEMA public TO resto_lookup;
 ALTER FUNCTION find_access_token(BYTEA) OWNER TO resto_lookup;
 ALTER FUNCTION due_tenants(BIGINT, BIGINT) OWNER TO resto_lookup;
+ALTER FUNCTION is_work_due() OWNER TO resto_lookup;
+ALTER FUNCTION claim_jobs(UUID, BIGINT, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION root_keys_in_use() OWNER TO resto_lookup;
 ALTER FUNCTION tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION rewrap_tenant_keys(BYTEA, JSONB) OWNER TO resto_lookup;
@@ -427,7 +480,8 @@ BEGIN
     END IF;
     IF used <> '[]' THEN
         UPDATE public.integration_credentials c
-        SET last_used_at = u.used_at, rate_limits = coalesce(u.rate_limits::JSONB, c.rate_limits),
+        SET last_used_at = u.used_at,
+            rate_limits = coalesce(c.rate_limits || u.rate_limits::JSONB, u.rate_limits::JSONB, c.rate_limits),
             permissions_granted = coalesce(u.permissions::JSONB, c.permissions_granted),
             encrypted_credentials = coalesce(decode(u.sealed, 'hex'), c.encrypted_credentials)
         FROM json_to_recordset(used::JSON) AS u(tenant UUID, id UUID, generation BIGINT, used_at TIMESTAMPTZ,

@@ -178,3 +178,27 @@ CREATE TABLE records (
     PRIMARY KEY (tenant_id, collection, id)
 ) STRICT;
 CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
+
+-- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it.
+CREATE TABLE jobs (
+    tenant_id  BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    kind       TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    due_at     INTEGER NOT NULL,
+    -- How often it was begun since it last succeeded.
+    attempts   INTEGER NOT NULL,
+    holder     BLOB,
+    held_until INTEGER,
+    PRIMARY KEY (tenant_id, kind, subject),
+    CHECK ((holder IS NULL) = (held_until IS NULL))
+) STRICT;
+CREATE INDEX jobs_due ON jobs (due_at);
+
+-- How many requests may still be made, for a tenant or (the tenant of zeros) for all together.
+CREATE TABLE budgets (
+    tenant_id BLOB NOT NULL,
+    name      TEXT NOT NULL,
+    -- When it will be unused again, in microseconds since 1970.
+    full_at   INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) STRICT;

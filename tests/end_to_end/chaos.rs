@@ -50,7 +50,7 @@ fn faulty(created: Arc<Mutex<HashMap<String, usize>>>) -> Provider {
             return Reply::json(503, &json!({"message": "not now"}));
         }
         if fault == 1 {
-            return Reply(429, vec![("retry-after", "600".into())], "{}".into());
+            return Reply(429, vec![("retry-after", "0".into())], "{}".into());
         }
         *created.lock().unwrap().entry(title.clone()).or_default() += 1;
         match fault {

@@ -180,6 +180,11 @@ impl Server<'_> {
         if let Some(op_id) = op_id {
             params["_meta"]["dev.resto/op_id"] = op_id;
         }
+        for name in ["traceparent", "tracestate"] {
+            if let Some(value) = params.as_object_mut().unwrap().remove(name) {
+                params["_meta"][name] = value;
+            }
+        }
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let standard = [
             ("accept", "application/json, text/event-stream"),

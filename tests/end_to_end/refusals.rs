@@ -212,10 +212,12 @@ fn a_refused_credential_says_to_reconnect() {
 
 #[test]
 fn a_used_up_quota_says_when_to_come_back() {
-    refused_by(
-        || message(429, &[("retry-after", "90")], "You have exceeded a secondary rate limit"),
-        &["GitHub limits the rate", "Try again in 90 seconds"],
-    );
+    let limit = "You have exceeded a secondary rate limit";
+    let (provider, product) = connected(move |_| message(429, &[("retry-after", "90")], limit));
+    refused(&product.run(&READ, ""), &["GitHub limits the rate", "Try again in 90 seconds"]);
+    let asked = provider.count();
+    refused(&product.run(&READ, ""), &["GitHub has asked for a pause", "Come back in"]);
+    assert_eq!(provider.count(), asked);
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub static ANALYTICS: Integration = Integration {
             scheme: Scheme::Bearer("access_token"),
         })],
         // The quota is the property's, in tokens: https://developers.google.com/analytics/devguides/reporting/data/v1/quotas
-        limits: Limits { per_hour: 1400, concurrent: 10 },
+        limits: Limits::per_hour(1400, 10),
         paging: Paging::Cursor {
             size: "pageSize",
             max: 200,

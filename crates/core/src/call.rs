@@ -1,5 +1,6 @@
 //! What a running action may ask of the server around it. The host implements these traits.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +31,9 @@ pub trait Credentials: Send + Sync {
     fn sign(&self, scheme: &Scheme, request: &mut reqwest::Request) -> Result<()>;
 }
 
+/// A place among the requests that may be under way; dropping it frees it.
+pub type Admission = Box<dyn Any + Send + Sync>;
+
 /// The call in which an action runs.
 pub trait Call: Send + Sync {
     /// Tells the caller how far it is: `done` of `total` steps, and what happens now.
@@ -43,6 +47,14 @@ pub trait Call: Send + Sync {
 
     /// The account that is operated; `None` while it is being connected.
     fn account(&self) -> Option<&Connected>;
+
+    /// Waits until a request may be sent, before each; what it returns is kept until the answer has come.
+    ///
+    /// # Errors
+    /// `rate_limited`: too many were sent of late. Nothing was sent.
+    fn admit(&self) -> BoxFuture<'_, Result<Admission>> {
+        Box::pin(async { Ok(Box::new(()) as Admission) })
+    }
 
     /// Told after each answer of the provider.
     fn observe(&self, observed: Observed);
@@ -131,6 +143,8 @@ pub struct Observed {
     pub granted: Option<Vec<String>>,
     /// The rights that the request needed and the credential lacks.
     pub lacking: Option<String>,
+    /// The provider wants no request for so many seconds.
+    pub pause_s: Option<u64>,
 }
 
 /// A provider's quota as its headers tell it.

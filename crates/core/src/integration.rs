@@ -79,7 +79,7 @@ pub struct Provider {
     pub headers: &'static [(&'static str, &'static str)],
     /// Where answers tell the quota.
     pub rate_headers: RateHeaders,
-    /// How many requests one connection may make.
+    /// How many requests may be made.
     pub limits: Limits,
     /// The header with the provider's id of a request.
     pub request_id_header: &'static str,
@@ -112,7 +112,7 @@ impl Provider {
             reset: "x-ratelimit-reset",
             resource: None,
         },
-        limits: Limits { per_hour: 1000, concurrent: 10 },
+        limits: Limits::per_hour(1000, 10),
         request_id_header: "x-request-id",
         granted_header: None,
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
@@ -135,13 +135,28 @@ pub struct RateHeaders {
     pub resource: Option<&'static str>,
 }
 
-/// How many requests one connection may make, from the provider's documentation.
-#[derive(Debug)]
+/// How many requests may be made, from the provider's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in an hour.
-    pub per_hour: u32,
-    /// Requests at the same time.
+    /// Requests of one connection in any time of the length `per`.
+    pub requests: u32,
+    /// That length.
+    pub per: Duration,
+    /// How many of them at once after a pause; the rest is spread over the time.
+    pub burst: u32,
+    /// Requests of one connection at the same time.
     pub concurrent: u32,
+    /// Requests of all connections together in any time of the length `per`, where the provider counts those of an app.
+    pub overall: Option<u32>,
+}
+
+impl Limits {
+    /// So many requests in an hour, a tenth of them at once.
+    #[must_use]
+    pub const fn per_hour(requests: u32, concurrent: u32) -> Self {
+        let per = Duration::from_hours(1);
+        Self { requests, per, burst: requests / 10, concurrent, overall: None }
+    }
 }
 
 /// How a list is continued.

@@ -24,7 +24,8 @@ pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
 pub use api::{Api, Draft, Endpoints};
 pub use call::{
-    BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef, Secrets,
+    Admission, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef,
+    Secrets,
 };
 pub use error::{Code, Details, Error, Result};
 pub use http::{Bounds, Http, is_public};

@@ -304,6 +304,7 @@ impl Reply {
                 .and_then(text)
                 .map(|list| list.split(',').map(quote).filter(|name| !name.is_empty()).collect()),
             lacking: None,
+            pause_s: None,
         }
     }
 }

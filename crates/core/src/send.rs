@@ -2,6 +2,7 @@
 //! told apart.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -69,6 +70,17 @@ impl Request<'_> {
             self.idempotency_key =
                 HeaderValue::try_from(format!("resto-{}-{count}", api.op_id())).ok();
         }
+        // Before the time is measured: whoever waits here has sent nothing.
+        let cancelled = api.call.cancelled();
+        let first = if api.risk == Risk::Read {
+            tokio::select! {
+                admitted = api.call.admit() => admitted?,
+                () = cancelled.cancelled() => return Err(given_up()),
+            }
+        } else {
+            api.call.admit().await?
+        };
+        let first = Mutex::new(Some(first));
         let request = &self;
         let bounds = &api.http.bounds;
         let backoff = ExponentialBuilder::default()
@@ -79,35 +91,36 @@ impl Request<'_> {
         let started = Instant::now();
         // The first try of a change whose outcome is not known, if there was one.
         let mut doubt = None;
-        let tries = (|| request.attempt(&url, cut))
-            .retry(backoff)
-            .notify(|error: &Error, _| {
-                if error.code() == Code::UnknownOutcome {
-                    doubt.get_or_insert_with(|| error.clone());
-                }
-            })
-            .when(|error| {
-                matches!(
-                    error.code(),
-                    Code::ProviderDown | Code::RateLimited | Code::UnknownOutcome
-                )
-            })
-            .adjust(|error, delay| match (error.details().retry_after_s, delay) {
-                (Some(seconds), Some(delay)) => Some(delay.max(Duration::from_secs(seconds)))
-                    // A wait that outlasts the whole would end without saying why.
-                    .filter(|wait| *wait <= bounds.patience)
-                    .filter(|wait| started.elapsed() + *wait < bounds.total),
-                (None, delay) => delay,
-                (Some(_), None) => None,
-            });
+        let tries = (|| async {
+            let admitted = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let _admitted = match admitted {
+                Some(admitted) => admitted,
+                None => api.call.admit().await?,
+            };
+            request.attempt(&url, cut).await
+        })
+        .retry(backoff)
+        .notify(|error: &Error, _| {
+            if error.code() == Code::UnknownOutcome {
+                doubt.get_or_insert_with(|| error.clone());
+            }
+        })
+        .when(|error| {
+            matches!(error.code(), Code::ProviderDown | Code::RateLimited | Code::UnknownOutcome)
+        })
+        .adjust(|error, delay| match (error.details().retry_after_s, delay) {
+            (Some(seconds), Some(delay)) => Some(delay.max(Duration::from_secs(seconds)))
+                // A wait that outlasts the whole would end without saying why.
+                .filter(|wait| *wait <= bounds.patience)
+                .filter(|wait| started.elapsed() + *wait < bounds.total),
+            (None, delay) => delay,
+            (Some(_), None) => None,
+        });
         let bounded = tokio::time::timeout(bounds.total, tries);
-        let cancelled = api.call.cancelled();
         let outcome = if api.risk == Risk::Read {
             tokio::select! {
                 outcome = bounded => outcome,
-                () = cancelled.cancelled() => {
-                    return Err(Error::new(Code::Cancelled, "The caller cancelled the call."));
-                }
+                () = cancelled.cancelled() => return Err(given_up()),
             }
         } else {
             bounded.await
@@ -266,6 +279,9 @@ impl Request<'_> {
         };
         let error = (api.provider.classify)(&failure).unwrap_or_else(|| failure.by_status());
         observed.lacking.clone_from(&error.details().missing_permission);
+        if error.code() == Code::RateLimited {
+            observed.pause_s = error.details().retry_after_s;
+        }
         api.observe(observed);
         Err(error)
     }
@@ -299,4 +315,8 @@ impl Request<'_> {
         error.details_mut().provider = Some(provider.name.to_owned());
         error
     }
+}
+
+fn given_up() -> Error {
+    Error::new(Code::Cancelled, "The caller cancelled the call.")
 }

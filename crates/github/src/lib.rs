@@ -95,7 +95,7 @@ pub static GITHUB: Integration = Integration {
             resource: Some("x-ratelimit-resource"),
         },
         // https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
-        limits: Limits { per_hour: 5000, concurrent: 100 },
+        limits: Limits::per_hour(5000, 100),
         request_id_header: "x-github-request-id",
         granted_header: Some("x-oauth-scopes"),
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },

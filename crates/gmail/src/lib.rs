@@ -22,6 +22,8 @@ mod threads;
 mod times;
 mod vacation_replies;
 
+use std::time::Duration;
+
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider, Scheme,
 };
@@ -71,7 +73,14 @@ pub static GMAIL: Integration = Integration {
         })],
         // 6,000 units a minute and user, and reading a message costs 20:
         // https://developers.google.com/workspace/gmail/api/reference/quota
-        limits: Limits { per_hour: 18_000, concurrent: 4 },
+        // 6,000 units a minute and user, and 1,200,000 a minute and project; most requests cost 20.
+        limits: Limits {
+            requests: 300,
+            per: Duration::from_mins(1),
+            burst: 100,
+            concurrent: 4,
+            overall: Some(60_000),
+        },
         paging: Paging::Cursor {
             size: "maxResults",
             max: 50,

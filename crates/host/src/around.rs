@@ -2,9 +2,10 @@
 //! request, the tenant's secrets and documents.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use resto_core::{
-    BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
+    Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
     Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
 };
 use resto_vault::{Sealed, TenantScope};
@@ -15,6 +16,8 @@ use uuid::Uuid;
 
 use crate::approve::Purse;
 use crate::host::told;
+use crate::limits::Gate;
+use crate::observe::Trace;
 use crate::policy::Calls;
 use crate::redact::{redact, redact_error};
 
@@ -34,6 +37,8 @@ pub struct Line {
     pub confirm: Option<Confirm>,
     /// The caller's own id of the operation: with the same one, it runs once.
     pub op_id: Option<String>,
+    /// Which trace it belongs to.
+    pub trace: Trace,
     /// Of a trial: whether a person could enter a secret that is not stored.
     pub(crate) may_enter: bool,
 }
@@ -59,6 +64,7 @@ impl Line {
             new_secrets: false,
             confirm: None,
             op_id: None,
+            trace: Trace::default(),
             may_enter: false,
         }
     }
@@ -69,6 +75,7 @@ impl Line {
 pub(crate) struct Seen {
     pub rate_limit: Option<RateLimit>,
     pub lacking: Option<String>,
+    pub pause_s: Option<u64>,
 }
 
 /// Opens the sealed credential for each request.
@@ -133,6 +140,8 @@ pub(crate) struct Around {
     /// How a person does the same.
     pub command: String,
     pub account: Option<Connected>,
+    /// Through which its requests go; a step in the life of a connection has none.
+    pub gate: Option<Arc<Gate>>,
     /// What it may spend; with that of a trial, nothing is changed.
     pub purse: Arc<Purse>,
 }
@@ -142,6 +151,7 @@ impl Around {
     pub fn quiet(scope: &TenantScope, step: &str) -> Self {
         Self {
             account: None,
+            gate: None,
             line: Line::new(Calls::Person),
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
@@ -169,10 +179,25 @@ impl Call for Around {
         self.account.as_ref()
     }
 
+    fn admit(&self) -> BoxFuture<'_, Result<Admission>> {
+        Box::pin(async move {
+            match &self.gate {
+                Some(gate) => gate.admit().await,
+                None => Ok(Box::new(()) as Admission),
+            }
+        })
+    }
+
     fn observe(&self, observed: Observed) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.rate_limit = observed.rate_limit.or(seen.rate_limit.take());
         seen.lacking = observed.lacking.or(seen.lacking.take());
+        if let Some(seconds) = observed.pause_s {
+            seen.pause_s = Some(seconds.max(seen.pause_s.unwrap_or_default()));
+            if let Some(gate) = &self.gate {
+                gate.close_for(Duration::from_secs(seconds));
+            }
+        }
     }
 
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
@@ -234,7 +259,7 @@ impl Records for Around {
         collection: &'a str,
         id: &'a str,
         value: &'a Value,
-        expires_in: Option<std::time::Duration>,
+        expires_in: Option<Duration>,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             if self.purse.is_trial() {

@@ -5,10 +5,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
-use resto_core::{Api, Code, Connected, Draft, Error, Result, Risk, clean_json};
+use resto_core::{Api, Code, Connected, Draft, Error, RateLimit, Result, Risk, clean_json};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
@@ -16,11 +17,15 @@ use crate::around::{Around, Line, Opening, Seen};
 use crate::catalog::Entry;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
+use crate::observe::Watched;
 use crate::policy::check_rights;
 use crate::tools::Done;
 
 /// Where a caller names its own operation.
 pub(crate) const OP_ID: &str = "dev.resto/op_id";
+
+/// The resource under which a pause is kept that the provider asked for.
+const PAUSE: &str = "pause";
 
 /// A call that succeeded.
 #[derive(Debug)]
@@ -79,8 +84,25 @@ impl Host {
             };
             return Ok(Called { output, is_repeated: false });
         }
+        let found = self.catalog.find(tool);
+        let integration = found.map_or("unknown", |entry| entry.integration().id);
+        let watched = Watched::begin(found.map(|_| tool), integration, &line.trace);
+        let called = self.call_action(caller, tool, arguments, line);
+        let called = called.instrument(watched.span.clone()).await;
+        watched.end(&called, |called| called.is_repeated);
+        called
+    }
+
+    async fn call_action(
+        self: &Arc<Self>,
+        caller: &Caller,
+        tool: &str,
+        arguments: Value,
+        line: Line,
+    ) -> Result<Called, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
+        let place = self.place(caller).await?;
         let admitted = match self.allow(caller, &entry).await {
             Ok(()) => self.admit_call(caller, &entry, &arguments, &line).await,
             Err(error) => Err(error.into()),
@@ -101,9 +123,11 @@ impl Host {
         };
         // In a task of its own: a client that goes away does not stop it half way.
         let (host, caller, tool) = (Arc::clone(self), caller.clone(), tool.to_owned());
-        let running = self
-            .tasks
-            .spawn(async move { host.run(&caller, &tool, arguments, line, ground).await });
+        let running = async move {
+            let _place = place;
+            host.run(&caller, &tool, arguments, line, ground).await
+        };
+        let running = self.tasks.spawn(running.in_current_span());
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
@@ -127,6 +151,16 @@ impl Host {
                 ),
             ));
         };
+        if let Some(wait) = paused(&connection) {
+            return Err(Error::new(
+                Code::RateLimited,
+                format!(
+                    "{} has asked for a pause. Nothing was sent. Come back in {wait} s.",
+                    integration.name
+                ),
+            )
+            .retry_after(wait));
+        }
         if connection.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
             return Err(Error::new(
                 Code::AuthExpired,
@@ -261,8 +295,10 @@ impl Host {
         let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
         let action = acting.entry.action;
         let is_trial = acting.purse.is_trial();
+        let gate = self.gate(&acting.caller.scope, integration, provider);
         let around = Around {
             line,
+            gate: Some(gate),
             scope: acting.caller.scope.clone(),
             op_id: acting.op_id.unwrap_or_else(Uuid::now_v7),
             seen: acting.seen,
@@ -367,6 +403,16 @@ pub(crate) struct Learnt {
     pub rate_limits: Option<Value>,
 }
 
+/// For how many seconds more the provider wants no request, as it told whichever host.
+fn paused(connection: &Connection) -> Option<u64> {
+    let until = connection.rate_limits.as_ref()?.get(PAUSE)?.get("reset_at")?.as_u64()?;
+    until.checked_sub(now_s()).filter(|wait| *wait > 0)
+}
+
+fn now_s() -> u64 {
+    u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
+}
+
 pub(crate) fn learn(
     entry: &Entry<'_>,
     connection: &Connection,
@@ -382,12 +428,17 @@ pub(crate) fn learn(
         (Err(_), Some(right)) => grants.lacked(right),
         (Err(_), None) => false,
     };
-    let rate_limits = seen.rate_limit.as_ref().map(|limit| {
-        let mut all = connection.rate_limits.clone().unwrap_or_else(|| serde_json::json!({}));
-        if let (Some(all), Ok(told)) = (all.as_object_mut(), serde_json::to_value(limit)) {
-            all.insert(limit.resource.clone(), told);
-        }
-        all
+    let pause = seen.pause_s.map(|seconds| RateLimit {
+        resource: PAUSE.to_owned(),
+        limit: None,
+        remaining: 0,
+        reset_at: now_s().checked_add(seconds),
     });
+    let told: Map<String, Value> = [seen.rate_limit.as_ref(), pause.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter_map(|limit| Some((limit.resource.clone(), serde_json::to_value(limit).ok()?)))
+        .collect();
+    let rate_limits = (!told.is_empty()).then_some(Value::Object(told));
     Learnt { permissions: news.then(|| serde_json::to_value(&grants).ok()).flatten(), rate_limits }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::approve::Caps;
 use crate::checks;
 use crate::identity::Identity;
+use crate::limits::LimitOverrides;
 use crate::origin::Origin;
 use crate::policy::Rule;
 
@@ -56,6 +57,22 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// What may be spent.
     pub spend: Caps,
+    /// What is told to those who run this server.
+    pub telemetry: Telemetry,
+}
+
+/// Logs, metrics and spans.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Writes each event of the log as one JSON object.
+    pub json_logs: bool,
+    /// Where `/metrics` (for Prometheus), `/healthz` and `/readyz` are served: an address that is not for the public, such
+    /// as `127.0.0.1:9464`.
+    pub metrics: Option<SocketAddr>,
+    /// The OpenTelemetry collector to which a span of each call is sent by OTLP over HTTP, such as
+    /// `http://127.0.0.1:4318`.
+    pub otlp: Option<String>,
 }
 
 /// Where root keys come from: each is `{ file = "/path" }`, `{ env = "NAME" }`, or `{ command = ["program", "argument"] }`
@@ -70,8 +87,8 @@ pub struct Keys {
     pub accept: Vec<KeySource>,
 }
 
-/// Our OAuth client at an integration, and other addresses than its own: an enterprise server, or a stand-in for
-/// tests.
+/// Our OAuth client at an integration, other limits, and other addresses than its own: an enterprise server, or a
+/// stand-in for tests.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Overrides {
@@ -89,6 +106,8 @@ pub struct Overrides {
     pub client_id: Option<String>,
     /// The file with its secret, which only this process's user can read.
     pub client_secret_file: Option<PathBuf>,
+    /// How many requests it may get.
+    pub limits: Option<LimitOverrides>,
 }
 
 impl Overrides {

@@ -18,6 +18,7 @@ use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::check_overrides;
 use crate::identity::{Entrant, Issuer};
+use crate::limits::Gates;
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -47,11 +48,12 @@ pub struct Host {
     pub(crate) policy: Vec<Rule>,
     pub(crate) caps: Caps,
     pub(crate) dns: Resolvers,
+    pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
     /// The identity provider, where there is one.
     pub(crate) issuer: Option<Issuer>,
-    closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
 }
 
 /// In whose name something happens.
@@ -129,6 +131,7 @@ impl Host {
             policy: config.rules.clone(),
             caps: config.spend.clone(),
             dns: resolvers(config),
+            gates: Gates::default(),
             rules: Rules::read()?,
             closing: CancellationToken::new(),
         })

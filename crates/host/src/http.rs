@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::console;
 use crate::host::{Caller, Host};
 use crate::mcp::Mcp;
+use crate::observe::health;
 use crate::origin::Origin;
 
 use sessions::{OWNER, Owner, Sessions};
@@ -46,7 +47,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A server that listens.
 pub struct Server {
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -162,8 +163,10 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .merge(entry::metadata(host.clone()))
         .layer(from_fn_with_state(pages, known_page))
         .layer(readable(config))
-        .merge(console::router(host))
+        .merge(console::router(host.clone()))
         .layer(from_fn_with_state(names, known_name))
+        // Whoever looks after processes asks under no name.
+        .merge(health(host))
         .layer(CatchPanicLayer::custom(faulty))
 }
 

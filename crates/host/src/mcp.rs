@@ -27,6 +27,7 @@ use crate::asking::Waiting;
 use crate::call::{Called, Failed, OP_ID, fault};
 use crate::catalog::Entry;
 use crate::host::{Caller, Host};
+use crate::observe::Trace;
 use crate::policy::Calls;
 use crate::tools::{Done, OwnTool};
 
@@ -328,6 +329,8 @@ fn line(context: &RequestContext<RoleServer>) -> Line {
     line.cancelled = context.ct.clone();
     let op_id = context.meta.get(OP_ID).and_then(Value::as_str);
     line.op_id = op_id.map(str::to_owned);
+    let text = |name: &str| context.meta.get(name).and_then(Value::as_str).map(str::to_owned);
+    line.trace = Trace { parent: text("traceparent"), state: text("tracestate") };
     if let Some(token) = context.meta.get_progress_token() {
         let peer = context.peer.clone();
         line.progress = Box::new(move |done, total, message| {

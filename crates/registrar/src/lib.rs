@@ -32,6 +32,8 @@ mod zone;
 pub use names::DomainName;
 pub use resolve::{Content, Resolvers, Said};
 
+use std::time::Duration;
+
 use resto_core::{
     Adapter, Auth, Category, Integration, KeyAuth, KeyField, Limits, Paging, Provider, RateHeaders,
     Scheme,
@@ -65,7 +67,13 @@ pub static REGISTRAR: Integration = Integration {
             headers: &[("prefer", "respond-async")],
             rate_headers: RATE_HEADERS,
             // https://developers.cloudflare.com/fundamentals/api/reference/limits/
-            limits: Limits { per_hour: 14_400, concurrent: 10 },
+            limits: Limits {
+                requests: 1200,
+                per: Duration::from_mins(5),
+                burst: 200,
+                concurrent: 10,
+                overall: None,
+            },
             request_id_header: "cf-ray",
             granted_header: None,
             paging: Paging::Cursor {
@@ -110,7 +118,7 @@ pub static REGISTRAR: Integration = Integration {
             })],
             headers: &[],
             rate_headers: RATE_HEADERS,
-            limits: Limits { per_hour: 3600, concurrent: 2 },
+            limits: Limits { burst: 30, ..Limits::per_hour(3600, 2) },
             request_id_header: "x-request-id",
             granted_header: None,
             // Its one long list has pages of a thousand, which the list of domains cuts itself.
@@ -147,7 +155,8 @@ pub static REGISTRAR: Integration = Integration {
             headers: &[],
             rate_headers: RATE_HEADERS,
             // https://docs.name.com: 20 requests in a second, 3,000 in an hour.
-            limits: Limits { per_hour: 3000, concurrent: 5 },
+            // 20 a second as well.
+            limits: Limits { burst: 20, ..Limits::per_hour(3000, 5) },
             request_id_header: "x-request-id",
             granted_header: None,
             paging: Paging::Cursor { size: "perPage", max: 100, cursor: "page", next: "/nextPage" },

@@ -100,7 +100,13 @@ pub static STRIPE: Integration = Integration {
         // Stripe does not tell a quota in headers.
         rate_headers: RateHeaders { limit: "", remaining: "", reset: "", resource: None },
         // The lower one, of test mode: https://docs.stripe.com/rate-limits
-        limits: Limits { per_hour: 90_000, concurrent: 25 },
+        limits: Limits {
+            requests: 25,
+            per: Duration::from_secs(1),
+            burst: 10,
+            concurrent: 25,
+            overall: None,
+        },
         request_id_header: "request-id",
         granted_header: None,
         paging: Paging::LastId {

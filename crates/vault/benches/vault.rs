@@ -181,5 +181,6 @@ fn connection() -> NewConnection {
         },
         expires_at: None,
         reauthorize_by: None,
+        jobs: Vec::new(),
     }
 }

@@ -106,7 +106,7 @@ pub struct Outcome<'a> {
     pub output: Option<&'a Value>,
     /// The connection's permissions, when something was learnt about them.
     pub permissions: Option<&'a Value>,
-    /// The provider's rate limits, when it told them.
+    /// The provider's rate limits by resource, when it told them; those of other resources stay.
     pub rate_limits: Option<&'a Value>,
 }
 

@@ -28,6 +28,8 @@ pub enum AlertKind {
     AccountChanged,
     /// The provider tells other rights of a credential than before.
     PermissionsChanged,
+    /// The provider no longer takes a credential, or cannot be reached for long.
+    ConnectionFailed,
 }
 
 impl AlertKind {
@@ -41,6 +43,7 @@ impl AlertKind {
             Self::ForeignLink => "foreign_link",
             Self::AccountChanged => "account_changed",
             Self::PermissionsChanged => "permissions_changed",
+            Self::ConnectionFailed => "connection_failed",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one transaction adds to the audit trail and changes beside it: collected first, then written in one statement.
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection};
 use time::Duration;
 use uuid::Uuid;
@@ -38,7 +38,8 @@ const SQLITE: [&str; 6] = [
         (SELECT unhex(value ->> 'tenant'), unhex(value ->> 'op') FROM json_each(?))",
     "
     UPDATE integration_credentials
-    SET last_used_at = u.value ->> 'used_at', rate_limits = coalesce(u.value ->> 'rate_limits', rate_limits),
+    SET last_used_at = u.value ->> 'used_at', rate_limits = CASE WHEN u.value ->> 'rate_limits' IS NULL THEN rate_limits
+            ELSE json_patch(coalesce(rate_limits, '{}'), u.value ->> 'rate_limits') END,
         permissions_granted = coalesce(u.value ->> 'permissions', permissions_granted),
         encrypted_credentials = coalesce(unhex(u.value ->> 'sealed'), encrypted_credentials)
     FROM json_each(?) u
@@ -179,7 +180,9 @@ struct UseRow {
     used_at: String,
     /// A use that was noted later than this need not be noted again.
     stale_at: String,
-    rate_limits: Option<String>,
+    /// By resource; what is stored of others stays.
+    #[serde(serialize_with = "text")]
+    rate_limits: Option<Map<String, Value>>,
     permissions: Option<String>,
     sealed: Option<Hex>,
 }
@@ -253,10 +256,9 @@ impl Additions {
 
     /// Notes the use of a connection, once for all calls of one transaction: the latest of each fact stands.
     pub(crate) fn used(&mut self, tenant: TenantId, latest: Use<'_>) {
-        let text = |value: &Value| value.to_string();
-        let rate_limits = latest.rate_limits.map(text);
+        let rate_limits = latest.rate_limits.and_then(Value::as_object).cloned();
         let (permissions, sealed) =
-            latest.permissions.map(|(value, sealed)| (text(value), Hex(sealed))).unzip();
+            latest.permissions.map(|(value, sealed)| (value.to_string(), Hex(sealed))).unzip();
         let (id, generation) = (Hex::from(latest.id), latest.generation);
         let used_at = latest.at.text();
         let stale_at = Timestamp(latest.at.0 - Duration::milliseconds(LAST_USED_EVERY_MS)).text();
@@ -265,7 +267,9 @@ impl Additions {
                 // One width, so that the later text is the later time.
                 row.used_at = used_at.max(std::mem::take(&mut row.used_at));
                 row.stale_at = stale_at.max(std::mem::take(&mut row.stale_at));
-                row.rate_limits = rate_limits.or_else(|| row.rate_limits.take());
+                if let Some(news) = rate_limits {
+                    row.rate_limits.get_or_insert_default().extend(news);
+                }
                 if permissions.is_some() {
                     (row.permissions, row.sealed) = (permissions, sealed);
                 }
@@ -371,6 +375,21 @@ fn insert(query: &mut QueryBuilder<Sqlite>, entries: &[(TenantId, AuditEvent)]) 
             .push_bind(event.prev_mac.clone())
             .push_bind(event.mac.clone());
     });
+}
+
+/// A document within a document of the database is a text there.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn text<S: Serializer>(
+    value: &Option<Map<String, Value>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => {
+            let text = serde_json::to_string(value).map_err(serde::ser::Error::custom)?;
+            serializer.serialize_some(&text)
+        }
+        None => serializer.serialize_none(),
+    }
 }
 
 fn json<T: Serialize>(list: &[T]) -> Result<String> {

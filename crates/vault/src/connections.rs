@@ -1,6 +1,6 @@
 //! Connections: one tenant's account at an integration, its credential sealed.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -65,6 +65,8 @@ pub struct NewConnection {
     pub expires_at: Option<OffsetDateTime>,
     /// When only a person can renew it.
     pub reauthorize_by: Option<OffsetDateTime>,
+    /// What is to be done about it later: the kind of each job, and in how long.
+    pub jobs: Vec<(&'static str, Duration)>,
 }
 
 /// A connection, without its secret.
@@ -167,7 +169,7 @@ impl TenantScope {
     /// [`Error::Invalid`] for an integration id that is empty or over 50 characters, [`Error::UnknownTenant`].
     pub async fn connect(&self, new: NewConnection) -> Result<Connection> {
         check_name("integration's id", &new.integration_id, 50)?;
-        let NewConnection { integration_id, credential, expires_at, reauthorize_by } = new;
+        let NewConnection { integration_id, credential, expires_at, reauthorize_by, jobs } = new;
         let mut tx = self.write().await?;
         let key = self.active_key(&mut tx).await?;
         let old: Option<(Uuid, i64)> = on!(&mut tx, c => sqlx::query_as(
@@ -197,6 +199,10 @@ impl TenantScope {
          .bind(reauthorize_by.map(Timestamp::new)).bind(&credential.provider).bind(&credential.host)
          .bind(&credential.account_id).bind(&credential.account_name).bind(&credential.mode).bind(generation)
          .bind(key.key_id()).execute(c).await.map(drop))?;
+        self.unschedule(&mut tx, &integration_id).await?;
+        for (kind, in_) in jobs {
+            self.schedule(&mut tx, kind, &integration_id, in_).await?;
+        }
         let row = self.row(&mut tx, &integration_id).await?.ok_or(Error::UnknownTenant)?;
         crash_point("connect.sealed");
         tx.commit().await?;
@@ -230,33 +236,42 @@ impl TenantScope {
         rows.into_iter().map(Connection::from_row).collect()
     }
 
-    /// Allows or stops the use of a connection; `false` when there is none. An action that begins afterwards sees it.
+    /// Allows or stops the use of this generation of a connection; `false` when there is none, or another one. An action
+    /// that begins afterwards sees it.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn set_status(&self, integration_id: &str, status: Status) -> Result<bool> {
+    pub async fn set_status(
+        &self,
+        integration_id: &str,
+        generation: i64,
+        status: Status,
+    ) -> Result<bool> {
         let mut tx = self.write().await?;
         let changed = on!(&mut tx, c => sqlx::query(
-            "UPDATE integration_credentials SET status = $3 WHERE tenant_id = $1 AND integration_id = $2",
-        ).bind(self.tenant.0).bind(integration_id).bind(status.as_str()).execute(c).await
+            "UPDATE integration_credentials SET status = $4
+             WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3",
+        ).bind(self.tenant.0).bind(integration_id).bind(generation).bind(status.as_str()).execute(c).await
          .map(|done| done.rows_affected()))?;
         tx.commit().await?;
         Ok(changed > 0)
     }
 
-    /// Deletes the connection and destroys the tenant key that sealed it (the tenant's other values are sealed anew),
-    /// so that older backups of the rows cannot be opened either. `false` when there is none.
+    /// Deletes this generation of the connection and destroys the tenant key that sealed it (the tenant's other values
+    /// are sealed anew), so that older backups of the rows cannot be opened either. `false` when there is none, or another
+    /// one: somebody connected again meanwhile.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn disconnect(&self, integration_id: &str) -> Result<bool> {
+    pub async fn disconnect(&self, integration_id: &str, generation: i64) -> Result<bool> {
         let mut tx = self.write().await?;
         let deleted = on!(&mut tx, c => sqlx::query(
-            "DELETE FROM integration_credentials WHERE tenant_id = $1 AND integration_id = $2",
-        ).bind(self.tenant.0).bind(integration_id).execute(c).await.map(|done| done.rows_affected()))?;
+            "DELETE FROM integration_credentials WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3",
+        ).bind(self.tenant.0).bind(integration_id).bind(generation).execute(c).await.map(|done| done.rows_affected()))?;
         if deleted == 0 {
             return Ok(false);
         }
+        self.unschedule(&mut tx, integration_id).await?;
         self.rotate(&mut tx).await?;
         crash_point("disconnect.deleted");
         tx.commit().await?;

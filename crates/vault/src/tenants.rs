@@ -112,6 +112,18 @@ impl Vault {
         Ok(row.map(Tenant::from_row))
     }
 
+    /// The tenant of a scope.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTenant`].
+    pub async fn tenant_of(&self, scope: &TenantScope) -> Result<Tenant> {
+        let mut tx = self.inner.database.read(None).await?;
+        let row: Option<TenantRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT id, external_id, name, created_at FROM tenants WHERE id = $1",
+        ).bind(scope.tenant.0).fetch_optional(c).await)?;
+        row.map(Tenant::from_row).ok_or(Error::UnknownTenant)
+    }
+
     /// All tenants, by external id.
     ///
     /// # Errors
@@ -136,6 +148,8 @@ impl Vault {
         if deleted == 0 {
             return Err(Error::UnknownTenant);
         }
+        on!(&mut tx, c => sqlx::query("DELETE FROM budgets WHERE tenant_id = $1")
+            .bind(id.0).execute(c).await.map(drop))?;
         crash_point("deletion.rows_deleted");
         tx.commit().await?;
         crash_point("deletion.committed");

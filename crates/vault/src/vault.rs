@@ -135,6 +135,14 @@ impl Vault {
         tx.commit().await
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn answers(&self) -> Result<()> {
+        self.inner.database.read(None).await?.now_ms().await.map(drop)
+    }
+
     /// The scope of one tenant. It is not looked up: the scope of a deleted tenant finds nothing but its audit trail.
     #[must_use]
     pub fn scope(&self, tenant: TenantId) -> TenantScope {

@@ -22,6 +22,8 @@ mod uploads;
 mod variables;
 mod waits;
 
+use std::time::Duration;
+
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
     Paging, Provider, Scheme,
@@ -71,7 +73,13 @@ pub static VERCEL: Integration = Integration {
             }),
         ],
         // https://vercel.com/docs/limits counts by kind of request; most kinds have 500 a minute.
-        limits: Limits { per_hour: 30_000, concurrent: 20 },
+        limits: Limits {
+            requests: 500,
+            per: Duration::from_mins(1),
+            burst: 100,
+            concurrent: 20,
+            overall: None,
+        },
         request_id_header: "x-vercel-id",
         paging: Paging::Cursor {
             size: "limit",

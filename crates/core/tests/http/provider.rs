@@ -41,7 +41,7 @@ const FACTS: Provider = Provider {
         reset: "x-ratelimit-reset",
         resource: Some("x-ratelimit-resource"),
     },
-    limits: Limits { per_hour: 1000, concurrent: 10 },
+    limits: Limits::per_hour(1000, 10),
     request_id_header: "x-request-id",
     granted_header: Some("x-scopes"),
     omits_empty_lists: false,

@@ -11,35 +11,49 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::observe::Exporter;
+
 /// What our own crates are called. They log no secrets, and are the only ones without a ceiling.
 const OURS: &str = "resto_";
 
 /// It writes error data at WARN, and whole arguments and results below.
 const TALKATIVE: &str = "rmcp";
 
-pub(super) fn start() {
+/// Logs from now on, and sends spans where the exporter is for.
+pub(super) fn start(json: bool, exporter: Option<&Exporter>) {
     let chosen =
         EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let logged = tracing_subscriber::registry().with(layer(io::stderr, chosen));
+    // Of libraries nothing leaves: their spans and events hold what ours leave out.
+    let spans = exporter.map(|exporter| {
+        tracing_opentelemetry::layer()
+            .with_tracer(exporter.tracer())
+            .with_filter(FilterFn::new(|metadata| metadata.is_span() && is_ours(metadata.target())))
+    });
+    let logged = tracing_subscriber::registry().with(spans).with(layer(io::stderr, chosen, json));
     // A second start, as in tests, keeps the first.
     let _ = logged.try_init();
 }
 
-fn layer<S, W>(writer: W, chosen: EnvFilter) -> impl Layer<S>
+fn layer<S, W>(writer: W, chosen: EnvFilter, json: bool) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let ceiling = FilterFn::new(|metadata| within(metadata.target(), *metadata.level()));
-    tracing_subscriber::fmt::layer()
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(OneLine(writer))
         // In a coloured line, nobody could tell our colours from those in what is told.
-        .with_ansi(false)
-        .with_filter(chosen.and(ceiling))
+        .with_ansi(false);
+    let lines = if json { lines.json().boxed() } else { lines.boxed() };
+    lines.with_filter(chosen.and(ceiling))
+}
+
+fn is_ours(target: &str) -> bool {
+    target.starts_with(OURS)
 }
 
 fn within(target: &str, level: Level) -> bool {
-    if target.starts_with(OURS) {
+    if is_ours(target) {
         return true;
     }
     let most = match target.strip_prefix(TALKATIVE) {
@@ -98,7 +112,7 @@ mod tests {
     fn logged(chosen: &str, tell: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = Arc::new(File::create(file.path()).unwrap());
-        let layer = layer(writer, EnvFilter::new(chosen));
+        let layer = layer(writer, EnvFilter::new(chosen), false);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), tell);
         std::fs::read_to_string(file.path()).unwrap()
     }

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::dumps;
 use crate::host::{Caller, Host, LOCAL_TENANT};
+use crate::observe::Exporter;
 use print::Out;
 
 /// Operates a business's own accounts at other services, for AI agents, through MCP.
@@ -206,7 +207,6 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    log::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Out::new(false).fail(&Error::new(Code::Internal, error.to_string())),
@@ -244,6 +244,8 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
     config.data_dir = options.data_dir.clone().or(config.data_dir);
     config.database = options.database.clone().or(config.database);
     config.key_file = options.key_file.clone().or(config.key_file);
+    let exporter = config.telemetry.otlp.as_deref().map(Exporter::start).transpose()?;
+    log::start(config.telemetry.json_logs, exporter.as_ref());
     let host = OnceCell::new();
     let mut session = Session { options, config, out, host };
     let done = match cli.command {
@@ -267,6 +269,9 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Doctor => doctor::check(&session, broken).await,
     };
     session.close().await;
+    if let Some(exporter) = exporter {
+        exporter.close().await;
+    }
     done
 }
 

@@ -12,6 +12,7 @@ use super::print::Tone;
 use crate::host::{Caller, Host, LOCAL_TENANT, told};
 use crate::http::Server;
 use crate::mcp::Mcp;
+use crate::observe;
 
 /// The record that tells a later start from the first one.
 const WELCOMED: (&str, &str) = ("serve", "welcomed");
@@ -30,7 +31,12 @@ pub(super) async fn serve(session: &mut Session, args: ServeArgs) -> Result<()> 
     let owner = host.owner(LOCAL_TENANT, "cli").await?;
     let server = Server::bind(session.config.bind()).await?;
     host.place.listens(server.address);
+    if let Some(address) = session.config.telemetry.metrics {
+        let address = observe::listen(host.clone(), address).await?;
+        tracing::info!(%address, "metrics are served");
+    }
     welcome(session, &host, &owner, server.address).await?;
+    host.maintain();
     crate::http::serve(server, host, &session.config, stopped()).await
 }
 
@@ -125,6 +131,7 @@ pub(super) async fn stdio(session: &Session) -> Result<()> {
         })?,
         Err(_) => host.owner(&session.options.tenant, "stdio").await?,
     };
+    host.maintain();
     let failed =
         |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));
     let serving = Box::pin(Mcp::only(host.clone(), caller).serve(rmcp::transport::stdio()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use resto_core::{Account, Api, Code, Error, Integration, Permissions, Result, Risk};
-use resto_vault::{AlertKind, Begun, Connection, Intent, Needs, Sealed};
+use resto_vault::{AlertKind, Begun, Connection, Intent, Needs, Sealed, Status};
 use serde_json::Value;
 
 use super::{Report, lifecycle, recorded};
@@ -28,6 +28,7 @@ impl Host {
             ..lifecycle(caller, integration, "check", &Value::Null)
         };
         let Begun { ticket, connection, .. } = caller.scope.begin(intent).await.map_err(told)?;
+        let generation = connection.as_ref().map(|(connection, _)| connection.generation);
         let tested = match connection {
             Some((connection, sealed)) => {
                 self.identify(caller, integration, &connection, sealed).await
@@ -36,6 +37,9 @@ impl Host {
                 integration_id: integration.id.into(),
             })),
         };
+        if let (Err(error), Some(generation)) = (&tested, generation) {
+            stop(caller, integration, generation, error).await;
+        }
         let learnt =
             Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };
         self.finish(caller, ticket, &recorded(&tested), learnt).await;
@@ -91,5 +95,20 @@ impl Host {
             }
             _ => None,
         })
+    }
+}
+
+/// Stops a connection that its provider refuses, or that opens another account now, and tells people.
+async fn stop(caller: &Caller, integration: &Integration, generation: i64, error: &Error) {
+    let (status, alert) = match error.code() {
+        Code::AuthExpired => (Status::NeedsReauth, AlertKind::ConnectionFailed),
+        Code::Conflict => (Status::Frozen, AlertKind::AccountChanged),
+        _ => return,
+    };
+    match caller.scope.set_status(integration.id, generation, status).await {
+        Ok(true) => caller.scope.raise(alert, integration.id).await,
+        // It was connected again meanwhile.
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "a connection that failed could not be stopped"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use resto_core::{Api, Auth, Code, Integration, Proof, Result, Risk};
+use resto_core::{Api, Auth, Code, Error, Integration, Proof, Result, Risk};
 use resto_vault::{AuthType, Begun, Connection, Intent, Needs, Sealed, Status, crash_point};
 use serde::Serialize;
 use serde_json::Value;
@@ -63,7 +63,11 @@ impl Host {
         sealed: Sealed,
     ) -> Result<Receipt> {
         let scope = &caller.scope;
-        scope.set_status(integration.id, Status::RevocationPending).await.map_err(told)?;
+        let generation = connection.generation;
+        let stopped = scope.set_status(integration.id, generation, Status::RevocationPending).await;
+        if !stopped.map_err(told)? {
+            return Err(replaced(integration));
+        }
         crash_point("disconnect.frozen");
         let (provider, auth) =
             provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
@@ -101,7 +105,9 @@ impl Host {
             Err(error) => return Err(credentials.redact_error(error)),
         };
         crash_point("disconnect.revoked");
-        scope.disconnect(integration.id).await.map_err(told)?;
+        if !scope.disconnect(integration.id, generation).await.map_err(told)? {
+            return Err(replaced(integration));
+        }
         let left_to_do = match &proof {
             Proof::Revoked => None,
             // What the adapter says of a key is not true of an app.
@@ -118,4 +124,14 @@ impl Host {
             left_to_do,
         })
     }
+}
+
+fn replaced(integration: &Integration) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "{} was connected again meanwhile. What was connected before is gone; what is connected now was left as it is. Disconnect again if it should go too.",
+            integration.name
+        ),
+    )
 }

@@ -23,6 +23,7 @@ use time::OffsetDateTime;
 use crate::around::Around;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
+use crate::maintain::{DAILY, Kind, jittered};
 use crate::redact::{redact_error, redact_name};
 
 pub(crate) use client::{OAuthClient, check_overrides, read_secret};
@@ -201,6 +202,7 @@ impl Host {
             credential,
             expires_at: candidate.expires_at,
             reauthorize_by: candidate.reauthorize_by,
+            jobs: vec![(Kind::Probe.word(), jittered(DAILY))],
         };
         let connection = caller.scope.connect(new).await.map_err(told)?;
         if is_another {

@@ -74,12 +74,14 @@ fn challenge(
     scopes: &str,
     why: &str,
 ) -> Response {
-    let mut told = "Bearer".to_owned();
     let path = METADATA.trim_start_matches('/').split('/').chain(["mcp"]).collect::<Vec<_>>();
-    if let (Some(_), Ok(metadata)) = (&host.issuer, host.place.page(&path)) {
-        let error = error.map(|error| format!("error=\"{error}\", ")).unwrap_or_default();
-        told.push_str(&format!(" {error}scope=\"{scopes}\", resource_metadata=\"{metadata}\""));
-    }
+    let told = match (&host.issuer, host.place.page(&path)) {
+        (Some(_), Ok(metadata)) => {
+            let error = error.map(|error| format!("error=\"{error}\", ")).unwrap_or_default();
+            format!("Bearer {error}scope=\"{scopes}\", resource_metadata=\"{metadata}\"")
+        }
+        _ => "Bearer".to_owned(),
+    };
     let told = HeaderValue::try_from(told).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
     (status, [(header::WWW_AUTHENTICATE, told)], format!("{why}\n")).into_response()
 }

@@ -64,7 +64,7 @@ impl Issuer {
             match self.ask().await {
                 Ok(known) => keys.known = Some(Arc::new(known)),
                 Err(error) => {
-                    tracing::warn!(%error, "the identity provider does not tell its keys")
+                    tracing::warn!(%error, "the identity provider does not tell its keys");
                 }
             }
         }

@@ -31,7 +31,7 @@ const SKEW: u64 = 60;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// Its OpenID Connect issuer, such as `https://id.example.com`.
+    /// Its issuer, as its discovery document has it, such as `https://id.example.com`.
     pub issuer: String,
     /// What its signatures may be made with.
     #[serde(default = "signatures")]

@@ -17,12 +17,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
 use crate::allowance::scope;
 use crate::asking::Asked;
 use crate::call::{Failed, summary};
 use crate::catalog::check;
 use crate::host::{Caller, Host, told};
+use crate::observe::{Trace, Watched};
 use crate::plan::{DetectIntegrations, PlanIntegrations};
 
 pub(crate) use connections::{State, status};
@@ -175,6 +177,18 @@ impl Host {
     /// # Errors
     /// The arguments do not fit, or what the tool reports.
     pub(crate) async fn run_own(
+        self: &Arc<Self>,
+        caller: &Caller,
+        own: &OwnTool,
+        arguments: &Value,
+    ) -> Result<Done, Failed> {
+        let watched = Watched::begin(Some(own.tool), OURS, &Trace::default());
+        let done = self.try_own(caller, own, arguments).instrument(watched.span.clone()).await;
+        watched.end(&done, |_| false);
+        done
+    }
+
+    async fn try_own(
         self: &Arc<Self>,
         caller: &Caller,
         own: &OwnTool,

@@ -64,7 +64,7 @@ async fn gives_back_what_was_connected(store: Store) {
 async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
     let (_, scope) = store.tenant().await;
     let first = scope.connect(new_connection("github", "old")).await.unwrap();
-    scope.set_status("github", Status::NeedsReauth).await.unwrap();
+    scope.set_status("github", 1, Status::NeedsReauth).await.unwrap();
     let second = scope.connect(new_connection("github", "new")).await.unwrap();
     assert_eq!((second.id, second.generation), (first.id, 2));
     assert_eq!(second.status, Status::Active);
@@ -143,7 +143,8 @@ async fn b5_refuses_a_row_whose_columns_were_changed_and_raises_an_alert(store: 
             ("tampered", format!("credential {name}"))
         );
         store.tamper("DELETE FROM alerts").await;
-        scope.disconnect(name).await.unwrap();
+        let generation = if change.starts_with("generation") { 9 } else { 1 };
+        assert!(scope.disconnect(name, generation).await.unwrap());
     }
 }
 
@@ -153,17 +154,17 @@ async fn refuses_a_connection_that_is_not_active(store: Store) {
     let missing = scope.begin(intent("read", &params)).await.unwrap_err();
     assert_eq!(missing, Error::NotConnected { integration_id: "github".into() });
     assert!(missing.to_string().contains("Connect the account first"));
-    assert!(!scope.set_status("github", Status::Frozen).await.unwrap());
+    assert!(!scope.set_status("github", 1, Status::Frozen).await.unwrap());
 
     scope.connect(new_connection("github", &canary())).await.unwrap();
     for status in [Status::Frozen, Status::NeedsReauth, Status::RevocationPending] {
-        assert!(scope.set_status("github", status).await.unwrap());
+        assert!(scope.set_status("github", 1, status).await.unwrap());
         let refused = scope.begin(intent("read", &params)).await.unwrap_err();
         assert_eq!(refused, Error::Inactive { integration_id: "github".into(), status });
         assert!(refused.to_string().contains(status.as_str()));
     }
     assert_eq!(scope.verify_audit().await.unwrap().events, 0, "a refusal writes nothing");
-    scope.set_status("github", Status::Active).await.unwrap();
+    scope.set_status("github", 1, Status::Active).await.unwrap();
     assert!(open(&scope, "github").await.is_ok());
 }
 

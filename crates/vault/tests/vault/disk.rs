@@ -71,7 +71,7 @@ async fn b3_stores_no_secret_in_any_form(store: Store) {
     scope.rotate_key().await.unwrap();
     scope.put_secret("dns", &secrets[1].clone().into()).await.unwrap();
     scope.connect(new_connection("vercel", &secrets[0])).await.unwrap();
-    scope.disconnect("github").await.unwrap();
+    scope.disconnect("github", 1).await.unwrap();
     let root = std::fs::read_to_string(store.dir.path().join("keys/root.key")).unwrap();
     let root = BASE64.decode(root.trim_end()).unwrap();
 
@@ -107,7 +107,7 @@ async fn b8_on_postgres_deleted_bytes_leave_the_files_when_the_tables_are_writte
     for blob in &gone {
         assert!(store.files_hold(&blob[22..54]).await, "the salt, which no other blob has");
     }
-    scope.disconnect("github").await.unwrap();
+    scope.disconnect("github", 1).await.unwrap();
     gone.push(store.bytes("SELECT wrapped FROM tenant_keys WHERE state = 'active'").await);
     gone.push(store.bytes("SELECT encrypted_credentials FROM integration_credentials").await);
     vault.delete_tenant(scope.tenant()).await.unwrap();

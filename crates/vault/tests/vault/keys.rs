@@ -31,7 +31,7 @@ async fn b8_a_disconnect_leaves_no_bytes(store: Store) {
     let wrapped = store.bytes("SELECT wrapped FROM tenant_keys WHERE state = 'active'").await;
     assert!(store.dump_holds(&blob).await && store.dump_holds(&wrapped).await);
 
-    assert!(scope.disconnect("github").await.unwrap());
+    assert!(scope.disconnect("github", 1).await.unwrap());
     // Past the first bytes, which every sealed value has.
     assert!(!store.dump_holds(&blob[22..]).await);
     assert!(!store.dump_holds(&blob[blob.len() - 64..]).await);
@@ -39,7 +39,7 @@ async fn b8_a_disconnect_leaves_no_bytes(store: Store) {
     assert!(!store.dump_holds(&wrapped[wrapped.len() - 32..]).await);
     assert_eq!(scope.connection("github").await.unwrap(), None);
     assert_eq!(token(&scope, "vercel").await, kept);
-    assert!(!scope.disconnect("github").await.unwrap());
+    assert!(!scope.disconnect("github", 1).await.unwrap());
 }
 
 async fn b7_a_rotation_seals_everything_anew(store: Store) {
@@ -131,7 +131,7 @@ async fn a_value_that_was_changed_outside_does_not_stop_a_disconnect(store: Stor
     store
         .tamper("UPDATE integration_credentials SET generation = 5 WHERE integration_id = 'gitlab'")
         .await;
-    assert!(scope.disconnect("github").await.unwrap());
+    assert!(scope.disconnect("github", 1).await.unwrap());
     assert_eq!(token(&scope, "vercel").await, kept);
     assert_eq!(open(&scope, "gitlab").await, Err(Error::CannotOpen));
 }
@@ -168,7 +168,7 @@ async fn b8_an_older_backup_of_the_rows_cannot_be_opened(store: Store) {
     store.tamper("CREATE TABLE backup AS SELECT * FROM integration_credentials").await;
     let restore =
         "INSERT INTO integration_credentials SELECT * FROM backup WHERE integration_id = 'github'";
-    assert!(scope.disconnect("github").await.unwrap());
+    assert!(scope.disconnect("github", 1).await.unwrap());
     store.tamper(restore).await;
     assert_eq!(open(&scope, "github").await, Err(Error::CannotOpen));
     assert_eq!(token(&scope, "vercel").await, kept);

@@ -7,6 +7,7 @@ mod anchors;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod budgets;
 mod children;
 #[cfg(test)]
 mod connections;
@@ -15,6 +16,7 @@ mod disk;
 #[cfg(test)]
 mod handles;
 #[cfg(test)]
+mod jobs;
 mod keys;
 #[cfg(test)]
 mod opening;

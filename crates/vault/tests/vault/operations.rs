@@ -67,7 +67,7 @@ async fn a_repeated_operation_gets_the_stored_outcome(store: Store) {
     let output = json!({ "receipt": 17 });
     let paid = Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
     scope.finish(begun.ticket, paid).await.unwrap();
-    scope.disconnect("github").await.unwrap();
+    scope.disconnect("github", 1).await.unwrap();
 
     // The same parameters in another order are the same parameters.
     let reordered = json!({ "currency": "eur", "amount": 5 });

@@ -184,6 +184,23 @@ impl Store {
         }
     }
 
+    /// Puts the database's clock ahead of the real one by this much.
+    pub async fn move_clock(&self, ahead: std::time::Duration) {
+        let ahead = ahead.as_millis();
+        let sql = if self.is_postgres() {
+            format!(
+                "CREATE OR REPLACE VIEW clock AS
+                 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + {ahead} AS now_ms"
+            )
+        } else {
+            format!(
+                "DROP VIEW clock; CREATE VIEW clock AS
+                 SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) + {ahead} AS now_ms"
+            )
+        };
+        self.tamper(&sql).await;
+    }
+
     /// The first column of the first row, as a number.
     pub async fn number(&self, sql: &str) -> i64 {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -360,6 +377,7 @@ pub fn new_connection(integration_id: &str, token: &str) -> NewConnection {
         credential: credential(token),
         expires_at: None,
         reauthorize_by: None,
+        jobs: Vec::new(),
     }
 }
 

@@ -183,5 +183,5 @@ async fn b5_takes_a_changed_connection_apart_without_opening_its_credential(stor
     assert_eq!(sealed.open().unwrap_err(), Error::CannotOpen);
     scope.finish(begun.ticket, outcome(ResultStatus::Error)).await.unwrap();
     assert_eq!(alerts(&store, &scope).await, ["tampered credential github"]);
-    assert!(scope.disconnect("github").await.unwrap());
+    assert!(scope.disconnect("github", 1).await.unwrap());
 }

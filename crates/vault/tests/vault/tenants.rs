@@ -234,7 +234,7 @@ async fn one_tenant_sees_nothing_of_another(store: Store) {
     ));
     assert_eq!(other.connections().await.unwrap(), []);
     assert_eq!(other.connection("github").await.unwrap(), None);
-    assert!(!other.disconnect("github").await.unwrap());
+    assert!(!other.disconnect("github", 1).await.unwrap());
     assert!(other.secret("dns").await.unwrap().is_none());
     assert_eq!(other.secret_names().await.unwrap(), Vec::<String>::new());
     assert!(!other.delete_secret("dns").await.unwrap());

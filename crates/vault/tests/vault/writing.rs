@@ -141,7 +141,7 @@ async fn f1_no_action_begins_after_a_freeze(store: Store) {
     };
     let freeze = async {
         while store.number("SELECT count(*) FROM integration_audit_log").await < 20 {}
-        assert!(other.set_status("github", Status::Frozen).await.unwrap());
+        assert!(other.set_status("github", 1, Status::Frozen).await.unwrap());
         frozen.store(true, Ordering::SeqCst);
     };
     let (one, two, three, four, ()) = tokio::join!(work(), work(), work(), work(), freeze);
@@ -150,7 +150,7 @@ async fn f1_no_action_begins_after_a_freeze(store: Store) {
     let entries = store.number("SELECT count(*) FROM integration_audit_log").await;
     assert_eq!(entries, 2 * actions);
     // Disconnected and connected again, it is another generation: nobody is handed the old credential.
-    other.disconnect("github").await.unwrap();
+    other.disconnect("github", 1).await.unwrap();
     let params = json!({});
     let refused = scope.begin(intent("read", &params)).await.unwrap_err();
     assert_eq!(refused, Error::NotConnected { integration_id: "github".into() });

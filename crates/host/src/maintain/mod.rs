@@ -1,0 +1,193 @@
+//! What is done without being called: a worker in each serving process takes the jobs that are due from the database,
+//! where each is held by one process at a time.
+
+mod probe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resto_core::Result;
+use resto_vault::{Job, Next, TenantScope};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::allowance::Allowance;
+use crate::call::fault;
+use crate::host::{Caller, Host, told};
+use crate::observe;
+
+pub(crate) use probe::DAILY;
+
+/// How often a worker looks for jobs that are due.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How many jobs a process does at the same time.
+const AT_ONCE: u32 = 8;
+
+/// How long a job is held; while it is being done, the hold is renewed.
+const HOLD: Duration = Duration::from_secs(30);
+const RENEW: Duration = Duration::from_secs(10);
+
+/// The longest time until a job that failed is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_hours(6);
+
+/// What is to be done. The words are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Asks the provider of a connection whether it still stands.
+    Probe,
+}
+
+impl Kind {
+    const ALL: [Self; 1] = [Self::Probe];
+
+    /// The word that is stored.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+        }
+    }
+
+    fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+impl Host {
+    /// Does what is due, now and as long as the process runs.
+    pub(crate) fn maintain(self: &Arc<Self>) {
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                if let Err(error) = host.work().await {
+                    tracing::warn!(%error, "the jobs that are due could not be looked up");
+                }
+                let waited = host.closing.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+                if waited.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Does all jobs that are due now, and waits for them.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
+        while !self.closing.is_cancelled() {
+            let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
+            if claimed.is_empty() {
+                break;
+            }
+            let mut running = tokio::task::JoinSet::new();
+            for (scope, job) in claimed {
+                let host = Arc::clone(self);
+                // Tracked: a server that stops lets them end.
+                running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
+            }
+            running.join_all().await;
+        }
+        Ok(())
+    }
+
+    async fn job(self: Arc<Self>, scope: TenantScope, job: Job) {
+        let done = CancellationToken::new();
+        let keeping = tokio::spawn(keep(scope.clone(), job.clone(), done.clone()));
+        // A fault in one job harms only this one.
+        let doing = tokio::spawn({
+            let (host, scope, job) = (Arc::clone(&self), scope.clone(), job.clone());
+            async move { host.try_job(scope, &job).await }
+        });
+        let next = doing.await.unwrap_or_else(|_| Err(fault())).unwrap_or_else(|error| {
+            let Job { kind, subject, attempts, .. } = &job;
+            tracing::warn!(%error, kind, subject, attempts, "a job failed and is tried again");
+            Next::Retry(pause(job.attempts))
+        });
+        observe::job(&job.kind, !matches!(next, Next::Retry(_)));
+        done.cancel();
+        // What keeps the job must not give it a new hold afterwards.
+        let _ = keeping.await;
+        match scope.finish_job(&job, next).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(kind = job.kind, "a job took longer than it was held"),
+            Err(error) => tracing::warn!(%error, kind = job.kind, "a job is done once more"),
+        }
+    }
+
+    async fn try_job(self: &Arc<Self>, scope: TenantScope, job: &Job) -> Result<Next> {
+        let Some(kind) = Kind::read(&job.kind) else {
+            // A newer program on the same database knows it.
+            return Ok(Next::Retry(LONGEST_PAUSE));
+        };
+        let caller = self.maintainer(scope).await?;
+        match kind {
+            Kind::Probe => self.probe(&caller, job).await,
+        }
+    }
+
+    /// In whose name the server itself looks after a tenant.
+    ///
+    /// # Errors
+    /// The tenant is gone.
+    pub(crate) async fn maintainer(&self, scope: TenantScope) -> Result<Caller> {
+        let tenant = self.vault.tenant_of(&scope).await.map_err(told)?;
+        let principal = scope.principal("resto", "maintenance").await.map_err(told)?;
+        Ok(Caller {
+            scope,
+            principal,
+            actor: "resto (maintenance)".to_owned(),
+            tenant: tenant.external_id,
+            allowance: Allowance::all(),
+            token: None,
+        })
+    }
+}
+
+/// Holds a job until it is done.
+async fn keep(scope: TenantScope, job: Job, done: CancellationToken) {
+    while done.run_until_cancelled(tokio::time::sleep(RENEW)).await.is_some() {
+        match scope.renew_job(&job, HOLD).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(%error, kind = job.kind, "a job could not be held"),
+        }
+    }
+}
+
+/// How long to wait after so many attempts: a minute, twice that, and so on.
+pub(crate) fn pause(attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or_default().min(16);
+    jittered((Duration::from_mins(1) * 2_u32.pow(doublings)).min(LONGEST_PAUSE))
+}
+
+/// A time that is up to a tenth shorter or longer, so that what began together does not stay together.
+pub(crate) fn jittered(time: Duration) -> Duration {
+    // A random id is as good as any die.
+    let [first, second, ..] = *Uuid::new_v4().as_bytes();
+    let share = f64::from(u16::from_be_bytes([first, second])) / f64::from(u16::MAX);
+    time.mul_f64(0.9 + share / 5.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_quarter_of_a_day_and_no_further() {
+        let within = |time: Duration, middle: Duration| {
+            time >= middle.mul_f64(0.89) && time <= middle.mul_f64(1.11)
+        };
+        for (attempts, middle) in [(1, 60), (2, 120), (5, 960), (20, 21_600), (i64::MAX, 21_600)] {
+            assert!(within(pause(attempts), Duration::from_secs(middle)), "{attempts}");
+        }
+    }
+
+    #[test]
+    fn each_kind_is_read_as_it_was_written() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::read(kind.word()), Some(kind));
+        }
+        assert_eq!(Kind::read("something"), None);
+    }
+}

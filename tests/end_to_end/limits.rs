@@ -1,0 +1,135 @@
+//! How often a provider is asked: no more than it allows, by all hosts of one database together.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::postgres::on_both;
+use crate::product::{Product, Server};
+use crate::provider::{Provider, Reply, repository};
+use crate::wire::Message;
+
+const KEY: &str = "github_pat_of_a_test";
+const READ: &str = "github_get_repository";
+
+fn limited(provider: &Provider, limits: &str) -> String {
+    format!(
+        "[integrations.github]\nbase_url = \"{}\"\n[integrations.github.limits]\n{limits}\n",
+        provider.url
+    )
+}
+
+fn hello() -> Value {
+    json!({"owner": "octocat", "repo": "hello-world"})
+}
+
+/// What a call was refused with.
+#[track_caller]
+fn refusal(answer: &Message) -> Value {
+    let result = &answer.json()["result"];
+    assert_eq!(result["isError"], true, "{result}");
+    result["_meta"]["dev.resto/error"].clone()
+}
+
+fn succeeded(server: &Server<'_>) -> bool {
+    server.call(&[], READ, &hello()).json()["result"]["isError"] != true
+}
+
+#[test]
+fn e6_two_hosts_keep_one_limit_together() {
+    let asked = Arc::<Mutex<Vec<Instant>>>::default();
+    let seen = Arc::clone(&asked);
+    let provider = Provider::github(move |request| {
+        seen.lock().unwrap().push(Instant::now());
+        repository(request)
+    });
+    on_both(&provider, |product| {
+        product.configure(&limited(&provider, "requests = 60\nper_seconds = 2\nburst = 10"));
+        product.must(&["connect", "github", "--key-stdin"], KEY);
+        asked.lock().unwrap().clear();
+        let hosts = [product.serve(), product.serve()];
+        thread::scope(|scope| {
+            for host in hosts.iter().cycle().take(8) {
+                scope.spawn(move || (0..25).for_each(|_| assert!(succeeded(host))));
+            }
+        });
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 200);
+        // What is under way when it is counted comes a little later than it was let through.
+        for from in asked.iter() {
+            let window = *from..*from + Duration::from_secs(2);
+            let within = asked.iter().filter(|at| window.contains(*at)).count();
+            assert!(within <= 63, "{within}");
+        }
+    });
+}
+
+#[test]
+fn whoever_is_over_the_limit_is_told_when_to_come_back() {
+    let provider = Provider::github(repository);
+    let product = Product::at(&provider.url);
+    product.configure(&limited(&provider, "requests = 4\nper_seconds = 7200\nburst = 2"));
+    product.must(&["connect", "github", "--key-stdin"], KEY);
+    product.must(&["tenant", "create", "acme"], "");
+    product.must(&["--tenant", "acme", "connect", "github", "--key-stdin"], KEY);
+    let server = product.serve();
+    assert!(succeeded(&server) && succeeded(&server));
+    let before = provider.count();
+    let told = refusal(&server.call(&[], READ, &hello()));
+    assert_eq!(told["code"], "rate_limited", "{told}");
+    let wait = told["retry_after_s"].as_u64().unwrap();
+    assert!(wait > 3000 && wait <= 3600, "{told}");
+    assert!(
+        told["message"].as_str().unwrap().contains(&format!("Come back in {wait} s")),
+        "{told}"
+    );
+    assert_eq!(provider.count(), before);
+    // A restart does not forget it, and another tenant is not held up.
+    drop(server);
+    let server = product.serve();
+    assert_eq!(refusal(&server.call(&[], READ, &hello()))["code"], "rate_limited");
+    product.must(&["--tenant", "acme", "call", READ, &hello().to_string()], "");
+}
+
+#[test]
+fn e7_all_tenants_together_have_a_limit_too() {
+    let provider = Provider::github(repository);
+    let product = Product::at(&provider.url);
+    product.configure(&limited(&provider, "per_seconds = 3600\nburst = 10\noverall = 20"));
+    let read = hello().to_string();
+    for tenant in ["acme", "other"] {
+        product.must(&["tenant", "create", tenant], "");
+        product.must(&["--tenant", tenant, "connect", "github", "--key-stdin"], KEY);
+    }
+    for tenant in ["acme", "other"] {
+        product.must(&["--tenant", tenant, "call", READ, &read], "");
+    }
+    let refused = product.run(&["--tenant", "other", "call", READ, &read], "");
+    assert!(refused.stderr.contains("limit for github is reached"), "{refused:?}");
+}
+
+#[test]
+fn e8_a_pause_that_the_provider_asks_for_holds_on_every_host() {
+    let provider = Provider::github(|request| match request.what() {
+        "GET /repos/octocat/busy" => Reply(429, vec![("retry-after", "600".into())], "{}".into()),
+        _ => repository(request),
+    });
+    on_both(&provider, |product| {
+        product.must(&["connect", "github", "--key-stdin"], KEY);
+        let (one, other) = (product.serve(), product.serve());
+        assert!(succeeded(&one) && succeeded(&other));
+        let busy = json!({"owner": "octocat", "repo": "busy"});
+        let told = refusal(&one.call(&[], READ, &busy));
+        assert_eq!(told["code"], "rate_limited", "{told}");
+        let before = provider.count();
+        for host in [&one, &other, &product.serve()] {
+            let told = refusal(&host.call(&[], READ, &hello()));
+            assert_eq!(told["code"], "rate_limited", "{told}");
+            let wait = told["retry_after_s"].as_u64().unwrap();
+            assert!(wait > 500 && wait <= 600, "{told}");
+        }
+        assert_eq!(provider.count(), before);
+    });
+}
