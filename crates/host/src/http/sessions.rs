@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use futures::channel::mpsc::Sender;
-use resto_vault::PrincipalId;
 use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_server::SessionId;
 use rmcp::transport::streamable_http_server::session::local::{
@@ -36,13 +35,13 @@ tokio::task_local! {
 /// identity provider gives changes while a session lasts.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Owner {
-    principal: PrincipalId,
+    principal: String,
     token: Option<String>,
 }
 
 impl From<&Caller> for Owner {
     fn from(caller: &Caller) -> Self {
-        Self { principal: caller.principal.id, token: caller.token.clone() }
+        Self { principal: caller.principal.id.to_string(), token: caller.token.clone() }
     }
 }
 
@@ -74,7 +73,7 @@ impl Sessions {
         let ended = {
             let mut open = self.open();
             open.insert(id.clone(), Open { owner: owner.clone(), used: Instant::now(), inbox });
-            surplus(&mut open, owner.principal, OF_ONE, IN_ALL)
+            surplus(&mut open, &owner.principal, OF_ONE, IN_ALL)
         };
         for id in ended {
             // It may have ended by itself.
@@ -121,7 +120,7 @@ impl Sessions {
 /// Takes out those that are too many, unused for longest.
 fn surplus(
     open: &mut HashMap<SessionId, Open>,
-    principal: PrincipalId,
+    principal: &str,
     of_one: usize,
     in_all: usize,
 ) -> Vec<SessionId> {
@@ -208,15 +207,11 @@ impl SessionManager for Sessions {
 mod tests {
     use super::*;
 
-    fn principal(number: u128) -> PrincipalId {
-        format!("{:032x}", number).parse().unwrap()
-    }
-
-    fn open(of: &[u128]) -> HashMap<SessionId, Open> {
+    fn open(of: &[u32]) -> HashMap<SessionId, Open> {
         let start = Instant::now();
-        let one = |(at, number): (usize, &u128)| {
+        let one = |(at, number): (usize, &u32)| {
             let used = start + Duration::from_secs(at as u64);
-            let owner = Owner { principal: principal(*number), token: None };
+            let owner = Owner { principal: number.to_string(), token: None };
             (SessionId::from(at.to_string()), Open { owner, used, inbox: None })
         };
         of.iter().enumerate().map(one).collect()
@@ -224,8 +219,8 @@ mod tests {
 
     #[test]
     fn e5_the_session_unused_for_longest_makes_room() {
-        let ended = |of: &[u128], of_one, in_all| {
-            let ended = surplus(&mut open(of), principal(1), of_one, in_all);
+        let ended = |of: &[u32], of_one, in_all| {
+            let ended = surplus(&mut open(of), "1", of_one, in_all);
             ended.iter().map(|id| id.parse().unwrap()).collect::<Vec<usize>>()
         };
         assert_eq!(ended(&[2, 1, 1], 2, 9), [0; 0]);
@@ -237,8 +232,8 @@ mod tests {
     #[tokio::test]
     async fn e5_a_session_belongs_to_who_opened_it() {
         let sessions = Sessions::new();
-        let owner = |number, token: Option<&str>| Owner {
-            principal: principal(number),
+        let owner = |number: u32, token: Option<&str>| Owner {
+            principal: number.to_string(),
             token: token.map(str::to_owned),
         };
         let id = SessionId::from("one");
