@@ -68,12 +68,15 @@ CREATE TABLE principals (
     UNIQUE (tenant_id, id)
 );
 
--- Keyed hashes; the tokens themselves are stored nowhere.
+-- Keyed hashes; the tokens themselves are stored nowhere. bounds holds the hash together with the tenant, the principal, the
+-- name, the scopes and the expiry, so that none of them can be edited.
 CREATE TABLE access_tokens (
     hash         BYTEA PRIMARY KEY,
     tenant_id    UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     principal_id UUID NOT NULL,
     name         TEXT COLLATE "C" NOT NULL,
+    scopes       TEXT NOT NULL,
+    bounds       BYTEA NOT NULL,
     root_id      BYTEA NOT NULL,
     created_at   BIGINT NOT NULL,
     last_used_at BIGINT,
@@ -278,7 +281,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, 
 -- What is found or done beyond one tenant, and nothing more: functions of a role without login.
 GRANT SELECT ON clock, tenants TO resto_lookup;
 GRANT SELECT (id, tenant_id, issuer, subject) ON principals TO resto_lookup;
-GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access_tokens TO resto_lookup;
+GRANT SELECT (hash, tenant_id, principal_id, name, scopes, bounds, last_used_at, expires_at) ON access_tokens TO resto_lookup;
 GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
@@ -300,10 +303,11 @@ CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 -- Whose token has this keyed hash.
 CREATE FUNCTION find_access_token(wanted BYTEA)
 RETURNS TABLE (tenant_id UUID, external_id TEXT, name TEXT, created_at BIGINT, principal_id UUID, issuer TEXT,
-    subject TEXT, last_used_at BIGINT, now_ms BIGINT)
+    subject TEXT, token TEXT, scopes TEXT, bounds BYTEA, expires_at BIGINT, last_used_at BIGINT, now_ms BIGINT)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.last_used_at, c.now_ms
+    SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.name, a.scopes, a.bounds, a.expires_at,
+        a.last_used_at, c.now_ms
     FROM public.access_tokens a
     JOIN public.tenants t ON t.id = a.tenant_id
     JOIN public.principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id

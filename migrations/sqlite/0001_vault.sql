@@ -43,12 +43,15 @@ CREATE TABLE principals (
     UNIQUE (tenant_id, id)
 ) STRICT;
 
--- Keyed hashes; the tokens themselves are stored nowhere.
+-- Keyed hashes; the tokens themselves are stored nowhere. bounds holds the hash together with the tenant, the principal, the
+-- name, the scopes and the expiry, so that none of them can be edited.
 CREATE TABLE access_tokens (
     hash         BLOB PRIMARY KEY,
     tenant_id    BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     principal_id BLOB NOT NULL,
     name         TEXT NOT NULL,
+    scopes       TEXT NOT NULL,
+    bounds       BLOB NOT NULL,
     root_id      BLOB NOT NULL,
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,

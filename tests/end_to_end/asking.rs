@@ -145,35 +145,32 @@ fn an_agent_disconnects_nothing_by_itself() {
     assert_eq!(output(&checked)["status"], "not_connected", "{checked}");
 }
 
-/// The official client shows its person the page, in both generations.
-fn shows_the_page(era: Era, by_stdio: bool) {
-    let (_provider, product) = product();
-    let server = product.serve();
-    let browser = Browser::of(&product, &server, "local");
-    let way = if by_stdio { Way::Stdio(&product) } else { Way::Http(&server) };
-    let mut agent = Python::with_person(era, way);
-    let asked = agent.begin("connect_integration", &json!({"integration": "github"}));
-    assert_eq!(asked["mode"], "url", "{asked}");
-    assert!(asked["url"].as_str().unwrap().contains("/connect/github?request="), "{asked}");
-    assert_eq!(browser.post("/connect/github/key", &[("token", KEY)]).status(), 303);
-    assert_eq!(agent.act("accept").output()["account"], "octocat");
-    agent.begin("disconnect_integration", &json!({"integration": "github"}));
-    assert!(agent.act("decline").error().contains("did not want to open the page"));
+/// The official client shows its person the page, whichever way it came in.
+fn shows_the_page(era: Era) {
+    for door in 0..3 {
+        let (_provider, product) = product();
+        let server = product.serve();
+        let browser = Browser::of(&product, &server, "local");
+        let way = [Way::Http(&server), Way::Sse(&server), Way::Stdio(&product)][door];
+        let mut agent = Python::with_person(era, way);
+        let asked = agent.begin("connect_integration", &json!({"integration": "github"}));
+        assert_eq!(asked["mode"], "url", "{asked}");
+        assert!(asked["url"].as_str().unwrap().contains("/connect/github?request="), "{asked}");
+        assert_eq!(browser.post("/connect/github/key", &[("token", KEY)]).status(), 303);
+        assert_eq!(agent.act("accept").output()["account"], "octocat");
+        agent.begin("disconnect_integration", &json!({"integration": "github"}));
+        assert!(agent.act("decline").error().contains("did not want to open the page"));
+    }
 }
 
 #[test]
-fn the_python_client_shows_the_page_over_http() {
-    shows_the_page(Era::Modern, false);
+fn the_python_client_shows_the_page() {
+    shows_the_page(Era::Modern);
 }
 
 #[test]
-fn the_python_client_shows_the_page_over_stdio() {
-    shows_the_page(Era::Modern, true);
-}
-
-#[test]
-fn the_python_client_of_the_older_generation_shows_the_page_over_stdio() {
-    shows_the_page(Era::Legacy, true);
+fn the_python_client_of_the_older_generation_shows_the_page() {
+    shows_the_page(Era::Legacy);
 }
 
 const SET_SECRET: &str = "github_set_workflow_secret";

@@ -11,17 +11,17 @@ use crate::product::Product;
 use crate::standin::GitHub;
 
 /// Chromium at one page.
-struct Chromium(Conversation);
+pub struct Chromium(Conversation);
 
 impl Chromium {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let mut command = Command::new(tool("bin/node"));
         command.arg(top().join("tests/tools/browser.mjs"));
         Self(Conversation::start(&mut command))
     }
 
     /// The page after a step.
-    fn step(&mut self, step: &Value) -> Value {
+    pub fn step(&mut self, step: &Value) -> Value {
         let page: Value = serde_json::from_str(&self.0.ask(&step.to_string())).unwrap();
         assert_eq!(page["wide"], false, "after {step} the page is wider than a phone: {page}");
         page
@@ -29,7 +29,7 @@ impl Chromium {
 
     /// The text of the page after a step, which is fit for everybody. Where `RESTO_TEST_PICTURES` names a folder it is
     /// pictured there.
-    fn read(&mut self, step: &Value, name: &str) -> String {
+    pub fn read(&mut self, step: &Value, name: &str) -> String {
         let page = self.step(step);
         let checked = self.step(&json!({"check": true}));
         assert_eq!(checked["violations"], json!([]), "{name}: {page}");

@@ -136,13 +136,16 @@ impl Host {
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
-    /// Whether the tenant's connection allows it.
+    /// Whether the caller's access token and the tenant's connection allow it.
     ///
     /// # Errors
-    /// The agent was not given it, it is not connected, has ended and cannot be renewed now, or is known to lack a right.
+    /// The token's scopes do not reach so far, the agent was not given it, it is not connected, has ended and cannot be
+    /// renewed now, or is known to lack a right.
     pub(crate) async fn allow(self: &Arc<Self>, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
         caller.surface.check(entry)?;
         let integration = entry.integration();
+        let action = entry.action;
+        caller.allowance.check(&action.tool, Some(integration.id), action.risk)?;
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else {
             return Err(Error::new(

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approve::Caps;
 use crate::checks;
+use crate::identity::Identity;
 use crate::limits::LimitOverrides;
 use crate::origin::Origin;
 use crate::policy::Rule;
@@ -42,12 +43,16 @@ pub struct Config {
     /// Where people's browsers reach this server, such as `https://resto.example.com`; the address where it
     /// listens if left out.
     pub public_url: Option<String>,
+    /// Whether clients that know only the transport of the first revision come in, at `/sse`; `true` if left out.
+    pub sse: Option<bool>,
     /// Web pages that may call this server, such as `https://app.example.com`.
     pub allowed_origins: Vec<Origin>,
     /// DNS resolvers that `detect_integrations` asks, such as `10.0.0.2:53`; three that the public uses if left out.
     pub dns_servers: Vec<SocketAddr>,
     /// Where alerts are delivered, besides the pages and tools of this server.
     pub alerts: Alerts,
+    /// An external identity provider whose access tokens let agents in, and where people sign in.
+    pub identity: Option<Identity>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
     /// What runs, what a person approves first, and what does not run; the first that fits decides.

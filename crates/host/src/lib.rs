@@ -3,6 +3,7 @@
 
 mod act;
 mod alerts;
+mod allowance;
 mod approve;
 mod around;
 mod asking;
@@ -19,6 +20,7 @@ mod find;
 mod grants;
 mod host;
 mod http;
+mod identity;
 mod limits;
 mod maintain;
 mod mcp;
@@ -36,6 +38,7 @@ mod tools;
 mod webhooks;
 
 pub use alerts::Told;
+pub use allowance::Allowance;
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::{Called, Failed};
@@ -46,6 +49,7 @@ pub use entering::Lacking;
 pub use grants::{Grants, Standing};
 pub use host::{Caller, Host, LOCAL_TENANT};
 pub use http::{Server, serve};
+pub use identity::Identity;
 pub use limits::LimitOverrides;
 pub use mcp::{Mcp, tool};
 pub use observe::Trace;

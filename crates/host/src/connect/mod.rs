@@ -36,7 +36,7 @@ pub(crate) use client::{OAuthClient, check_overrides, read_secret};
 pub use disconnect::Receipt;
 pub(crate) use oauth::Answer;
 pub(crate) use rights::{Confirmed, Lacking};
-pub(crate) use tokens::{NoTokens, Tokens};
+pub(crate) use tokens::{NoTokens, TokenUrlOnly, Tokens};
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]

@@ -230,9 +230,9 @@ fn misconfigured(integration: &Integration) -> Error {
 }
 
 /// The guarded HTTP client, for the token URL alone.
-struct TokenUrlOnly<'a> {
-    http: &'a Http,
-    url: &'a Url,
+pub(crate) struct TokenUrlOnly<'a> {
+    pub http: &'a Http,
+    pub url: &'a Url,
 }
 
 impl<'c> AsyncHttpClient<'c> for TokenUrlOnly<'_> {

@@ -121,7 +121,7 @@ pub(super) async fn consent(
                 p { "You consent at " (integration.name) ", then come back here." }
                 p { a.button href=(url) rel="noreferrer" { "Continue to " (integration.name) } }
             };
-            leaving(&title, &person, &content, url.as_str()).into_response()
+            leaving(&title, Some(&person), &content, url.as_str()).into_response()
         }
         Err(error) => show(&host, &person, integration, error.into()).await,
     }

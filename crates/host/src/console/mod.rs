@@ -29,6 +29,8 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/sign-in", get(sign_in::explain).post(sign_in::sign_in))
+        .route("/sign-in/start", post(sign_in::start))
+        .route("/sign-in/callback", get(sign_in::callback))
         .route("/sign-in/{code}", get(sign_in::confirm))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/alerts", get(alerts::list).post(alerts::acknowledge))

@@ -28,8 +28,13 @@ pub(super) fn page(title: &str, person: Option<&Person>, content: &Markup) -> Ht
 }
 
 /// A page from which the browser goes on to another site by itself.
-pub(super) fn leaving(title: &str, person: &Person, content: &Markup, to: &str) -> Html<String> {
-    framed(title, Some(person), content, Some(to))
+pub(super) fn leaving(
+    title: &str,
+    person: Option<&Person>,
+    content: &Markup,
+    to: &str,
+) -> Html<String> {
+    framed(title, person, content, Some(to))
 }
 
 fn framed(

@@ -14,6 +14,7 @@ use resto_vault::{Job, Next, TenantScope};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::allowance::Allowance;
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
 use crate::observe;
@@ -194,6 +195,8 @@ impl Host {
             actor: "resto (maintenance)".to_owned(),
             tenant: tenant.external_id,
             surface: Surface::default(),
+            allowance: Allowance::all(),
+            token: None,
         })
     }
 }

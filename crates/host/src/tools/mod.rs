@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
+use crate::allowance::scope;
 use crate::asking::Asked;
 use crate::call::{Failed, summary};
 use crate::catalog::check;
@@ -154,7 +155,28 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
     ])
 }
 
+/// The integration that a call of one of them is about.
+fn about(arguments: &Value) -> Option<&str> {
+    arguments.get("integration").and_then(Value::as_str)
+}
+
 impl Host {
+    /// The scope that a caller's access token would need for this call besides those it has.
+    pub(crate) fn lacking_scope(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Value,
+    ) -> Option<String> {
+        let (integration, risk) = match (self.own_tool(tool), self.catalog.find(tool)) {
+            (Some(own), _) => (about(arguments), own.risk),
+            (None, Some(entry)) => (Some(entry.integration().id), entry.action.risk),
+            (None, None) => return None,
+        };
+        let allowed = caller.allowance.allows(integration, risk);
+        (!allowed).then(|| scope(integration, risk))
+    }
+
     /// One of this server's own tools.
     #[must_use]
     pub fn own_tool(&self, name: &str) -> Option<&OwnTool> {
@@ -191,7 +213,8 @@ impl Host {
     ) -> Result<Done, Failed> {
         check(own.tool, &own.input_schema, &own.arguments, arguments)?;
         let run = own.run.ok_or(Failed::UnknownTool)?;
-        let done = match caller.surface.check_own(own) {
+        let allowed = caller.allowance.check(own.tool, about(arguments), own.risk);
+        let done = match allowed.and_then(|()| caller.surface.check_own(own)) {
             Ok(()) => run(self, caller, arguments.clone()).await,
             Err(error) => Err(error),
         };
