@@ -21,6 +21,7 @@ pub enum Era {
 #[derive(Clone, Copy)]
 pub enum Way<'a> {
     Http(&'a Server<'a>),
+    Sse(&'a Server<'a>),
     Stdio(&'a Product),
     /// With these flags.
     Flagged(&'a Product, &'a [&'a str]),
@@ -76,9 +77,12 @@ fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
     ));
     command.arg("--cli");
     match way {
-        Way::Http(server) => {
+        Way::Http(server) | Way::Sse(server) => {
             let header = format!("Authorization: Bearer {}", server.token);
-            command.args([&server.url, "--stored-auth-only", "--header", &header]);
+            command.args([&url(way, server), "--stored-auth-only", "--header", &header]);
+            if let Way::Sse(_) = way {
+                command.args(["--transport", "sse"]);
+            }
         }
         Way::Stdio(product) | Way::Flagged(product, _) => {
             command.arg(binary()).arg("stdio");
@@ -97,6 +101,13 @@ fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
     let answered: Value = serde_json::from_str(&finished.stdout)
         .unwrap_or_else(|error| panic!("the Inspector printed no JSON ({error}): {finished:?}"));
     answered["result"].clone()
+}
+
+fn url(way: Way<'_>, server: &Server<'_>) -> String {
+    match way {
+        Way::Sse(_) => server.at("/sse"),
+        _ => server.url.clone(),
+    }
 }
 
 /// One connection of a client.
@@ -153,8 +164,8 @@ impl Python {
             Era::Modern => "2026-07-28",
         });
         match way {
-            Way::Http(server) => {
-                command.arg(&server.url).env("MCP_TOKEN", &server.token);
+            Way::Http(server) | Way::Sse(server) => {
+                command.arg(url(way, server)).env("MCP_TOKEN", &server.token);
             }
             Way::Stdio(product) | Way::Flagged(product, _) => {
                 let flags = if let Way::Flagged(_, flags) = way { flags } else { &[] };

@@ -1,4 +1,4 @@
-//! The example with CopilotKit, started as its README says, with a model of which the tests know what it will do.
+//! The example with `CopilotKit`, started as its README says, with a model of which the tests know what it will do.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -59,14 +59,23 @@ impl Example {
     }
 }
 
-#[test]
-fn its_runtime_reads_and_passes_on_links_over_http() {
+fn lives(door: &str) {
     let provider = github();
     let product = Product::connected(&provider.url, "github_pat_of_a_test");
     let server = product.serve();
-    let example = Example::start(&server, &server.url, false);
+    let example = Example::start(&server, &server.at(door), false);
     let mut agent = Node::connect("copilotkit", &format!("{}/copilotkit", example.url), "");
     story(&product, &server, &provider, &mut agent);
+}
+
+#[test]
+fn its_runtime_reads_and_passes_on_links_over_http() {
+    lives("/mcp");
+}
+
+#[test]
+fn its_runtime_reads_and_passes_on_links_over_sse() {
+    lives("/sse");
 }
 
 /// Says something in the chat, and waits for what it brings.

@@ -72,33 +72,43 @@ pub fn story(product: &Product, server: &Server<'_>, provider: &Provider, agent:
     assert_eq!(browser.get(path).status(), 200);
 }
 
+/// Over HTTP, and over the transport that was before it.
 fn lives(client: &str) {
-    let provider = github();
-    let product = Product::connected(&provider.url, "github_pat_of_a_test");
-    let server = product.serve();
-    let mut agent = Node::connect(client, &server.url, &server.token);
-    story(&product, &server, &provider, &mut agent);
+    for door in ["/mcp", "/sse"] {
+        let provider = github();
+        let product = Product::connected(&provider.url, "github_pat_of_a_test");
+        let server = product.serve();
+        let mut agent = Node::connect(client, &server.at(door), &server.token);
+        story(&product, &server, &provider, &mut agent);
+    }
 }
 
 /// A client that can ask its person in a form does.
 fn asks(client: &str) {
-    let provider = github();
-    let product = Product::connected(&provider.url, "github_pat_of_a_test");
-    let server = product.serve();
-    let mut agent = Node::with_person(client, &server.url, &server.token);
-    let asked = agent.begin(DELETE, &named("hello-world"));
-    assert!(asked["message"].as_str().unwrap().contains("octocat/hello-world"), "{asked}");
-    agent.act_with("accept", &json!({"name": "octocat/hello-world"})).output();
-    assert_eq!(deletions(&provider), 1);
-    agent.begin(DELETE, &named("other"));
-    let declined = agent.act("decline");
-    assert!(declined.error().contains("declined this"), "{declined:?}");
-    assert_eq!(deletions(&provider), 1);
+    for door in ["/mcp", "/sse"] {
+        let provider = github();
+        let product = Product::connected(&provider.url, "github_pat_of_a_test");
+        let server = product.serve();
+        let mut agent = Node::with_person(client, &server.at(door), &server.token);
+        let asked = agent.begin(DELETE, &named("hello-world"));
+        assert!(asked["message"].as_str().unwrap().contains("octocat/hello-world"), "{asked}");
+        agent.act_with("accept", &json!({"name": "octocat/hello-world"})).output();
+        assert_eq!(deletions(&provider), 1);
+        agent.begin(DELETE, &named("other"));
+        let declined = agent.act("decline");
+        assert!(declined.error().contains("declined this"), "{declined:?}");
+        assert_eq!(deletions(&provider), 1);
+    }
 }
 
 #[test]
 fn the_node_client_of_the_first_generation_reads_and_passes_on_links() {
     lives("sdk");
+}
+
+#[test]
+fn the_node_client_of_the_first_generation_asks_its_person() {
+    asks("sdk");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! provider it was sent to. Everything else ends before a token is asked for.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -16,7 +17,7 @@ use crate::provider::{Provider, Reply, repository};
 use crate::wire::Message;
 
 const CODE: &str = "canary-code-of-the-consent";
-const SECRET: &str = "canary-secret-of-our-client";
+pub const SECRET: &str = "canary-secret-of-our-client";
 const ACCESS: &str = "canary-access-token-of-octocat";
 const REFRESH: &str = "canary-refresh-token-of-octocat";
 const ISSUER: &str = "https://issuer.example/login";
@@ -24,7 +25,12 @@ const TOKEN: &str = "POST /login/oauth/access_token";
 
 /// A GitHub that gives tokens for the one code, to our client alone; none to renew an access that has ended at once.
 fn github(expires_in: i64) -> Provider {
+    let is_revoked = AtomicBool::new(false);
     Provider::start(move |request| match request.what() {
+        "DELETE /applications/our-client/grant" => {
+            is_revoked.store(true, Ordering::SeqCst);
+            Reply(204, Vec::new(), String::new())
+        }
         TOKEN => {
             let is = |name: &str, value: &str| field(&request.body, name).as_deref() == Some(value);
             // Whatever it says, it says with 200.
@@ -43,7 +49,9 @@ fn github(expires_in: i64) -> Provider {
             };
             Reply::json(200, &answer)
         }
-        _ if request.header("authorization") != Some(&format!("Bearer {ACCESS}")) => {
+        _ if is_revoked.load(Ordering::SeqCst)
+            || request.header("authorization") != Some(&format!("Bearer {ACCESS}")) =>
+        {
             Reply::json(401, &json!({"message": "Bad credentials"}))
         }
         "GET /user" => {
@@ -54,7 +62,8 @@ fn github(expires_in: i64) -> Provider {
     })
 }
 
-fn product(github: &Provider, more: &str) -> Product {
+/// An installation with our OAuth client at this GitHub.
+pub fn product(github: &Provider, more: &str) -> Product {
     let product = Product::at(&github.url);
     let secret = product.path("client-secret");
     std::fs::write(&secret, SECRET).unwrap();
@@ -118,7 +127,7 @@ fn a_consent_connects_the_account_and_an_agent_uses_it() {
     let answer = server.call(&[], "github_get_repository", &arguments);
     assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
     let gone = browser.post("/connect/github/disconnect", &[]);
-    told(&gone, "Remove this server's app in the settings of the GitHub account");
+    told(&gone, "GitHub no longer takes the old credential");
     let trail = product.json(&["audit", "--json"]);
     let said = [
         format!("{back:?}{page:?}{}{answer:?}{trail}", consent.0),

@@ -17,7 +17,7 @@ use crate::{ADMIN, COLLECT};
 const SECRETS: &str = "/v1beta/properties/{}/dataStreams/{}/measurementProtocolSecrets";
 const SECRET: &str = "/v1beta/properties/{}/dataStreams/{}/measurementProtocolSecrets/{}";
 /// The secrets that we created, as documents of the tenant: where they are, never their values.
-const CREATED: &str = "analytics_secrets";
+pub(crate) const CREATED: &str = "analytics_secrets";
 
 /// A secret of a stream.
 #[derive(Deserialize)]

@@ -48,6 +48,10 @@ pub enum Proof {
 
 /// What an integration does when an account comes and goes.
 pub trait Lifecycle: 'static {
+    /// The collections of the tenant's documents in which we keep what we created at the account: forgotten when
+    /// another account takes its place.
+    const MADE: &'static [&'static str] = &[];
+
     /// Tests the credential: whose account is it, and what may it do?
     ///
     /// # Errors
@@ -77,6 +81,8 @@ type Run = for<'a> fn(Value, &'a Api) -> BoxFuture<'a, Result<Value>>;
 pub struct Adapter {
     /// The facts.
     pub integration: &'static Integration,
+    /// See [`Lifecycle::MADE`].
+    pub made: &'static [&'static str],
     identify: Step<Account>,
     clean_up: Step<()>,
     revoke: Step<Proof>,
@@ -89,6 +95,7 @@ impl Adapter {
     pub fn new<L: Lifecycle>(integration: &'static Integration) -> Self {
         Self {
             integration,
+            made: L::MADE,
             identify: |api| Box::pin(L::identify(api)),
             clean_up: |api| Box::pin(L::clean_up(api)),
             revoke: |api| Box::pin(L::revoke(api)),

@@ -9,7 +9,7 @@ use resto_core::{
     Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
     Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
 };
-use resto_vault::{Sealed, TenantScope};
+use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ pub struct Line {
     pub confirm: Option<Confirm>,
     /// The caller's own id of the operation: with the same one, it runs once.
     pub op_id: Option<String>,
+    /// The name of a secret that the call wanted and that is not stored.
+    pub(crate) lacking: Arc<Mutex<Option<String>>>,
     /// Which trace it belongs to.
     pub trace: Trace,
     /// Of a trial: whether a person could enter a secret that is not stored.
@@ -65,6 +67,7 @@ impl Line {
             new_secrets: false,
             confirm: None,
             op_id: None,
+            lacking: Arc::default(),
             trace: Trace::default(),
             may_enter: false,
         }
@@ -96,6 +99,16 @@ impl Opening {
     /// How many requests were signed with it.
     pub fn signed(&self) -> u64 {
         self.signed.load(Ordering::Relaxed)
+    }
+
+    /// The credential, for a request that no action makes. Nothing may be awaited while it lives.
+    pub fn open(&self) -> Result<Credential> {
+        self.sealed.open().map_err(told)
+    }
+
+    /// Whether it opens.
+    pub fn opens(&self) -> bool {
+        self.sealed.open().is_ok()
     }
 
     /// Takes the credential out of a result.
@@ -221,6 +234,8 @@ impl Call for Around {
                 return Ok(placeholder(name));
             }
             let Some(ask) = &self.line.ask_secret else {
+                let mut lacking = self.line.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+                *lacking = Some(name.to_owned());
                 return Err(Error::new(
                     Code::ActionRequired,
                     format!(

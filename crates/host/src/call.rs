@@ -13,6 +13,7 @@ use crate::act::Acting;
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
 use crate::around::{Line, Seen};
 use crate::catalog::Entry;
+use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
 use crate::observe::Watched;
@@ -43,6 +44,8 @@ pub enum Failed {
     Tool(Error),
     /// A person has to approve it first.
     Approval(Box<Wanted>),
+    /// A person has to enter a value first.
+    Secret(Box<Lacking>),
 }
 
 impl Failed {
@@ -53,6 +56,7 @@ impl Failed {
             Self::UnknownTool => Error::new(Code::NotFound, "There is no tool of this name."),
             Self::Tool(error) => error.clone(),
             Self::Approval(wanted) => wanted.error(),
+            Self::Secret(lacking) => lacking.error(),
         }
     }
 }
@@ -64,11 +68,8 @@ impl From<Error> for Failed {
 }
 
 impl Host {
-    /// Runs a tool for a caller, from the check of its arguments to the second audit entry.
-    ///
-    /// # Errors
-    /// See [`Failed`].
-    pub async fn call(
+    /// As [`Host::call`], but a secret that is lacking is only noted.
+    pub(crate) async fn call_now(
         self: &Arc<Self>,
         caller: &Caller,
         tool: &str,
@@ -103,9 +104,13 @@ impl Host {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
         entry.check(&arguments)?;
         let place = self.place(caller).await?;
-        let admitted = match self.allow(caller, &entry).await {
+        let allowed = match self.allow(caller, &entry).await {
+            Ok(()) => self.verify(caller, &entry).await,
+            refused => refused,
+        };
+        let admitted = match allowed {
             Ok(()) => self.admit_call(caller, &entry, &arguments, &line).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.offer_consent(caller, &entry, error).await.into()),
         };
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
@@ -131,13 +136,16 @@ impl Host {
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
-    /// Whether the tenant's connection allows it.
+    /// Whether the caller's access token and the tenant's connection allow it.
     ///
     /// # Errors
-    /// The agent was not given it, it is not connected, has ended and cannot be renewed now, or is known to lack a right.
+    /// The token's scopes do not reach so far, the agent was not given it, it is not connected, has ended and cannot be
+    /// renewed now, or is known to lack a right.
     pub(crate) async fn allow(self: &Arc<Self>, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
         caller.surface.check(entry)?;
         let integration = entry.integration();
+        let action = entry.action;
+        caller.allowance.check(&action.tool, Some(integration.id), action.risk)?;
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else {
             return Err(Error::new(
@@ -197,7 +205,12 @@ impl Host {
         mut ground: Ground,
     ) -> Result<Called, Failed> {
         let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
-        let begun = match self.begin_call(caller, &entry, &arguments, &mut ground).await {
+        // A person may have taken longer to approve it than what the provider said is believed.
+        let begun = match self.verify(caller, &entry).await {
+            Ok(()) => self.begin_call(caller, &entry, &arguments, &mut ground).await,
+            Err(error) => Err(error),
+        };
+        let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // It is not approved any more, the connection changed since it was looked at, or the
@@ -247,6 +260,13 @@ impl Host {
             )
         });
         self.finish(caller, ticket, &result, learnt).await;
+        let result = match result {
+            Err(error) if error.code() == Code::PermissionDenied => {
+                self.confirmed.forget(&learning);
+                Err(self.offer_consent(caller, &entry, error).await)
+            }
+            result => result,
+        };
         if let (true, Risk::Spend, Some(op_id)) = (nothing_done, entry.action.risk, op_id)
             && let Err(error) = caller.scope.unspend(op_id).await
         {

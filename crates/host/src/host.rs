@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
+use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result, Risk};
 use resto_registrar::Resolvers;
 use resto_vault::{AnchorFile, Principal, Spill, TenantScope, Vault};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
+use crate::allowance::Allowance;
 use crate::approve::Caps;
 use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
-use crate::connect::check_overrides;
+use crate::connect::{Confirmed, check_overrides};
 use crate::find::Finder;
+use crate::identity::{Entrant, Issuer};
 use crate::limits::Gates;
-use crate::maintain::{Renewing, replay};
+use crate::maintain::{Kind, Renewing, Sink, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
@@ -56,11 +59,16 @@ pub struct Host {
     pub(crate) rules: Rules,
     /// Made when something is first looked for.
     finder: OnceLock<Finder>,
+    /// The webhook that is told of alerts.
+    pub(crate) sink: Option<Sink>,
+    /// The identity provider, where there is one.
+    pub(crate) issuer: Option<Issuer>,
     pub(crate) closing: CancellationToken,
     /// Who waits for an access that is being renewed.
     pub(crate) renewing: Renewing,
     /// Where new tokens wait that the database does not take.
     pub(crate) spill: Spill,
+    pub(crate) confirmed: Confirmed,
 }
 
 /// In whose name something happens.
@@ -76,9 +84,19 @@ pub struct Caller {
     pub tenant: String,
     /// Which tools there are for them.
     pub surface: Surface,
+    /// What it may do at most.
+    pub allowance: Allowance,
+    /// The name of the access token of ours with which it came, if with one.
+    pub token: Option<String>,
 }
 
 impl Caller {
+    /// Whether it is shown what is of this risk, at this integration or at none: what its token of ours allows. Whoever
+    /// comes with one of the identity provider can get another one there.
+    pub(crate) fn sees(&self, integration: Option<&str>, risk: Risk) -> bool {
+        self.token.is_none() || self.allowance.allows(integration, risk)
+    }
+
     /// What a person types for the caller's tenant.
     pub(crate) fn command(&self, words: &str) -> String {
         match self.tenant.as_str() {
@@ -119,10 +137,16 @@ impl Host {
         }
         let spill = Spill::new(config.data_dir()?.join("renewed"));
         replay(&vault, &spill).await;
+        let sink = Sink::of(config)?;
+        if sink.is_some() {
+            vault = vault.delivering(Kind::Deliver.word());
+        }
+        let http = Http::new(Bounds::default())?;
         Ok(Self {
             vault,
             catalog,
-            http: Http::new(Bounds::default())?,
+            issuer: config.identity.clone().map(|named| Issuer::new(named, http.clone())),
+            http,
             tasks: TaskTracker::new(),
             place,
             overrides: config.integrations.clone(),
@@ -133,9 +157,11 @@ impl Host {
             gates: Gates::default(),
             rules: Rules::read()?,
             finder: OnceLock::new(),
+            sink,
             closing: CancellationToken::new(),
             renewing: Renewing::default(),
             spill,
+            confirmed: Confirmed::default(),
         })
     }
 
@@ -183,22 +209,48 @@ impl Host {
         let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
         let actor = format!("{} ({door})", principal.subject);
         let (tenant, surface) = (found.external_id, Surface::default());
-        Ok(Caller { scope, principal, actor, tenant, surface })
+        let allowance = Allowance::all();
+        Ok(Caller { scope, principal, actor, tenant, surface, allowance, token: None })
     }
 
-    /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
+    /// Whoever an access token belongs to, one of ours or of the identity provider; `None` for a token that is unknown,
+    /// expired or revoked.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The database cannot be read, the identity provider does not answer, or it speaks of a tenant that is none.
     pub async fn bearer(&self, token: &str, door: &str) -> Result<Option<Caller>> {
-        let found = self.vault.authenticate(token).await.map_err(told)?;
-        Ok(found.map(|caller| Caller {
-            scope: self.vault.scope(caller.tenant.id),
-            actor: format!("{} ({door})", caller.principal.subject),
-            principal: caller.principal,
-            tenant: caller.tenant.external_id,
+        if let Some(caller) = self.vault.authenticate(token).await.map_err(told)? {
+            return Ok(Some(Caller {
+                scope: self.vault.scope(caller.tenant.id),
+                actor: format!("{} ({door})", caller.principal.subject),
+                principal: caller.principal,
+                tenant: caller.tenant.external_id,
+                surface: Surface::default(),
+                allowance: Allowance::of_scopes(caller.scopes.split(' ')),
+                token: Some(caller.token),
+            }));
+        }
+        let Some(issuer) = &self.issuer else { return Ok(None) };
+        let claims = issuer.verify(token, self.resource()?.as_str()).await?;
+        let Some(claims) = claims else { return Ok(None) };
+        let Entrant { scope, tenant, principal } = self.entrant(&claims, &issuer.named).await?;
+        Ok(Some(Caller {
+            scope,
+            actor: format!("{} ({door})", principal.subject),
+            principal,
+            tenant: tenant.external_id,
             surface: Surface::default(),
+            allowance: claims.allowance(&issuer.named),
+            token: None,
         }))
+    }
+
+    /// What access tokens of the identity provider are for.
+    ///
+    /// # Errors
+    /// This server has no address.
+    pub(crate) fn resource(&self) -> Result<Url> {
+        self.place.page(&["mcp"])
     }
 
     /// An integration of the catalog.
@@ -301,6 +353,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
     let catalog = Catalog::new(adapters())?;
     check_overrides(config, catalog.adapters())?;
     check_rules(&config.rules, &catalog)?;
+    Sink::of(config)?;
     Ok((catalog, Place::new(config)?))
 }
 
@@ -327,7 +380,9 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
     let code = match &error {
         Vault::NotConnected { .. } => Code::NotConnected,
         Vault::Inactive { .. } => Code::AuthExpired,
-        Vault::OperationInProgress { .. } | Vault::OperationMismatch { .. } => Code::Conflict,
+        Vault::AnotherAccount { .. }
+        | Vault::OperationInProgress { .. }
+        | Vault::OperationMismatch { .. } => Code::Conflict,
         Vault::UnknownTenant => Code::NotFound,
         Vault::Invalid(_) | Vault::RootKey(_) => Code::InvalidInput,
         _ => Code::Internal,

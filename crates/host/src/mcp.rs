@@ -1,7 +1,10 @@
 //! The only file that speaks rmcp: the catalog as MCP tools, and calls of them.
 
 mod approving;
+mod entering;
+mod line;
 mod listing;
+mod watching;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,20 +17,20 @@ use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitRequest,
     ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, InputRequest,
-    InputRequiredResult, InputResponses, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProgressNotificationParam, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    InputRequiredResult, InputResponses, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::around::Line;
+use self::entering::Led;
+use self::line::line;
 use crate::asking::Waiting;
 use crate::call::{Called, Failed, OP_ID, fault};
 use crate::host::{Caller, Host};
-use crate::observe::Trace;
-use crate::policy::Calls;
 use crate::surface::Surface;
 use crate::tools::{Done, OwnTool};
 use listing::Tools;
@@ -81,8 +84,12 @@ impl Mcp {
 
 impl ServerHandler for Mcp {
     fn get_info(&self) -> ServerConfig {
-        let capabilities =
-            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .build();
         let mut info = ServerConfig::new(capabilities).with_instructions(
             "Operates the business's own accounts at other services. A tool named github_... works on GitHub, and so on. \
              Only tools of connected services are listed: find_actions finds any action in the person's words, run_action runs it. \
@@ -108,22 +115,18 @@ impl ServerHandler for Mcp {
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        // Of these, the SDK takes what the capabilities name: changes of the list of tools.
-        Some(requested.clone())
+        // Of these, the SDK takes what the capabilities name.
+        let mut accepted = requested.clone();
+        if let Some(resources) = &mut accepted.resource_subscriptions {
+            resources.retain(|uri| uri == watching::ALERTS);
+        }
+        Some(accepted)
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let caller = self.caller(context.request_context())?;
-        let mut known = None;
-        loop {
-            tokio::select! {
-                () = self.list_changed(&caller, &mut known) => {}
-                () = context.cancelled() => return Ok(()),
-            }
-            if context.sink().notify_tool_list_changed().await.is_err() {
-                return Ok(());
-            }
-        }
+        self.tell_listener(&caller, &context).await;
+        Ok(())
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
@@ -160,7 +163,11 @@ impl ServerHandler for Mcp {
         }
         if let Some(state) = &request.request_state {
             let responses = request.input_responses;
-            if let Err(refused) = self.brought(&caller, tool, state, responses).await? {
+            let back = match self.came_back(&caller, tool, state, responses.as_ref()).await? {
+                Some(back) => back,
+                None => self.brought(&caller, tool, state, responses).await?,
+            };
+            if let Err(refused) = back {
                 return Ok(failure(&refused).into());
             }
         }
@@ -173,19 +180,64 @@ impl ServerHandler for Mcp {
                 Err(refused) => return Ok(failure(&refused).into()),
             }
             if !is_modern(&context) && approving::asks_by_form(&context) {
-                let again = self.host.call(&caller, tool, arguments, line(&context));
+                let again = self.host.call(&caller, tool, arguments.clone(), line(&context));
                 called = caught(again).await;
+            }
+        }
+        if let Err(Failed::Secret(lacking)) = &called {
+            match self.lead(&caller, tool, lacking, &context).await {
+                Ok(Led::Request(request)) => return Ok(request.into()),
+                Ok(Led::Entered) => {
+                    let again = self.host.call(&caller, tool, arguments, line(&context));
+                    called = caught(again).await;
+                }
+                Ok(Led::No) => {}
+                Err(refused) => return Ok(failure(&refused).into()),
             }
         }
         match called {
             Ok(called) => Ok(success(&self.host, tool, called).into()),
-            Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => {
+            Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 Ok(failure(&failed.error()).into())
             }
             Err(Failed::UnknownTool) => Err(ErrorData::invalid_params(
                 format!("{} tools/list names them all.", self.host.catalog.unknown(tool)),
                 None,
             )),
+        }
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.caller(&context)?;
+        Ok(watching::resources())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let caller = self.caller(&context)?;
+        self.read_alerts(&caller, &request.uri).await.map(ReadResourceResponse::from)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        // Over HTTP these clients have no session here in which they could be told.
+        match &self.only {
+            Some(caller) if request.uri == watching::ALERTS => {
+                self.tell_peer(caller.clone(), context.peer.clone());
+                Ok(())
+            }
+            Some(_) => Err(ErrorData::resource_not_found("there is no such resource", None)),
+            None => Err(ErrorData::method_not_found::<SubscribeRequestMethod>()),
         }
     }
 
@@ -228,7 +280,7 @@ impl Mcp {
         let asked = match caught(self.host.run_own(caller, own, arguments)).await {
             Ok(Done::Output(output)) => return Ok(CallToolResult::structured(output).into()),
             Ok(Done::Ask(asked)) => asked,
-            Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => {
+            Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 return Ok(failure(&failed.error()).into());
             }
             Err(Failed::UnknownTool) => {
@@ -322,31 +374,4 @@ fn failure(error: &Error) -> CallToolResult {
         tracing::error!(message = error.message(), "a call failed inside this server");
     }
     result
-}
-
-fn line(context: &RequestContext<RoleServer>) -> Line {
-    let mut line = Line::new(Calls::Agent);
-    line.cancelled = context.ct.clone();
-    let op_id = context.meta.get(OP_ID).and_then(Value::as_str);
-    line.op_id = op_id.map(str::to_owned);
-    let text = |name: &str| context.meta.get(name).and_then(Value::as_str).map(str::to_owned);
-    line.trace = Trace { parent: text("traceparent"), state: text("tracestate") };
-    if let Some(token) = context.meta.get_progress_token() {
-        let peer = context.peer.clone();
-        line.progress = Box::new(move |done, total, message| {
-            #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
-            let mut update =
-                ProgressNotificationParam::new(token.clone(), done as f64).with_message(message);
-            #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
-            if let Some(total) = total {
-                update = update.with_total(total as f64);
-            }
-            let peer = peer.clone();
-            // Progress is a courtesy: nobody waits for it, and its loss harms nothing.
-            tokio::spawn(async move {
-                let _ = peer.notify_progress(update).await;
-            });
-        });
-    }
-    line
 }

@@ -221,7 +221,8 @@ impl TenantScope {
         });
         if outcome.status == ResultStatus::Unknown {
             let subject = format!("{} {intent}", finished.ticket.action.action);
-            self.vault.note(AlertKind::UnknownOutcome, self.tenant, &subject);
+            // Before the result: a process that dies in between is alerted to once more, and not never.
+            self.raise(AlertKind::UnknownOutcome, &subject).await;
         }
         for attempt in 0..FINISH_ATTEMPTS {
             let (finished, again) = (Arc::clone(&finished), attempt > 0);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     AlertKind, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault, actions::Described,
-    append::Additions, chain::Entry, database::on, timestamp::Timestamp,
+    alerts::say, append::Additions, chain::Entry, database::on, timestamp::Timestamp,
 };
 
 /// An intent without a result.
@@ -152,12 +152,13 @@ impl TenantScope {
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;
         self.drop_former(&mut tx, now).await?;
+        for action in &closed {
+            self.write_alert(&mut tx, AlertKind::UnknownOutcome, action).await?;
+            say(AlertKind::UnknownOutcome, self.tenant, action);
+        }
         tx.commit().await?;
         if !closed.is_empty() {
             self.vault.anchor(chain.added()).await;
-        }
-        for action in &closed {
-            self.vault.note(AlertKind::UnknownOutcome, self.tenant, action);
         }
         Ok(closed.len() as u64)
     }

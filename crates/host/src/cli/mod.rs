@@ -1,6 +1,7 @@
 //! The command line. People and tests rely on its words.
 
 mod admin;
+mod alerts;
 mod audit;
 mod connections;
 mod doctor;
@@ -9,6 +10,7 @@ mod log;
 mod plan;
 mod print;
 mod serve;
+mod stopping;
 mod tools;
 
 use std::io::Write;
@@ -103,6 +105,20 @@ enum Command {
         /// The service, such as github
         integration: String,
     },
+    /// Stop connections at once: no action begins on them, on whatever machine
+    #[command(
+        after_help = "Example:\n  resto freeze\n  resto freeze github\n  resto freeze --all-tenants"
+    )]
+    Freeze(stopping::StopArgs),
+    /// Let stopped connections be used again
+    #[command(after_help = "Example:\n  resto unfreeze github")]
+    Unfreeze(stopping::StopArgs),
+    /// Stop, revoke at their providers and remove many connections
+    #[command(
+        name = "revoke-all",
+        after_help = "Example:\n  resto revoke-all\n  resto revoke-all github --all-tenants --yes"
+    )]
+    RevokeAll(stopping::RevokeAllArgs),
     /// Show what is connected, and what it may do
     #[command(after_help = "Example:\n  resto connections --json")]
     Connections,
@@ -124,6 +140,11 @@ enum Command {
         after_help = "Example:\n  resto audit --limit 20\n  resto audit --verify\n  resto audit --json > trail.json"
     )]
     Audit(audit::AuditArgs),
+    /// Show what a person must look at, and note that they did
+    #[command(
+        after_help = "Example:\n  resto alerts --json\n  resto alerts --acknowledge 01940c3e-7a5b-7c3d-9f00-2b1c0d4e5f60\n  resto alerts --all"
+    )]
+    Alerts(alerts::AlertsArgs),
     /// Manage access tokens of agents
     #[command(after_help = "Example:\n  resto token create --name my-agent")]
     Token {
@@ -132,7 +153,8 @@ enum Command {
     },
     /// Manage the secrets that tools use by name, such as a CI secret
     #[command(
-        after_help = "Example:\n  resto secret list\n  resto secret delete deploy_key\nOne is stored when a tool needs it: resto call github_set_workflow_secret '...'"
+        visible_alias = "secrets",
+        after_help = "Example:\n  resto secret list\n  resto secret set deploy_key\n  resto secret delete deploy_key\nOne is also stored when a tool needs it: resto call github_set_workflow_secret '...'"
     )]
     Secret {
         #[command(subcommand)]
@@ -257,11 +279,15 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Disconnect { integration } => {
             connections::disconnect(&session, &integration).await
         }
+        Command::Freeze(args) => stopping::freeze(&session, args, true).await,
+        Command::Unfreeze(args) => stopping::freeze(&session, args, false).await,
+        Command::RevokeAll(args) => stopping::revoke_all(&session, args).await,
         Command::Connections => connections::list(&session).await,
         Command::Plan(args) => plan::plan(&session, args).await,
         Command::Tools(surface) => tools::list(&session, surface).await,
         Command::Call(args) => tools::call(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
+        Command::Alerts(args) => alerts::alerts(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,
         Command::Secret { command } => admin::secret(&session, command).await,
         Command::Tenant { command } => admin::tenant(&session, command).await,

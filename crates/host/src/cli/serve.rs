@@ -89,8 +89,9 @@ async fn welcome(
         return Ok(());
     }
     let principal = owner.scope.principal("local", "owner").await.map_err(told)?;
+    let scopes = owner.allowance.to_string();
     let (_, token) =
-        owner.scope.create_token(principal.id, "first-agent", None).await.map_err(told)?;
+        owner.scope.create_token(principal.id, "first-agent", &scopes, None).await.map_err(told)?;
     owner.scope.put_record(collection, id, &true.into(), None).await.map_err(told)?;
     // EXPOSE: its owner sees it this once, to paste it into an agent's configuration.
     let token = token.expose_secret();

@@ -98,7 +98,9 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
     });
     match host.call(&caller, &args.tool, arguments, line).await {
         Ok(called) => out.value(&called.output),
-        Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => Err(failed.error()),
+        Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
+            Err(failed.error())
+        }
         Err(Failed::UnknownTool) => Err(Error::new(
             Code::InvalidInput,
             format!("{} `resto tools` lists them all.", host.catalog.unknown(&args.tool)),

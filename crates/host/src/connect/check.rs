@@ -65,6 +65,7 @@ impl Host {
         };
         if let (Ok(_), Some(connection)) = (&tested, &used) {
             self.has_worked(&caller.scope, integration, connection);
+            self.confirmed.note(connection);
         }
         let learnt =
             Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };
@@ -109,7 +110,8 @@ impl Host {
         }
         let known = Grants::read(&connection.permissions);
         Ok(match permissions {
-            Permissions::Known(rights) if !rights.is_empty() => {
+            // Who told rights before, and tells none now, granted them no longer.
+            Permissions::Known(rights) if !rights.is_empty() || known.known => {
                 let grants = Grants::from(Permissions::Known(rights));
                 if known.known && known.granted != grants.granted {
                     caller.scope.raise(AlertKind::PermissionsChanged, integration.id).await;
@@ -133,10 +135,9 @@ pub(crate) async fn stop(
         Code::Conflict => (Status::Frozen, AlertKind::AccountChanged),
         _ => return,
     };
-    match caller.scope.set_status(integration.id, generation, status).await {
-        Ok(true) => caller.scope.raise(alert, integration.id).await,
-        // It was connected again meanwhile.
-        Ok(false) => {}
+    match caller.scope.set_status_raising(integration.id, generation, status, alert).await {
+        // Or it was connected again meanwhile.
+        Ok(_) => {}
         Err(error) => tracing::error!(%error, "a connection that failed could not be stopped"),
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result};
+use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking};
 use secrecy::SecretString;
 use url::Url;
 
@@ -23,6 +23,8 @@ pub(crate) struct OAuthClient<'a> {
     secret_file: &'a Path,
     pub authorize_url: Url,
     pub token_url: Url,
+    /// Where tokens are revoked by the standard's request, where that is so and known.
+    pub revoke_url: Option<Url>,
     /// Who answers, where that is known.
     pub issuer: Option<&'a str>,
     /// Whether an answer that does not say who answers is refused.
@@ -59,6 +61,12 @@ impl<'a> OAuthClient<'a> {
             address("authorize_url", named.authorize_url.as_ref(), facts.authorize_url)?;
         let token_url = address("token_url", named.token_url.as_ref(), facts.token_url)?;
         // Elsewhere answers somebody else.
+        let own_revocation = match facts.revocation.grant {
+            Revoking::Standard(url) if named.token_url.is_none() => Some(url),
+            _ => None,
+        };
+        let revoke_url = named.revoke_url.as_deref().or(own_revocation);
+        let revoke_url = revoke_url.map(|url| address("revoke_url", None, url)).transpose()?;
         let own_issuer = facts.issuer.filter(|_| named.authorize_url.is_none());
         Ok(Some(Self {
             provider,
@@ -67,6 +75,7 @@ impl<'a> OAuthClient<'a> {
             secret_file,
             authorize_url,
             token_url,
+            revoke_url,
             issuer: named.issuer.as_deref().or(own_issuer),
             names_issuer: named.issuer.is_some() || (own_issuer.is_some() && facts.names_issuer),
         }))
@@ -74,38 +83,41 @@ impl<'a> OAuthClient<'a> {
 
     /// Reads the client's secret, which is kept nowhere else.
     pub fn secret(&self) -> Result<SecretString> {
-        let file = self.secret_file;
-        let refuse = |why: &str| {
-            let name = file.display();
-            Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
-        };
-        let opened =
-            File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
-        let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
-        if !about.is_file() {
-            return Err(refuse("is not a file"));
-        }
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(refuse(&format!(
-                "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
-                file.display()
-            )));
-        }
-        if about.size() > LONGEST {
-            return Err(refuse("is too long for a client secret"));
-        }
-        let mut text = String::new();
-        opened
-            .take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|_| refuse("does not hold one line of text"))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("does not hold one line of text"));
-        }
-        Ok(SecretString::from(secret))
+        read_secret("client", self.secret_file)
     }
+}
+
+/// Reads a secret of one line from a file that only this process's user can read. `what` it is: `client`, `webhook`.
+pub(crate) fn read_secret(what: &str, file: &Path) -> Result<SecretString> {
+    let refuse = |why: &str| {
+        let name = file.display();
+        Error::new(Code::InvalidInput, format!("The {what} secret file {name} {why}."))
+    };
+    let opened = File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+    let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
+    if !about.is_file() {
+        return Err(refuse("is not a file"));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(refuse(&format!(
+            "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
+            file.display()
+        )));
+    }
+    if about.size() > LONGEST {
+        return Err(refuse("is too long for a secret"));
+    }
+    let mut text = String::new();
+    opened
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|_| refuse("does not hold one line of text"))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("does not hold one line of text"));
+    }
+    Ok(SecretString::from(secret))
 }
 
 impl Host {
@@ -153,6 +165,17 @@ pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter])
             resto_core::Endpoints::new(provider, Some(url)).map_err(|error| {
                 Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
             })?;
+        }
+        if let Some(file) = &named.webhook_secret_file {
+            if adapter.integration.providers.iter().all(|provider| provider.webhooks.is_none()) {
+                return Err(Error::new(
+                    Code::InvalidInput,
+                    format!(
+                        "integrations.{id}: it sends no messages, and takes no webhook_secret_file. Leave it out."
+                    ),
+                ));
+            }
+            read_secret("webhook", file)?;
         }
         if let Some(client) = OAuthClient::of(adapter.integration, named)? {
             client.secret()?;

@@ -49,8 +49,8 @@ pub(crate) struct Answer {
 }
 
 impl Host {
-    /// The page of the provider on which this person consents; whether another account may then take the
-    /// place of the connected one.
+    /// The page of the provider on which this person consents: to all that our actions need, or to what this tool lacks
+    /// on top of what is granted. Whether another account may then take the place of the connected one.
     ///
     /// # Errors
     /// The configuration names no client for it.
@@ -59,8 +59,17 @@ impl Host {
         person: &Person,
         integration: &'static Integration,
         replaces: bool,
+        tool: Option<&str>,
     ) -> Result<Url> {
         let ours = self.our_client(integration)?;
+        let lacking = match tool {
+            Some(tool) => self.lacking(&person.caller, integration, tool).await?,
+            None => None,
+        };
+        let scopes = match &lacking {
+            Some(lacking) => lacking.scopes(integration, ours.facts),
+            None => ours.facts.scopes.to_vec(),
+        };
         let (challenge, verifier) = if ours.facts.pkce {
             let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
             (Some(challenge), Some(verifier.into_secret()))
@@ -82,8 +91,8 @@ impl Host {
         let client = ours.public(self.callback(integration)?);
         // EXPOSE: the browser carries it to the provider and back.
         let mut request = client.authorize_url(|| CsrfToken::new(state.expose_secret().to_owned()));
-        for scope in ours.facts.scopes {
-            request = request.add_scope(Scope::new((*scope).to_owned()));
+        for scope in scopes {
+            request = request.add_scope(Scope::new(scope.to_owned()));
         }
         for (name, value) in ours.facts.authorize_parameters {
             request = request.add_extra_param(*name, *value);
@@ -160,7 +169,11 @@ impl Host {
         let again = "Nothing was connected. Begin again on this server's page of the service.";
         let scope = &person.caller.scope;
         let waiting = match &answer.state {
-            Some(state) => scope.take_handle(STATE, state).await.map_err(told)?,
+            Some(state) => {
+                let subject = format!("consent {}", integration.id);
+                self.tell_of_stranger(scope, STATE, state, &subject).await?;
+                scope.take_handle(STATE, state).await.map_err(told)?
+            }
             None => None,
         };
         crash_point("connect.state_consumed");

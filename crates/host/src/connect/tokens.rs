@@ -21,6 +21,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::client::OAuthClient;
+use super::revoke::INSTALLATION;
 
 /// No token is said to live longer.
 const LONGEST: Duration = Duration::from_hours(24 * 3660);
@@ -47,6 +48,9 @@ pub(crate) struct Extra {
     /// Whose account it is; Stripe's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stripe_user_id: Option<String>,
+    /// Under which our app is installed; Vercel's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    installation_id: Option<String>,
 }
 
 impl ExtraTokenFields for Extra {}
@@ -63,6 +67,8 @@ pub(crate) struct Tokens {
     pub refresh_ends_at: Option<OffsetDateTime>,
     /// Whose account it is, where the answer says so.
     pub account_id: Option<String>,
+    /// Under which our app is installed, where the answer says so.
+    pub installation: Option<String>,
 }
 
 /// Why there are no tokens, without anything that the answer may repeat.
@@ -96,6 +102,9 @@ impl Tokens {
         if let Some(refresh) = &self.refresh {
             secrets.insert("refresh_token".into(), refresh.clone());
         }
+        if let Some(installation) = &self.installation {
+            secrets.insert(INSTALLATION.into(), installation.as_str().into());
+        }
     }
 
     fn read(
@@ -120,6 +129,7 @@ impl Tokens {
             expires_at: told.expires_in().or(lifetime).map(after),
             refresh_ends_at: extra.refresh_token_expires_in.map(Duration::from_secs).map(after),
             account_id: extra.stripe_user_id.clone(),
+            installation: extra.installation_id.clone(),
         }
     }
 }
@@ -220,9 +230,9 @@ fn misconfigured(integration: &Integration) -> Error {
 }
 
 /// The guarded HTTP client, for the token URL alone.
-struct TokenUrlOnly<'a> {
-    http: &'a Http,
-    url: &'a Url,
+pub(crate) struct TokenUrlOnly<'a> {
+    pub http: &'a Http,
+    pub url: &'a Url,
 }
 
 impl<'c> AsyncHttpClient<'c> for TokenUrlOnly<'_> {

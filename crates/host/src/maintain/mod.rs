@@ -1,8 +1,10 @@
 //! What is done without being called: a worker in each serving process takes the jobs that are due from the database,
 //! where each is held by one process at a time.
 
+mod deliver;
 mod probe;
 mod refresh;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +14,13 @@ use resto_vault::{Job, Next, TenantScope};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::allowance::Allowance;
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
 use crate::observe;
 use crate::surface::Surface;
 
+pub(crate) use deliver::Sink;
 pub(crate) use probe::DAILY;
 pub(crate) use refresh::{Renewing, due_in, is_renewed, replay};
 
@@ -40,16 +44,29 @@ pub(crate) enum Kind {
     Probe,
     /// Renews the access of a connection before it ends.
     Refresh,
+    /// Goes on with a disconnection until the provider has revoked.
+    Revoke,
+    /// Tells the operator's webhook of an alert.
+    Deliver,
+    /// Reminds people of a key that is old or a credential that ends.
+    Remind,
+    /// Tells people once a quarter what is connected.
+    Summarise,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Probe, Self::Refresh];
+    const ALL: [Self; 6] =
+        [Self::Probe, Self::Refresh, Self::Revoke, Self::Deliver, Self::Remind, Self::Summarise];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Probe => "probe",
             Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+            Self::Deliver => "deliver",
+            Self::Remind => "remind",
+            Self::Summarise => "summarise",
         }
     }
 
@@ -80,24 +97,33 @@ impl Host {
     /// # Errors
     /// The database cannot be used.
     pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
+        let mut running = tokio::task::JoinSet::new();
         loop {
             // Tracked: a server that stops waits for what it claims, and then claims no more.
             let claiming = self.tasks.token();
-            if self.tasks.is_closed() {
-                return Ok(());
-            }
-            let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
-            if claimed.is_empty() {
-                return Ok(());
-            }
-            let mut running = tokio::task::JoinSet::new();
+            let is_ending = self.tasks.is_closed() || self.closing.is_cancelled();
+            let free = AT_ONCE.saturating_sub(u32::try_from(running.len()).unwrap_or(AT_ONCE));
+            let claimed = match free {
+                1.. if !is_ending => self.vault.claim_jobs(free, HOLD).await,
+                _ => Ok(Vec::new()),
+            };
+            let claimed = match claimed {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    running.join_all().await;
+                    return Err(told(error));
+                }
+            };
             for (scope, job) in claimed {
                 let host = Arc::clone(self);
                 // Tracked: a server that stops lets them end.
                 running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
             }
             drop(claiming);
-            running.join_all().await;
+            // One that takes long does not keep the others waiting.
+            if let Ok(None) = tokio::time::timeout(LOOK, running.join_next()).await {
+                return Ok(());
+            }
         }
     }
 
@@ -146,10 +172,13 @@ impl Host {
             // A newer program on the same database knows it.
             return Ok(Next::Retry(LONGEST_PAUSE));
         };
-        let caller = self.maintainer(scope).await?;
         match kind {
-            Kind::Probe => self.probe(&caller, job).await,
-            Kind::Refresh => self.refresh(&caller, job, None).await,
+            Kind::Deliver => self.deliver(&scope, job).await,
+            Kind::Remind => scope.remind(job, Kind::Summarise.word()).await.map_err(told),
+            Kind::Summarise => scope.summarise(job).await.map_err(told),
+            Kind::Probe => self.probe(&self.maintainer(scope).await?, job).await,
+            Kind::Refresh => self.refresh(&self.maintainer(scope).await?, job, None).await,
+            Kind::Revoke => self.revoke(&self.maintainer(scope).await?, job).await,
         }
     }
 
@@ -166,6 +195,8 @@ impl Host {
             actor: "resto (maintenance)".to_owned(),
             tenant: tenant.external_id,
             surface: Surface::default(),
+            allowance: Allowance::all(),
+            token: None,
         })
     }
 }

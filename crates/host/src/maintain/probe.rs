@@ -12,7 +12,7 @@ use crate::host::{Caller, Host, told};
 /// How often a connection is tested.
 pub(crate) const DAILY: Duration = Duration::from_hours(24);
 
-/// After so many failures to reach the provider, people are told.
+/// After so many failures to reach the provider, and as many again, people are told.
 const PATIENCE: i64 = 5;
 
 impl Host {
@@ -31,11 +31,14 @@ impl Host {
                 Ok(Next::In(jittered(DAILY)))
             }
             Err(error) => {
-                if job.attempts == PATIENCE {
-                    caller.scope.raise(AlertKind::ConnectionFailed, integration.id).await;
-                }
                 tracing::warn!(%error, integration = integration.id, "a connection could not be tested");
-                Ok(Next::Retry(pause(job.attempts)))
+                let again = Next::Retry(pause(job.attempts));
+                if job.attempts % PATIENCE != 0 {
+                    return Ok(again);
+                }
+                let alert = (AlertKind::ConnectionFailed, integration.id);
+                caller.scope.finish_raising(job, again, alert).await.map_err(told)?;
+                Ok(Next::Done)
             }
         }
     }

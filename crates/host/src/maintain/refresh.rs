@@ -97,7 +97,11 @@ impl Host {
             return Ok(connection);
         }
         if !is_renewed(&connection) {
-            return if left.is_zero() { Err(self.ended(integration)) } else { Ok(connection) };
+            return if left.is_zero() {
+                Err(self.access_ended(integration))
+            } else {
+                Ok(connection)
+            };
         }
         match self.renew(scope, integration, connection.generation).await {
             Ok(()) => {}
@@ -133,7 +137,7 @@ impl Host {
             .is_ok()
     }
 
-    fn ended(&self, integration: &Integration) -> Error {
+    fn access_ended(&self, integration: &Integration) -> Error {
         let page = self.place.page(&["connect", integration.id]);
         Error::new(
             Code::AuthExpired,

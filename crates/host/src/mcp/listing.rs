@@ -16,7 +16,7 @@ use crate::tools::OwnTool;
 const PAGE: usize = 200;
 
 /// How long a client may keep the list, unless it is told before.
-const LIST_TTL_MS: u64 = 30_000;
+pub(super) const LIST_TTL_MS: u64 = 30_000;
 
 /// How often it is looked whether an account was connected or disconnected, which other processes do too.
 const LOOK: Duration = Duration::from_secs(2);
@@ -44,13 +44,17 @@ impl Mcp {
     ) -> Result<ListToolsResult, ErrorData> {
         let connected = self.host.connected(caller).await.map_err(|error| internal(&error))?;
         let surface = &caller.surface;
-        let is_listed = |entry: &Entry<'_>| surface.lists(entry, &connected);
+        let is_listed = |entry: &Entry<'_>| {
+            caller.sees(Some(entry.integration().id), entry.action.risk)
+                && surface.lists(entry, &connected)
+        };
         let Some(page) = self.host.catalog.page(cursor.as_deref(), PAGE, is_listed) else {
             return Err(ErrorData::invalid_params("the cursor is not one of this list", None));
         };
         let all = self.tools.of(&self.host);
         let own = self.host.own_tools().iter();
-        let own = own.filter(|own| cursor.is_none() && surface.lists_own(own)).filter_map(|own| {
+        let own = own.filter(|own| cursor.is_none() && caller.sees(None, own.risk));
+        let own = own.filter(|own| surface.lists_own(own)).filter_map(|own| {
             let mut tool = all.get(own.tool)?.clone();
             if surface.readonly {
                 tool.annotations = Some(annotations(own.title, Risk::Read));

@@ -1,6 +1,7 @@
 //! The tools of this server itself: what an agent asks of the host, not of a service. Adding one costs a struct, its
 //! [`Own`], and a line in [`own_tools`].
 
+mod alerts;
 mod connections;
 mod detect;
 mod find;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
+use crate::allowance::scope;
 use crate::asking::Asked;
 use crate::call::{Failed, summary};
 use crate::catalog::check;
@@ -145,6 +147,7 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
         OwnTool::of::<DetectIntegrations>()?,
         OwnTool::of::<connections::DisconnectIntegration>()?,
         OwnTool::of::<find::FindActions>()?,
+        OwnTool::of::<alerts::ListAlerts>()?,
         OwnTool::of::<connections::ListIntegrations>()?,
         OwnTool::of::<PlanIntegrations>()?,
         OwnTool::of::<preview::PreviewAction>()?,
@@ -152,7 +155,28 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
     ])
 }
 
+/// The integration that a call of one of them is about.
+fn about(arguments: &Value) -> Option<&str> {
+    arguments.get("integration").and_then(Value::as_str)
+}
+
 impl Host {
+    /// The scope that a caller's access token would need for this call besides those it has.
+    pub(crate) fn lacking_scope(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Value,
+    ) -> Option<String> {
+        let (integration, risk) = match (self.own_tool(tool), self.catalog.find(tool)) {
+            (Some(own), _) => (about(arguments), own.risk),
+            (None, Some(entry)) => (Some(entry.integration().id), entry.action.risk),
+            (None, None) => return None,
+        };
+        let allowed = caller.allowance.allows(integration, risk);
+        (!allowed).then(|| scope(integration, risk))
+    }
+
     /// One of this server's own tools.
     #[must_use]
     pub fn own_tool(&self, name: &str) -> Option<&OwnTool> {
@@ -189,7 +213,8 @@ impl Host {
     ) -> Result<Done, Failed> {
         check(own.tool, &own.input_schema, &own.arguments, arguments)?;
         let run = own.run.ok_or(Failed::UnknownTool)?;
-        let done = match caller.surface.check_own(own) {
+        let allowed = caller.allowance.check(own.tool, about(arguments), own.risk);
+        let done = match allowed.and_then(|()| caller.surface.check_own(own)) {
             Ok(()) => run(self, caller, arguments.clone()).await,
             Err(error) => Err(error),
         };

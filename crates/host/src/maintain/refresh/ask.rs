@@ -41,7 +41,7 @@ impl Refresh<'_> {
         let scope = &caller.scope;
         let mut credential = sealed.open().map_err(told)?;
         let Some(spent) = credential.secrets.get("refresh_token").cloned() else {
-            return Err(host.ended(integration));
+            return Err(host.access_ended(integration));
         };
         // Whoever lost the hold must not send what another one sends.
         if !scope.renew_job(self.job, HOLD).await.map_err(told)? {
@@ -140,7 +140,7 @@ impl Refresh<'_> {
             } else {
                 ""
             };
-            let ended = self.host.ended(integration);
+            let ended = self.host.access_ended(integration);
             let ended = ended.message();
             Error::new(
                 Code::AuthExpired,
