@@ -28,7 +28,7 @@ impl Example {
     /// Starts it in a folder of its own, for an agent that reaches Resto at this address.
     fn start(server: &Server<'_>, resto: &str, with_page: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["package.json", "server.mjs", "index.html", "chat.jsx", "chat.css"] {
+        for name in ["package.json", ".npmrc", "server.mjs", "index.html", "chat.jsx", "chat.css"] {
             let from = top().join("examples/copilotkit").join(name);
             std::fs::copy(from, folder.path().join(name)).unwrap();
         }
