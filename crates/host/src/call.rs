@@ -168,7 +168,9 @@ impl Host {
             )
             .retry_after(wait));
         }
-        let connection = self.fresh(&caller.scope, integration, connection).await?;
+        // Boxed: it is rarely needed, and large.
+        let fresh = Box::pin(self.fresh(&caller.scope, integration, connection));
+        let connection = fresh.await?;
         check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
