@@ -16,12 +16,13 @@ use crate::wire::{Message, answer, open};
 const KEY: &str = "github_pat_of_a_test";
 const READ: &str = "github_get_repository";
 const DELETE: &str = "github_delete_repository";
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "check_connection",
     "connect_integration",
     "detect_integrations",
     "disconnect_integration",
     "find_actions",
+    "list_alerts",
     "list_integrations",
     "plan_integrations",
     "preview_action",

@@ -130,7 +130,7 @@ impl ServerHandler for Mcp {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        // Over HTTP, a client of these generations has no stream on which it could be told.
+        // Over HTTP, each such client would have the database looked at all the time: it asks again when it wants to know.
         let Some(caller) = self.only.clone() else { return };
         let mcp = self.clone();
         tokio::spawn(async move {
@@ -230,7 +230,7 @@ impl ServerHandler for Mcp {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        // Over HTTP these clients have no session here in which they could be told.
+        // Not over HTTP: see on_initialized.
         match &self.only {
             Some(caller) if request.uri == watching::ALERTS => {
                 self.tell_peer(caller.clone(), context.peer.clone());

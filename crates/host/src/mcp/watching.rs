@@ -72,15 +72,20 @@ impl Mcp {
     /// it goes.
     pub(super) async fn tell_listener(&self, caller: &Caller, listener: &SubscriptionContext) {
         let (mut before, mut known) = (None, None);
+        let wanted = listener.sink().accepted();
+        let of_alerts = wanted.resource_subscriptions.as_ref().is_some_and(|all| !all.is_empty());
+        let of_tools = wanted.tools_list_changed == Some(true);
         let telling = async {
             loop {
+                // What was not asked for is not taken either, and would end the stream.
                 let told = tokio::select! {
-                    () = self.changed(caller, &mut before) => {
+                    () = self.changed(caller, &mut before), if of_alerts => {
                         listener.sink().notify_resource_updated(ALERTS).await
                     }
-                    () = self.list_changed(caller, &mut known) => {
+                    () = self.list_changed(caller, &mut known), if of_tools => {
                         listener.sink().notify_tool_list_changed().await
                     }
+                    else => std::future::pending().await,
                 };
                 if told.is_err() {
                     return;
