@@ -5,6 +5,7 @@ mod action;
 mod adapter;
 mod api;
 mod call;
+mod channel;
 mod error;
 mod exchange;
 mod form;
@@ -21,12 +22,13 @@ mod send;
 mod text;
 
 pub use action::{Action, Risk};
-pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
+pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof, Run, Step, Steps};
 pub use api::{Api, Draft, Endpoints};
 pub use call::{
     Admission, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef,
     Secrets,
 };
+pub use channel::{Channel, Streamed};
 pub use error::{Code, Details, Error, Result};
 pub use http::{Bounds, Http, is_public};
 pub use integration::{
@@ -39,5 +41,5 @@ pub use path::{GitRef, PathArg, PathSegments};
 pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::Request as HttpRequest;
-pub use schema::{input as input_schema, output as output_schema};
+pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
 pub use text::{clean, clean_json, quote};

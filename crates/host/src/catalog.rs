@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
@@ -10,6 +11,8 @@ use serde_json::{Map, Value};
 
 /// The actions that this server offers.
 pub struct Catalog {
+    /// Those that these stand upon, if any.
+    base: Option<Arc<Self>>,
     adapters: Vec<Adapter>,
     /// Tool name to the adapter's and the action's place, and the check of its arguments.
     tools: BTreeMap<String, (usize, usize, Validator)>,
@@ -52,20 +55,55 @@ impl Catalog {
                 tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
             }
         }
-        Ok(Self { adapters, tools })
+        Ok(Self { base: None, adapters, tools })
+    }
+
+    /// A catalog of these adapters besides those of another, which go first: what others wrote takes nobody's name. An action
+    /// whose schema cannot be used is left out.
+    #[must_use]
+    pub fn over(base: &Arc<Self>, adapters: Vec<Adapter>) -> Self {
+        let mut tools = BTreeMap::new();
+        for (adapter_index, adapter) in adapters.iter().enumerate() {
+            for (action_index, action) in adapter.actions().iter().enumerate() {
+                let schema = Value::Object(action.input_schema.clone());
+                match jsonschema::validator_for(&schema) {
+                    Ok(arguments) if base.find(&action.tool).is_none() => {
+                        tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
+                    }
+                    _ => {
+                        tracing::warn!(tool = action.tool, "a tool of a remote server is left out")
+                    }
+                }
+            }
+        }
+        Self { base: Some(Arc::clone(base)), adapters, tools }
     }
 
     /// The action behind a tool name.
     #[must_use]
     pub fn find(&self, tool: &str) -> Option<Entry<'_>> {
-        let (adapter, action, arguments) = self.tools.get(tool)?;
+        let Some((adapter, action, arguments)) = self.tools.get(tool) else {
+            return self.base.as_ref()?.find(tool);
+        };
         let adapter = self.adapters.get(*adapter)?;
         Some(Entry { adapter, action: adapter.actions().get(*action)?, arguments })
     }
 
     /// All actions in order of tool name.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.tools.keys().filter_map(|tool| self.find(tool))
+        self.names(Bound::Unbounded).into_iter().filter_map(|tool| self.find(tool))
+    }
+
+    /// The names of all tools from one on, in order.
+    fn names(&self, from: Bound<&str>) -> Vec<&str> {
+        let own =
+            self.tools.range::<str, _>((from, Bound::Unbounded)).map(|(tool, _)| tool.as_str());
+        let mut names: Vec<&str> = own.collect();
+        if let Some(base) = &self.base {
+            names.extend(base.names(from));
+            names.sort_unstable();
+        }
+        names
     }
 
     /// A page of [`Self::entries`] from the cursor of the page before on; `None` where no page of this list
@@ -73,12 +111,11 @@ impl Catalog {
     #[must_use]
     pub fn page(&self, cursor: Option<&str>, size: usize) -> Option<Page<'_>> {
         let from = match cursor {
-            Some(tool) => self.tools.contains_key(tool).then_some(Bound::Excluded(tool))?,
+            Some(tool) => self.find(tool).map(|_| Bound::Excluded(tool))?,
             None => Bound::Unbounded,
         };
-        let mut rest = self.tools.range::<str, _>((from, Bound::Unbounded));
-        let entries: Vec<_> =
-            rest.by_ref().take(size).filter_map(|(tool, _)| self.find(tool)).collect();
+        let mut rest = self.names(from).into_iter();
+        let entries: Vec<_> = rest.by_ref().take(size).filter_map(|tool| self.find(tool)).collect();
         let last = entries.last().map(|entry| entry.action.tool.clone());
         Some(Page { next: rest.next().and(last), entries })
     }
@@ -87,8 +124,8 @@ impl Catalog {
     #[must_use]
     pub fn unknown(&self, name: &str) -> String {
         let nearest = self
-            .tools
-            .keys()
+            .names(Bound::Unbounded)
+            .into_iter()
             .map(|tool| (strsim::jaro_winkler(tool, name), tool))
             .filter(|(likeness, _)| *likeness > 0.85)
             .max_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -99,10 +136,11 @@ impl Catalog {
     /// The adapter of an integration.
     #[must_use]
     pub fn adapter(&self, integration_id: &str) -> Option<&Adapter> {
-        self.adapters.iter().find(|adapter| adapter.integration.id == integration_id)
+        let own = self.adapters.iter().find(|adapter| adapter.integration.id == integration_id);
+        own.or_else(|| self.base.as_ref()?.adapter(integration_id))
     }
 
-    /// All adapters.
+    /// All adapters of its own.
     #[must_use]
     pub fn adapters(&self) -> &[Adapter] {
         &self.adapters

@@ -16,6 +16,7 @@ use crate::checks;
 use crate::limits::LimitOverrides;
 use crate::origin::Origin;
 use crate::policy::Rule;
+use crate::remote::RemoteServer;
 
 /// The configuration. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -48,6 +49,8 @@ pub struct Config {
     pub dns_servers: Vec<SocketAddr>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
+    /// MCP servers that others run, per integration id.
+    pub remote: BTreeMap<String, RemoteServer>,
     /// What runs, what a person approves first, and what does not run; the first that fits decides.
     pub rules: Vec<Rule>,
     /// What may be spent.

@@ -19,6 +19,7 @@ use crate::limits::Gates;
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
+use crate::remote::{self, Offer, Offers, Remote};
 use crate::root_keys;
 use crate::tools::{OwnTool, own_tools};
 
@@ -35,7 +36,11 @@ const UNFINISHED: Duration = Duration::from_mins(1);
 /// Everything that a call needs.
 pub struct Host {
     pub(crate) vault: Vault,
-    pub(crate) catalog: Catalog,
+    /// What every tenant has.
+    pub(crate) catalog: Arc<Catalog>,
+    /// Servers of others, and what each tenant has of them.
+    pub(crate) remotes: Vec<Arc<Remote>>,
+    pub(crate) offers: Offers,
     pub(crate) http: Http,
     /// Calls under way: a client that goes away does not cut them in half.
     pub(crate) tasks: TaskTracker,
@@ -93,7 +98,7 @@ impl Host {
     /// # Errors
     /// The configuration, the key file or the database is not right; the sentence says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
-        let (catalog, place) = checked(config)?;
+        let (catalog, remotes, place) = checked(config)?;
         if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
@@ -105,7 +110,9 @@ impl Host {
         }
         Ok(Self {
             vault,
-            catalog,
+            catalog: Arc::new(catalog),
+            remotes,
+            offers: Offers::default(),
             http: Http::new(Bounds::default())?,
             tasks: TaskTracker::new(),
             place,
@@ -257,13 +264,16 @@ pub(crate) fn provider_of(
     Ok((provider, auth))
 }
 
-/// The catalog, and where people reach this server, when nothing in the configuration is wrong.
-pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
+/// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
+pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
     checks::check(config)?;
-    let catalog = Catalog::new(adapters())?;
+    let remotes = remote::servers(&config.remote)?;
+    let theirs = remotes.iter().map(|remote| remote.adapter(&Offer::default()));
+    let catalog = Catalog::new(adapters().into_iter().chain(theirs).collect())?;
     check_overrides(config, catalog.adapters())?;
-    check_rules(&config.rules, &catalog)?;
-    Ok((catalog, Place::new(config)?))
+    let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
+    check_rules(&config.rules, &catalog, may_come)?;
+    Ok((catalog, remotes, Place::new(config)?))
 }
 
 /// Who is asked what DNS shows.

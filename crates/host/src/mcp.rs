@@ -1,4 +1,4 @@
-//! The only file that speaks rmcp: the catalog as MCP tools, and calls of them.
+//! The server that agents speak with: the catalog as MCP tools, and calls of them.
 
 mod approving;
 
@@ -93,9 +93,11 @@ impl ServerHandler for Mcp {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        self.caller(&context)?;
+        let caller = self.caller(&context)?;
         let cursor = request.and_then(|request| request.cursor);
-        let Some(page) = self.host.catalog.page(cursor.as_deref(), PAGE) else {
+        let catalog =
+            self.host.catalog_of(&caller.scope).await.map_err(|error| internal(&error))?;
+        let Some(page) = catalog.page(cursor.as_deref(), PAGE) else {
             return Err(ErrorData::invalid_params("the cursor is not one of this list", None));
         };
         // Those of this server itself come first.
@@ -141,7 +143,7 @@ impl ServerHandler for Mcp {
             }
         }
         match called {
-            Ok(called) => Ok(success(&self.host, tool, called).into()),
+            Ok(called) => Ok(success(called).into()),
             Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => {
                 Ok(failure(&failed.error()).into())
             }
@@ -286,16 +288,15 @@ async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, F
 }
 
 fn internal(error: &Error) -> ErrorData {
-    tracing::error!(%error, "the state of a request could not be read");
+    tracing::error!(%error, "what belongs to a request could not be read");
     ErrorData::internal_error("the request could not be looked up; try again later", None)
 }
 
 /// The result as structured content, and as text for clients that know no other; marked as text
 /// from elsewhere.
-fn success(host: &Host, tool: &str, called: Called) -> CallToolResult {
-    let origin = host.catalog.find(tool).map(|entry| entry.integration().id);
+fn success(called: Called) -> CallToolResult {
     let mut meta = MetaObject::new();
-    meta.insert("dev.resto/untrusted_content_from".to_owned(), origin.into());
+    meta.insert("dev.resto/untrusted_content_from".to_owned(), called.origin.into());
     let mut result = CallToolResult::structured(called.output);
     if called.is_repeated {
         meta.insert("dev.resto/repeated".to_owned(), true.into());

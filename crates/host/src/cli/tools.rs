@@ -26,8 +26,9 @@ pub(super) struct CallArgs {
 }
 
 pub(super) async fn list(session: &Session) -> Result<()> {
-    let host = session.host().await?;
-    let entries: Vec<Entry<'_>> = host.catalog.entries().collect();
+    let (host, caller) = session.owner().await?;
+    let catalog = host.catalog_of(&caller.scope).await?;
+    let entries: Vec<Entry<'_>> = catalog.entries().collect();
     if session.out.json {
         let own = host.own_tools().iter().map(own_tool);
         return session.out.value(&own.chain(entries.iter().map(tool)).collect::<Vec<_>>());
@@ -77,7 +78,10 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => Err(failed.error()),
         Err(Failed::UnknownTool) => Err(Error::new(
             Code::InvalidInput,
-            format!("{} `resto tools` lists them all.", host.catalog.unknown(&args.tool)),
+            format!(
+                "{} `resto tools` lists them all.",
+                host.catalog_of(&caller.scope).await?.unknown(&args.tool)
+            ),
         )),
     }
 }

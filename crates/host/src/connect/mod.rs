@@ -21,10 +21,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::around::Around;
+use crate::catalog::Catalog;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
 use crate::maintain::{DAILY, Kind, jittered};
-use crate::redact::{redact_error, redact_name};
+use crate::redact::{redact, redact_error, redact_name};
 
 pub(crate) use client::{OAuthClient, check_overrides};
 pub use disconnect::Receipt;
@@ -114,7 +115,8 @@ impl Host {
     /// The database cannot be read.
     pub async fn connections(&self, caller: &Caller) -> Result<Vec<Report>> {
         let found = caller.scope.connections().await.map_err(told)?;
-        found.iter().map(|connection| self.report(connection)).collect()
+        let catalog = self.catalog_of(&caller.scope).await?;
+        found.iter().map(|connection| self.report(&catalog, connection)).collect()
     }
 
     /// The tenant's connection to an integration, if there is one.
@@ -127,7 +129,8 @@ impl Host {
         integration: &Integration,
     ) -> Result<Option<Report>> {
         let found = caller.scope.connection(integration.id).await.map_err(told)?;
-        found.map(|connection| self.report(&connection)).transpose()
+        let catalog = self.catalog_of(&caller.scope).await?;
+        found.map(|connection| self.report(&catalog, &connection)).transpose()
     }
 
     /// Tests a credential at its provider, and stores it sealed with what it may do.
@@ -208,7 +211,7 @@ impl Host {
         if is_another {
             caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
         }
-        let report = self.report(&connection)?;
+        let report = self.report(&*self.catalog_of(&caller.scope).await?, &connection)?;
         let replaced = before.map(|before| called(&before.account_name, before.mode.as_deref()));
         Ok(Report { replaced, ..report })
     }
@@ -219,12 +222,14 @@ impl Host {
         })
     }
 
-    fn report(&self, connection: &Connection) -> Result<Report> {
+    fn report(&self, catalog: &Catalog, connection: &Connection) -> Result<Report> {
         let integration = self.integration(&connection.integration_id)?;
         let permissions = Grants::read(&connection.permissions);
         let mut by_standing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for action in self.adapter(integration)?.actions() {
+        let adapter = catalog.adapter(integration.id);
+        for action in adapter.map(resto_core::Adapter::actions).unwrap_or_default() {
             let key = match permissions.standing(action) {
+                _ if action.held.is_some() => "refused",
                 Standing::Granted => "allowed",
                 Standing::Absent => "refused",
                 Standing::Unknown => "unknown",
@@ -276,10 +281,15 @@ impl Credentials for Unsealed {
     fn sign(&self, scheme: &Scheme, request: &mut HttpRequest) -> Result<()> {
         scheme.sign(request, &self.0)
     }
+
+    fn redact(&self, value: Value) -> Value {
+        // Only an error has no value.
+        redact(&self.0, Ok(value)).unwrap_or_default()
+    }
 }
 
 /// The intent of connecting or disconnecting.
-fn lifecycle<'a>(
+pub(crate) fn lifecycle<'a>(
     caller: &'a Caller,
     integration: &'a Integration,
     action: &'a str,
@@ -297,7 +307,7 @@ fn lifecycle<'a>(
 }
 
 /// What the audit trail keeps of a result.
-fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
+pub(crate) fn recorded<T: Serialize>(result: &Result<T>) -> Result<Value> {
     result
         .as_ref()
         .map(|value| serde_json::to_value(value).unwrap_or_default())

@@ -186,7 +186,7 @@ async fn at(
 }
 
 /// The sender of a form, and the integration that it is about.
-async fn from(
+pub(super) async fn from(
     host: &Host,
     headers: &HeaderMap,
     id: &str,
@@ -205,7 +205,7 @@ fn no_service(person: &Person, mut error: Error) -> Response {
 }
 
 /// Back to the page of the integration, which shows what came of it; or what is wrong.
-async fn after(
+pub(super) async fn after(
     host: &Host,
     person: &Person,
     integration: &'static Integration,
@@ -241,8 +241,10 @@ async fn show(
         let client = host.oauth_client(integration)?;
         let connection = host.connection(&person.caller, integration).await?;
         let notice = host.take_notice(person, integration).await?;
+        let catalog = host.catalog_of(&person.caller.scope).await?;
+        let offer = host.offer_of(&person.caller, integration).await?;
         let wrong = wrong.as_ref();
-        Ok(Service { host, person, integration, client, connection, notice, wrong })
+        Ok(Service { host, person, integration, client, connection, catalog, offer, notice, wrong })
     };
     match view.await {
         Ok(view) => {

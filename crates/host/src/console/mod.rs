@@ -6,6 +6,7 @@ mod connect;
 mod page;
 mod service;
 mod sign_in;
+mod tools;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/connect/{integration}", get(connect::service))
         .route("/connect/{integration}/key", post(connect::key))
         .route("/connect/{integration}/oauth", post(connect::consent))
+        .route("/connect/{integration}/tools", post(tools::approve))
         .route("/connect/{integration}/disconnect", post(connect::disconnect))
         .route("/oauth/callback/{integration}", get(connect::callback))
         .layer(DefaultBodyLimit::max(MAX_FORM))

@@ -1,0 +1,343 @@
+//! MCP servers that others run, as integrations: one entry of the configuration makes one, and its tools are actions.
+
+mod offer;
+mod schema;
+mod session;
+mod tenant;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use resto_core::{
+    Account, ActionSpec, Adapter, Api, Auth, BoxFuture, Category, Code, Draft, Endpoints, Error,
+    Integration, KeyAuth, Permissions, Proof, Provider, Result, Risk,
+};
+use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub(crate) use offer::{Definition, Offer, Pin, Standing};
+use session::{Session, outcome};
+pub(crate) use tenant::Offers;
+
+/// The collection of records in which the tools of each server are kept.
+const OFFERS: &str = "remote.tools";
+
+/// How long a server may take to list its tools, and to answer a call.
+const LISTING: Duration = Duration::from_secs(30);
+const CALL: Duration = Duration::from_secs(60);
+
+/// An MCP server that becomes an integration.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteServer {
+    /// As people write it.
+    pub name: String,
+    /// What it is for: `code`, `hosting`, `payments`, `communication`, `analytics` or `domains`.
+    pub category: Category,
+    /// Why a business connects it, in one sentence.
+    pub purpose: String,
+    /// Where it speaks MCP over Streamable HTTP.
+    pub url: String,
+    /// The page where a person creates the key that they paste on ours; it is sent as a bearer token.
+    pub key_url: String,
+    /// The tools that are taken, by the server's own names; all if left out.
+    pub allowed_tools: Option<BTreeSet<String>>,
+    /// The worst that each tool can do: `read`, `write`, `outward`, `irreversible` or `spend`. One that is left out counts
+    /// as irreversible, whatever the server says of it.
+    #[serde(default)]
+    pub risks: BTreeMap<String, Risk>,
+}
+
+/// A remote server of this process.
+pub(crate) struct Remote {
+    pub integration: &'static Integration,
+    allowed: Option<BTreeSet<String>>,
+    risks: BTreeMap<String, Risk>,
+    /// Whether it was found to speak the older generation of the protocol.
+    is_legacy: AtomicBool,
+}
+
+/// The remote servers that the configuration names.
+///
+/// # Errors
+/// The first entry that cannot be.
+pub(crate) fn servers(entries: &BTreeMap<String, RemoteServer>) -> Result<Vec<Arc<Remote>>> {
+    entries.iter().map(|(id, entry)| Remote::new(id, entry).map(Arc::new)).collect()
+}
+
+impl Remote {
+    fn new(id: &str, entry: &RemoteServer) -> Result<Self> {
+        let wrong = |what: &str| Error::new(Code::InvalidInput, format!("remote.{id}: {what}"));
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(1..=20).contains(&id.len()) || !id.bytes().all(is_plain) {
+            return Err(wrong("its id is not 1 to 20 lower-case letters, digits and hyphens."));
+        }
+        let allows =
+            |tool: &String| entry.allowed_tools.as_ref().is_none_or(|all| all.contains(tool));
+        if let Some(tool) = entry.risks.keys().find(|tool| !allows(tool)) {
+            return Err(wrong(&format!("risks names `{tool}`, which allowed_tools leaves out.")));
+        }
+        let integration = integration(id, entry);
+        if let Some(provider) = integration.providers.first() {
+            Endpoints::new(provider, None).map_err(|error| wrong(&format!("url: {error}")))?;
+        }
+        Ok(Self {
+            integration,
+            allowed: entry.allowed_tools.clone(),
+            risks: entry.risks.clone(),
+            is_legacy: AtomicBool::new(false),
+        })
+    }
+
+    /// The integration with the tools that a person has approved.
+    pub fn adapter(self: &Arc<Self>, offer: &Offer) -> Adapter {
+        let actions = offer.tools.iter().filter_map(|(name, pin)| self.action(name, pin)).collect();
+        let steps = (
+            step(Arc::clone(self), |ours, api| Box::pin(async move { ours.identify(api).await })),
+            step(Arc::clone(self), |ours, api| {
+                Box::pin(
+                    async move { api.records().take(OFFERS, ours.integration.id).await.map(drop) },
+                )
+            }),
+            step(Arc::clone(self), |ours, _| Box::pin(async move { Ok(ours.proof()) })),
+        );
+        Adapter::made(self.integration, steps, actions)
+    }
+
+    /// Whether a tool of this published name may come to be offered, as far as the configuration says.
+    pub fn may_publish(&self, tool: &str) -> bool {
+        match &self.allowed {
+            Some(allowed) => {
+                allowed.iter().any(|name| offer::published(self.integration.id, name) == tool)
+            }
+            None => tool.starts_with(&format!("{}_", self.integration.id.replace('-', "_"))),
+        }
+    }
+
+    fn action(self: &Arc<Self>, name: &str, pin: &Pin) -> Option<ActionSpec> {
+        let told = pin.approved.as_ref()?;
+        let risk = self.risks.get(name).copied().unwrap_or(Risk::Irreversible);
+        let (ours, theirs) = (Arc::clone(self), name.to_owned());
+        Some(ActionSpec {
+            tool: offer::published(self.integration.id, name),
+            title: told.title.clone(),
+            description: format!("{} says: {}", self.integration.name, told.description),
+            risk,
+            permissions: &[],
+            input_schema: told.input_schema.clone(),
+            output_schema: output_schema(),
+            held: self.held(name, pin.standing()),
+            runs: run(move |arguments, api| {
+                let (ours, theirs) = (Arc::clone(&ours), theirs.clone());
+                Box::pin(async move { ours.call(&theirs, risk, arguments, api).await })
+            }),
+        })
+    }
+
+    fn held(&self, name: &str, standing: Standing) -> Option<String> {
+        let server = self.integration.name;
+        match standing {
+            Standing::Usable => None,
+            Standing::Gone => Some(format!(
+                "{server} no longer offers `{name}`. Nothing was sent. Use another tool."
+            )),
+            Standing::Changed | Standing::New => Some(format!(
+                "{server} has changed its tool `{name}` since it was approved. Nothing was sent. A person looks at the change and approves it on this server's page of {server}."
+            )),
+        }
+    }
+
+    async fn identify(&self, api: &Api) -> Result<Account> {
+        let (id, name) = (self.integration.id, self.integration.name);
+        let session = Session::open(api.channel(LISTING), name, &self.is_legacy).await?;
+        let (listed, server) = (session.tools().await, session.server());
+        session.close();
+        let is_allowed = |tool: &str| self.allowed.as_ref().is_none_or(|all| all.contains(tool));
+        let listed = offer::definitions(&listed?, is_allowed)?;
+        // A server may say whatever it was told.
+        let listed = api.redact(serde_json::to_value(listed).unwrap_or_default());
+        let listed = serde_json::from_value(listed).map_err(|_| unreadable())?;
+        let records = api.records();
+        let before = records.get(OFFERS, id).await?;
+        let before = before.map(serde_json::from_value).transpose().map_err(|_| unreadable())?;
+        let offer = Offer::seen(before, listed);
+        let value = serde_json::to_value(&offer).map_err(|_| unreadable())?;
+        records.put(OFFERS, id, &value, None).await?;
+        Ok(Account {
+            // The protocol has no name for whose account it is.
+            id: api.provider().base_url.to_owned(),
+            name: server.unwrap_or_else(|| name.to_owned()),
+            mode: None,
+            permissions: Permissions::Known(offer.usable().map(str::to_owned).collect()),
+        })
+    }
+
+    async fn call(&self, tool: &str, risk: Risk, arguments: Value, api: &Api) -> Result<Value> {
+        if risk.is_unsafe() {
+            api.withhold(|| Draft {
+                method: "tools/call".to_owned(),
+                url: api.provider().base_url.to_owned(),
+                body: Some(json!({"name": tool, "arguments": arguments}).to_string()),
+            })?;
+        }
+        let Value::Object(arguments) = arguments else {
+            return Err(Error::new(Code::InvalidInput, "The arguments are no object."));
+        };
+        let name = self.integration.name;
+        let session = Session::open(api.channel(CALL), name, &self.is_legacy).await?;
+        // A change goes on whatever the caller does, so that its outcome is known.
+        let cancelled = (risk == Risk::Read).then(|| api.cancelled()).unwrap_or_default();
+        let called = session.call(tool, arguments, cancelled).await;
+        session.close();
+        called.map(|result| output(&result)).map_err(|error| outcome(error, risk.is_unsafe()))
+    }
+
+    fn proof(&self) -> Proof {
+        let key = self.integration.providers.iter().flat_map(|provider| provider.auth);
+        let url = key.filter_map(|auth| match auth {
+            Auth::Key(key) => Some(key.create_url.to_owned()),
+            Auth::OAuth(_) => None,
+        });
+        Proof::PersonMust {
+            instruction: format!(
+                "Delete the key of {}, where it was created:",
+                self.integration.name
+            ),
+            url: url.last().unwrap_or_default(),
+        }
+    }
+}
+
+fn unreadable() -> Error {
+    Error::new(Code::Internal, "What is kept of the server's tools cannot be read.")
+}
+
+/// A step of the life of an account at this server.
+fn step<T>(
+    ours: Arc<Remote>,
+    step: impl for<'a> Fn(Arc<Remote>, &'a Api) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
+) -> resto_core::Step<T> {
+    Box::new(move |api| step(Arc::clone(&ours), api))
+}
+
+fn run(
+    run: impl for<'a> Fn(Value, &'a Api) -> BoxFuture<'a, Result<Value>> + Send + Sync + 'static,
+) -> resto_core::Run {
+    Box::new(run)
+}
+
+/// The facts, for as long as the process lives: a configuration is read once.
+fn integration(id: &str, entry: &RemoteServer) -> &'static Integration {
+    let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+    let (id, name) = (keep(id), keep(&entry.name));
+    let key = Auth::Key(KeyAuth { create_url: keep(&entry.key_url), ..KeyAuth::BEARER });
+    let provider = Provider {
+        id,
+        name,
+        base_url: keep(&entry.url),
+        auth: Box::leak(Box::new([key])),
+        headers: &[],
+        ..Provider::REST
+    };
+    Box::leak(Box::new(Integration {
+        id,
+        name,
+        category: entry.category,
+        purpose: keep(&entry.purpose),
+        providers: Box::leak(Box::new([provider])),
+        permissions: &[],
+    }))
+}
+
+/// What each tool answers with: what servers say of their own answers is not relied on.
+fn output_schema() -> Map<String, Value> {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "text": {"type": "array", "items": {"type": "string"}, "description": "What the server says."},
+            "structured": {"type": "object", "description": "The same as data, where the server has it."},
+            "files": {
+                "type": "array",
+                "description": "What the server has besides; the bytes of images and the like are left out.",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "kind": {"type": "string"},
+                        "uri": {"type": "string"},
+                        "name": {"type": "string"},
+                        "mime_type": {"type": "string"},
+                        "text": {"type": "string"},
+                        "base64_length": {"type": "integer"}
+                    },
+                    "required": ["kind"]
+                }
+            }
+        }
+    });
+    match schema {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn output(result: &CallToolResult) -> Value {
+    let structured = result.structured_content.as_ref().filter(|value| value.is_object());
+    let (mut text, mut files) = (Vec::new(), Vec::new());
+    for block in &result.content {
+        match block {
+            // The same as text, for clients that know no other.
+            ContentBlock::Text(told)
+                if structured.is_some()
+                    && serde_json::from_str(&told.text).ok().as_ref() == structured => {}
+            ContentBlock::Text(told) => text.push(Value::from(told.text.as_str())),
+            other => files.push(file(other)),
+        }
+    }
+    let mut output = Map::new();
+    if let Some(structured) = structured {
+        output.insert("structured".into(), structured.clone());
+    } else if let Some(other) = &result.structured_content
+        && text.is_empty()
+    {
+        text.push(other.to_string().into());
+    }
+    for (name, list) in [("text", text), ("files", files)] {
+        if !list.is_empty() {
+            output.insert(name.into(), list.into());
+        }
+    }
+    output.into()
+}
+
+fn file(block: &ContentBlock) -> Value {
+    let mut file = match block {
+        ContentBlock::Image(image) => {
+            json!({"kind": "image", "mime_type": image.mime_type, "base64_length": image.data.len()})
+        }
+        ContentBlock::Audio(audio) => {
+            json!({"kind": "audio", "mime_type": audio.mime_type, "base64_length": audio.data.len()})
+        }
+        ContentBlock::Resource(embedded) => match &embedded.resource {
+            ResourceContents::TextResourceContents { uri, mime_type, text, .. } => {
+                json!({"kind": "text", "uri": uri, "mime_type": mime_type, "text": text})
+            }
+            ResourceContents::BlobResourceContents { uri, mime_type, blob, .. } => {
+                json!({"kind": "bytes", "uri": uri, "mime_type": mime_type, "base64_length": blob.len()})
+            }
+            _ => json!({"kind": "unknown"}),
+        },
+        ContentBlock::ResourceLink(link) => {
+            json!({"kind": "link", "uri": link.uri, "name": link.name, "mime_type": link.mime_type})
+        }
+        _ => json!({"kind": "unknown"}),
+    };
+    if let Some(fields) = file.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    file
+}
