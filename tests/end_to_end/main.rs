@@ -34,6 +34,7 @@ mod randomness;
 mod readme;
 mod refusals;
 mod registrar;
+mod remote;
 mod rotation;
 mod secrets;
 mod standin;

@@ -299,6 +299,8 @@ pub struct OAuthConfig {
     pub pkce: bool,
     /// How our client shows who it is at the token URL.
     pub client_auth: ClientAuth,
+    /// What the tokens are for (RFC 8707), where the authorization server gives them for several services.
+    pub resource: Option<&'static str>,
     /// What is asked for; empty where the app's registration decides.
     pub scopes: &'static [&'static str],
     /// What else the page of consent is asked with, such as `access_type=offline`.
@@ -318,6 +320,8 @@ pub enum ClientAuth {
     Body,
     /// HTTP Basic.
     Basic,
+    /// Not at all: it has no secret, and PKCE protects the code.
+    Public,
 }
 
 /// How a request is signed.

@@ -30,7 +30,7 @@ pub use call::{
 };
 pub use channel::{Channel, Streamed};
 pub use error::{Code, Details, Error, Result};
-pub use http::{Bounds, Http, is_public};
+pub use http::{Bounds, Http, is_loopback, is_public};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,

@@ -64,6 +64,7 @@ pub static GITHUB: Integration = Integration {
                 revoke_url: "https://api.github.com/applications/{client_id}/grant",
                 pkce: true,
                 client_auth: ClientAuth::Body,
+                resource: None,
                 // The app's registration decides.
                 scopes: &[],
                 authorize_parameters: &[],

@@ -54,6 +54,7 @@ pub static GMAIL: Integration = Integration {
             revoke_url: "https://oauth2.googleapis.com/revoke",
             pkce: true,
             client_auth: ClientAuth::Body,
+            resource: None,
             scopes: &[
                 "openid",
                 "email",

@@ -267,7 +267,7 @@ pub(crate) fn provider_of(
 /// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
 pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
     checks::check(config)?;
-    let remotes = remote::servers(&config.remote)?;
+    let remotes = remote::servers(config)?;
     let theirs = remotes.iter().map(|remote| remote.adapter(&Offer::default()));
     let catalog = Catalog::new(adapters().into_iter().chain(theirs).collect())?;
     check_overrides(config, catalog.adapters())?;

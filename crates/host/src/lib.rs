@@ -45,5 +45,5 @@ pub use observe::Trace;
 pub use origin::Origin;
 pub use policy::{Calls, Decision, Rule};
 pub use provider_keys::key_auth;
-pub use remote::RemoteServer;
+pub use remote::{RemoteServer, SignIn};
 pub use tools::OwnTool;

@@ -70,6 +70,7 @@ pub static STRIPE: Integration = Integration {
                 revoke_url: "",
                 pkce: false,
                 client_auth: ClientAuth::Basic,
+                resource: None,
                 // The app's manifest decides.
                 scopes: &[],
                 authorize_parameters: &[],

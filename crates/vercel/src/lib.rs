@@ -51,6 +51,7 @@ pub static VERCEL: Integration = Integration {
                 revoke_url: "https://api.vercel.com/v1/integrations/configuration/{configuration_id}",
                 pkce: false,
                 client_auth: ClientAuth::Body,
+                resource: None,
                 // The integration's settings decide.
                 scopes: &[],
                 authorize_parameters: &[],

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result};
+use resto_core::{Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result};
 use secrecy::SecretString;
 use url::Url;
 
@@ -20,7 +20,8 @@ pub(crate) struct OAuthClient<'a> {
     pub provider: &'static Provider,
     pub facts: &'static OAuthConfig,
     pub id: &'a str,
-    secret_file: &'a Path,
+    secret_file: Option<&'a Path>,
+    pub client_auth: ClientAuth,
     pub authorize_url: Url,
     pub token_url: Url,
     /// Who answers, where that is known.
@@ -35,11 +36,9 @@ impl<'a> OAuthClient<'a> {
         let wrong = |what: &str| {
             Error::new(Code::InvalidInput, format!("integrations.{}: {what}", integration.id))
         };
-        let (id, secret_file) = match (&named.client_id, &named.client_secret_file) {
-            (None, None) => return Ok(None),
-            (Some(id), Some(file)) if !id.is_empty() => (id, file),
-            _ => return Err(wrong("client_id and client_secret_file belong together.")),
-        };
+        if named.client_id.is_none() && named.client_secret_file.is_none() {
+            return Ok(None);
+        }
         let mut known = integration.providers.iter().flat_map(|provider| {
             provider.auth.iter().filter_map(move |auth| match auth {
                 Auth::OAuth(facts) => Some((provider, facts)),
@@ -49,6 +48,12 @@ impl<'a> OAuthClient<'a> {
         let (provider, facts) = known.next().ok_or_else(|| {
             wrong("it is connected with a key, and takes no client_id. Leave it out.")
         })?;
+        let id = named.client_id.as_ref().filter(|id| !id.is_empty());
+        let secret_file = named.client_secret_file.as_deref();
+        let has_none = facts.client_auth == ClientAuth::Public;
+        let Some(id) = id.filter(|_| secret_file.is_some() || has_none) else {
+            return Err(wrong("client_id and client_secret_file belong together."));
+        };
         let address = |name: &str, set: Option<&String>, own: &str| {
             let text = set.map_or(own, String::as_str);
             let hint = format!("{name} must be set: `{text}` is no whole address.");
@@ -65,6 +70,7 @@ impl<'a> OAuthClient<'a> {
             facts,
             id,
             secret_file,
+            client_auth: facts.client_auth,
             authorize_url,
             token_url,
             issuer: named.issuer.as_deref().or(own_issuer),
@@ -72,40 +78,42 @@ impl<'a> OAuthClient<'a> {
         }))
     }
 
-    /// Reads the client's secret, which is kept nowhere else.
-    pub fn secret(&self) -> Result<SecretString> {
-        let file = self.secret_file;
-        let refuse = |why: &str| {
-            let name = file.display();
-            Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
-        };
-        let opened =
-            File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
-        let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
-        if !about.is_file() {
-            return Err(refuse("is not a file"));
-        }
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(refuse(&format!(
-                "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
-                file.display()
-            )));
-        }
-        if about.size() > LONGEST {
-            return Err(refuse("is too long for a client secret"));
-        }
-        let mut text = String::new();
-        opened
-            .take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|_| refuse("does not hold one line of text"))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("does not hold one line of text"));
-        }
-        Ok(SecretString::from(secret))
+    /// Reads the client's secret, which is kept nowhere else; `None` where it has none.
+    pub fn secret(&self) -> Result<Option<SecretString>> {
+        self.secret_file.map(read_secret).transpose()
     }
+}
+
+fn read_secret(file: &Path) -> Result<SecretString> {
+    let refuse = |why: &str| {
+        let name = file.display();
+        Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
+    };
+    let opened = File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+    let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
+    if !about.is_file() {
+        return Err(refuse("is not a file"));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(refuse(&format!(
+            "can be read by other users (mode {mode:o}). Close it: chmod 600 {}",
+            file.display()
+        )));
+    }
+    if about.size() > LONGEST {
+        return Err(refuse("is too long for a client secret"));
+    }
+    let mut text = String::new();
+    opened
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|_| refuse("does not hold one line of text"))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refuse("does not hold one line of text"));
+    }
+    Ok(SecretString::from(secret))
 }
 
 impl Host {
@@ -114,14 +122,27 @@ impl Host {
     /// # Errors
     /// The configuration names half a client.
     pub fn has_oauth(&self, integration: &'static Integration) -> Result<bool> {
-        self.oauth_client(integration).map(|client| client.is_some())
+        match self.remote(integration) {
+            Some(remote) => Ok(remote.has_oauth()),
+            None => self.oauth_client(integration).map(|client| client.is_some()),
+        }
     }
 
-    /// How people consent at an integration's provider; `None` where the configuration names no client.
+    /// How people consent at an integration's provider; `None` where the configuration names no client, and before a remote
+    /// server was asked.
     pub(crate) fn oauth_client(
         &self,
         integration: &'static Integration,
     ) -> Result<Option<OAuthClient<'_>>> {
+        if let Some(remote) = self.remote(integration) {
+            let Some(found) = remote.discovered() else { return Ok(None) };
+            let client = OAuthClient::of(integration, &found.named)?;
+            return Ok(client.map(|client| OAuthClient {
+                client_auth: found.client_auth,
+                names_issuer: found.names_issuer,
+                ..client
+            }));
+        }
         match self.overrides.get(integration.id) {
             Some(named) => OAuthClient::of(integration, named),
             None => Ok(None),
@@ -154,12 +175,22 @@ pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter])
                 Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
             })?;
         }
+        if provider.auth.iter().any(is_discovered) {
+            // Its addresses are asked for when a person connects it.
+            named.client_secret_file.as_deref().map(read_secret).transpose()?;
+            continue;
+        }
         if let Some(client) = OAuthClient::of(adapter.integration, named)? {
             client.secret()?;
             clients += 1;
         }
     }
     Ok(clients)
+}
+
+/// Whether the authorization server tells its addresses itself.
+fn is_discovered(auth: &Auth) -> bool {
+    matches!(auth, Auth::OAuth(facts) if facts.authorize_url.is_empty() && facts.resource.is_some())
 }
 
 #[cfg(test)]

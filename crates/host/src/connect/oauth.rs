@@ -98,6 +98,7 @@ impl Host {
         integration: &'static Integration,
         replaces: bool,
     ) -> Result<Url> {
+        self.discover(integration).await?;
         let ours = self.our_client(integration)?;
         let (challenge, verifier) = if ours.facts.pkce {
             let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -124,6 +125,9 @@ impl Host {
         }
         for (name, value) in ours.facts.authorize_parameters {
             request = request.add_extra_param(*name, *value);
+        }
+        if let Some(resource) = ours.facts.resource {
+            request = request.add_extra_param("resource", resource);
         }
         if let Some(challenge) = challenge {
             request = request.set_pkce_challenge(challenge);
@@ -157,6 +161,7 @@ impl Host {
         answer: Answer,
     ) -> Result<Report> {
         let caller = &person.caller;
+        self.discover(integration).await?;
         let ours = self.our_client(integration)?;
         let intent = lifecycle(caller, integration, "connect", &Value::Null);
         let (waiting, code) = match self.admit(person, integration, &ours, answer).await {
@@ -245,15 +250,18 @@ impl Host {
         code: AuthorizationCode,
         waiting: Waiting,
     ) -> Result<Candidate> {
-        // EXPOSE: it goes to the token URL.
-        let secret = ClientSecret::new(ours.secret()?.expose_secret().to_owned());
-        let client = self.client(ours, integration)?.set_client_secret(secret).set_auth_type(
-            match ours.facts.client_auth {
-                ClientAuth::Body => AuthType::RequestBody,
-                ClientAuth::Basic => AuthType::BasicAuth,
-            },
-        );
+        let mut client = self.client(ours, integration)?.set_auth_type(match ours.client_auth {
+            ClientAuth::Body | ClientAuth::Public => AuthType::RequestBody,
+            ClientAuth::Basic => AuthType::BasicAuth,
+        });
+        if let Some(secret) = ours.secret()? {
+            // EXPOSE: it goes to the token URL.
+            client = client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
+        }
         let mut request = client.exchange_code(code);
+        if let Some(resource) = ours.facts.resource {
+            request = request.add_extra_param("resource", resource);
+        }
         if let Some(verifier) = waiting.verifier {
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }

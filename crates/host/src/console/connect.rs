@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Form, Json};
 use http::HeaderMap;
 use maud::html;
 use resto_core::{Code, Error, Integration, Result, Secrets};
@@ -118,6 +118,14 @@ pub(super) async fn consent(
             leaving(&title, &person, &content, url.as_str()).into_response()
         }
         Err(error) => show(&host, &person, integration, Some(error)).await,
+    }
+}
+
+/// `GET /oauth/client.json`.
+pub(super) async fn client(State(host): State<Arc<Host>>) -> Response {
+    match host.client_document() {
+        Ok(document) => Json(document).into_response(),
+        Err(error) => problem(None, "This server as a client", &error),
     }
 }
 
@@ -237,6 +245,11 @@ async fn show(
     integration: &'static Integration,
     wrong: Option<Error>,
 ) -> Response {
+    // One that cannot be asked can still be looked at, and disconnected.
+    let wrong = match host.discover(integration).await {
+        Ok(()) => wrong,
+        Err(error) => wrong.or(Some(error)),
+    };
     let view = async {
         let client = host.oauth_client(integration)?;
         let connection = host.connection(&person.caller, integration).await?;

@@ -39,6 +39,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/connect/{integration}/tools", post(tools::approve))
         .route("/connect/{integration}/disconnect", post(connect::disconnect))
         .route("/oauth/callback/{integration}", get(connect::callback))
+        .route("/oauth/client.json", get(connect::client))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn(sign_in::own_forms))
         .layer(from_fn(guarded))

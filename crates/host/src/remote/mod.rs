@@ -1,5 +1,6 @@
 //! MCP servers that others run, as integrations: one entry of the configuration makes one, and its tools are actions.
 
+mod discovery;
 mod offer;
 mod schema;
 mod session;
@@ -12,12 +13,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use resto_core::{
-    Account, ActionSpec, Adapter, Api, Auth, BoxFuture, Category, Code, Draft, Endpoints, Error,
-    Integration, KeyAuth, Permissions, Proof, Provider, Result, Risk,
+    Account, ActionSpec, Adapter, Api, Auth, BoxFuture, Category, ClientAuth, Code, Draft,
+    Endpoints, Error, Integration, KeyAuth, OAuthConfig, Permissions, Proof, Provider, Result,
+    Risk, Scheme,
 };
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
+
+use crate::config::{Config, Overrides};
+use discovery::Discovered;
 
 pub(crate) use offer::{Definition, Offer, Pin, Standing};
 use session::{Session, outcome};
@@ -42,8 +48,13 @@ pub struct RemoteServer {
     pub purpose: String,
     /// Where it speaks MCP over Streamable HTTP.
     pub url: String,
-    /// The page where a person creates the key that they paste on ours; it is sent as a bearer token.
-    pub key_url: String,
+    /// `key`: a person pastes one, which is sent as a bearer token. `oauth`: a person signs in where the server says.
+    pub auth: SignIn,
+    /// With `key`: the page where a person creates it.
+    pub key_url: Option<String>,
+    /// With `oauth`: what is asked for; as the authorization server sees fit if left out.
+    #[serde(default)]
+    pub scopes: Vec<String>,
     /// The tools that are taken, by the server's own names; all if left out.
     pub allowed_tools: Option<BTreeSet<String>>,
     /// The worst that each tool can do: `read`, `write`, `outward`, `irreversible` or `spend`. One that is left out counts
@@ -52,9 +63,23 @@ pub struct RemoteServer {
     pub risks: BTreeMap<String, Risk>,
 }
 
+/// How people sign in at a remote server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignIn {
+    /// With a key that they paste.
+    Key,
+    /// By OAuth, at the authorization server that the server names.
+    OAuth,
+}
+
 /// A remote server of this process.
 pub(crate) struct Remote {
     pub integration: &'static Integration,
+    /// Our OAuth client there, as far as the configuration names one.
+    named: Overrides,
+    /// Where people sign in, once the server was asked.
+    discovered: OnceCell<Discovered>,
     allowed: Option<BTreeSet<String>>,
     risks: BTreeMap<String, Risk>,
     /// Whether it was found to speak the older generation of the protocol.
@@ -65,12 +90,14 @@ pub(crate) struct Remote {
 ///
 /// # Errors
 /// The first entry that cannot be.
-pub(crate) fn servers(entries: &BTreeMap<String, RemoteServer>) -> Result<Vec<Arc<Remote>>> {
-    entries.iter().map(|(id, entry)| Remote::new(id, entry).map(Arc::new)).collect()
+pub(crate) fn servers(config: &Config) -> Result<Vec<Arc<Remote>>> {
+    let named = |id: &str| config.integrations.get(id).cloned().unwrap_or_default();
+    let servers = config.remote.iter().map(|(id, entry)| Remote::new(id, entry, named(id)));
+    servers.map(|server| server.map(Arc::new)).collect()
 }
 
 impl Remote {
-    fn new(id: &str, entry: &RemoteServer) -> Result<Self> {
+    fn new(id: &str, entry: &RemoteServer, named: Overrides) -> Result<Self> {
         let wrong = |what: &str| Error::new(Code::InvalidInput, format!("remote.{id}: {what}"));
         let is_plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -82,12 +109,17 @@ impl Remote {
         if let Some(tool) = entry.risks.keys().find(|tool| !allows(tool)) {
             return Err(wrong(&format!("risks names `{tool}`, which allowed_tools leaves out.")));
         }
-        let integration = integration(id, entry);
+        if (entry.auth == SignIn::Key) != entry.key_url.is_some() {
+            return Err(wrong("key_url belongs to `auth = \"key\"`, and only there."));
+        }
+        let integration = integration(id, entry, named.client_secret_file.is_some());
         if let Some(provider) = integration.providers.first() {
             Endpoints::new(provider, None).map_err(|error| wrong(&format!("url: {error}")))?;
         }
         Ok(Self {
             integration,
+            named,
+            discovered: OnceCell::new(),
             allowed: entry.allowed_tools.clone(),
             risks: entry.risks.clone(),
             is_legacy: AtomicBool::new(false),
@@ -232,15 +264,37 @@ fn run(
 }
 
 /// The facts, for as long as the process lives: a configuration is read once.
-fn integration(id: &str, entry: &RemoteServer) -> &'static Integration {
+fn integration(id: &str, entry: &RemoteServer, has_secret: bool) -> &'static Integration {
     let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-    let (id, name) = (keep(id), keep(&entry.name));
-    let key = Auth::Key(KeyAuth { create_url: keep(&entry.key_url), ..KeyAuth::BEARER });
+    let (id, name, url) = (keep(id), keep(&entry.name), keep(&entry.url));
+    let auth = match &entry.key_url {
+        Some(page) => Auth::Key(KeyAuth { create_url: keep(page), ..KeyAuth::BEARER }),
+        None => {
+            let scopes: Vec<&'static str> = entry.scopes.iter().map(|scope| keep(scope)).collect();
+            Auth::OAuth(OAuthConfig {
+                // The server says where; see `discovery`.
+                authorize_url: "",
+                token_url: "",
+                issuer: None,
+                names_issuer: false,
+                revoke_url: "",
+                pkce: true,
+                client_auth: if has_secret { ClientAuth::Basic } else { ClientAuth::Public },
+                resource: Some(url),
+                scopes: Box::leak(scopes.into_boxed_slice()),
+                authorize_parameters: &[],
+                access_lifetime: None,
+                // OAuth 2.1 has public clients' tokens rotate; whoever does not loses nothing by it.
+                rotates_refresh_token: true,
+                scheme: Scheme::Bearer("access_token"),
+            })
+        }
+    };
     let provider = Provider {
         id,
         name,
-        base_url: keep(&entry.url),
-        auth: Box::leak(Box::new([key])),
+        base_url: url,
+        auth: Box::leak(Box::new([auth])),
         headers: &[],
         ..Provider::REST
     };
