@@ -268,7 +268,7 @@ fn integration(id: &str, entry: &RemoteServer, has_secret: bool) -> &'static Int
     let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
     let (id, name, url) = (keep(id), keep(&entry.name), keep(&entry.url));
     let auth = match &entry.key_url {
-        Some(page) => Auth::Key(KeyAuth { create_url: keep(page), ..KeyAuth::BEARER }),
+        Some(page) => Auth::Key(KeyAuth { name: "key", create_url: keep(page), ..KeyAuth::BEARER }),
         None => {
             let scopes: Vec<&'static str> = entry.scopes.iter().map(|scope| keep(scope)).collect();
             Auth::OAuth(OAuthConfig {
