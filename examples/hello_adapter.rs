@@ -44,6 +44,7 @@ struct Greeting {
 impl Action for GetGreeting {
     const NAME: &'static str = "get_greeting";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &["say hello", "welcome a customer", "dire bonjour"];
     const PERMISSIONS: &'static [&'static [&'static str]] = &[&["greetings:read"]];
     type Output = Greeting;
 

@@ -68,12 +68,15 @@ CREATE TABLE principals (
     UNIQUE (tenant_id, id)
 );
 
--- Keyed hashes; the tokens themselves are stored nowhere.
+-- Keyed hashes; the tokens themselves are stored nowhere. bounds holds the hash together with the tenant, the principal, the
+-- name, the scopes and the expiry, so that none of them can be edited.
 CREATE TABLE access_tokens (
     hash         BYTEA PRIMARY KEY,
     tenant_id    UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     principal_id UUID NOT NULL,
     name         TEXT COLLATE "C" NOT NULL,
+    scopes       TEXT NOT NULL,
+    bounds       BYTEA NOT NULL,
     root_id      BYTEA NOT NULL,
     created_at   BIGINT NOT NULL,
     last_used_at BIGINT,
@@ -84,13 +87,21 @@ CREATE TABLE access_tokens (
 
 -- What a person must look at. What concerns no tenant but the whole vault has the tenant of zeros.
 CREATE TABLE alerts (
-    id        UUID PRIMARY KEY,
-    tenant_id UUID NOT NULL,
-    kind      TEXT NOT NULL,
-    subject   TEXT NOT NULL,
-    raised_at BIGINT NOT NULL
+    id              UUID PRIMARY KEY,
+    tenant_id       UUID NOT NULL,
+    kind            TEXT NOT NULL,
+    subject         TEXT NOT NULL,
+    -- What is known of this one beyond its kind and subject, in words.
+    detail          TEXT,
+    raised_at       BIGINT NOT NULL,
+    acknowledged_at BIGINT,
+    acknowledged_by TEXT,
+    -- How it stands with the webhook, if there was one when it was raised.
+    delivery        TEXT CHECK (delivery IN ('due', 'done', 'given_up')),
+    CHECK ((acknowledged_at IS NULL) = (acknowledged_by IS NULL))
 );
 CREATE INDEX alerts_of_tenant ON alerts (tenant_id, raised_at);
+CREATE INDEX alerts_open ON alerts (tenant_id, raised_at) WHERE acknowledged_at IS NULL;
 
 CREATE TABLE integration_credentials (
     id                    UUID PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -112,8 +123,17 @@ CREATE TABLE integration_credentials (
     rate_limits           JSONB,
     generation            BIGINT NOT NULL,
     key_id                BYTEA NOT NULL,
-    UNIQUE (tenant_id, integration_id)
+    renewed_at            TIMESTAMPTZ,
+    -- The credential that was renewed, until the new one has worked.
+    former                BYTEA,
+    former_key_id         BYTEA,
+    former_until          BIGINT,
+    UNIQUE (tenant_id, integration_id),
+    CHECK ((former IS NULL) = (former_key_id IS NULL)),
+    CHECK ((former IS NULL) = (former_until IS NULL))
 );
+CREATE INDEX integration_credentials_former ON integration_credentials (former_until) WHERE former_until IS NOT NULL;
+CREATE INDEX integration_credentials_account ON integration_credentials (account_id);
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (
@@ -202,9 +222,10 @@ CREATE TABLE records (
 );
 CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
 
--- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it.
+-- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it. What is done for no
+-- tenant but the whole vault has the tenant of zeros.
 CREATE TABLE jobs (
-    tenant_id  UUID NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    tenant_id  UUID NOT NULL,
     kind       TEXT COLLATE "C" NOT NULL,
     subject    TEXT COLLATE "C" NOT NULL,
     due_at     BIGINT NOT NULL,
@@ -212,6 +233,7 @@ CREATE TABLE jobs (
     attempts   BIGINT NOT NULL,
     holder     UUID,
     held_until BIGINT,
+    of_tenant  UUID GENERATED ALWAYS AS (nullif(tenant_id, '00000000-0000-0000-0000-000000000000')) STORED REFERENCES tenants (id) ON DELETE CASCADE,
     PRIMARY KEY (tenant_id, kind, subject),
     CHECK ((holder IS NULL) = (held_until IS NULL))
 );
@@ -252,17 +274,20 @@ GRANT SELECT ON integration_audit_log TO resto_app;
 GRANT UPDATE (wrapped_by, sentinel, checked_at) ON installation TO resto_app;
 GRANT SELECT, INSERT, DELETE ON tenants, open_intents TO resto_app;
 GRANT UPDATE (alive_at) ON open_intents TO resto_app;
+GRANT UPDATE (acknowledged_at, acknowledged_by, delivery) ON alerts TO resto_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_keys, principals, access_tokens, integration_credentials,
     integration_operations, tenant_secrets, records, jobs, budgets TO resto_app;
 
 -- What is found or done beyond one tenant, and nothing more: functions of a role without login.
 GRANT SELECT ON clock, tenants TO resto_lookup;
 GRANT SELECT (id, tenant_id, issuer, subject) ON principals TO resto_lookup;
-GRANT SELECT (hash, tenant_id, principal_id, last_used_at, expires_at) ON access_tokens TO resto_lookup;
+GRANT SELECT (hash, tenant_id, principal_id, name, scopes, bounds, last_used_at, expires_at) ON access_tokens TO resto_lookup;
 GRANT SELECT (tenant_id, alive_at) ON open_intents TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON integration_operations TO resto_lookup;
 GRANT SELECT (tenant_id, expires_at) ON records TO resto_lookup;
 GRANT SELECT, UPDATE (attempts, holder, held_until) ON jobs TO resto_lookup;
+GRANT SELECT (tenant_id, integration_id, provider, account_id, auth_type, status, former_until) ON integration_credentials
+    TO resto_lookup;
 GRANT SELECT (tenant_id, kek_id, root_id, wrapped), UPDATE (root_id, wrapped) ON tenant_keys TO resto_lookup;
 CREATE POLICY lookup ON tenant_keys FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY rewrap ON tenant_keys FOR UPDATE TO resto_lookup USING (wrapped IS NOT NULL) WITH CHECK (wrapped IS NOT NULL);
@@ -272,15 +297,17 @@ CREATE POLICY lookup ON open_intents FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON integration_operations FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON records FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON jobs FOR SELECT TO resto_lookup USING (true);
+CREATE POLICY lookup ON integration_credentials FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 
 -- Whose token has this keyed hash.
 CREATE FUNCTION find_access_token(wanted BYTEA)
 RETURNS TABLE (tenant_id UUID, external_id TEXT, name TEXT, created_at BIGINT, principal_id UUID, issuer TEXT,
-    subject TEXT, last_used_at BIGINT, now_ms BIGINT)
+    subject TEXT, token TEXT, scopes TEXT, bounds BYTEA, expires_at BIGINT, last_used_at BIGINT, now_ms BIGINT)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.last_used_at, c.now_ms
+    SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.name, a.scopes, a.bounds, a.expires_at,
+        a.last_used_at, c.now_ms
     FROM public.access_tokens a
     JOIN public.tenants t ON t.id = a.tenant_id
     JOIN public.principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
@@ -295,6 +322,7 @@ AS $$
     SELECT tenant_id FROM public.open_intents WHERE alive_at <= cutoff
     UNION SELECT tenant_id FROM public.integration_operations WHERE expires_at <= now
     UNION SELECT tenant_id FROM public.records WHERE expires_at <= now
+    UNION SELECT tenant_id FROM public.integration_credentials WHERE former_until <= now
 $$;
 
 -- Whether a job is due that nobody holds.
@@ -317,6 +345,16 @@ AS $$
         WHERE d.due_at <= k.now_ms AND (d.held_until IS NULL OR d.held_until <= k.now_ms)
         ORDER BY d.due_at LIMIT at_most FOR UPDATE OF d SKIP LOCKED)
     RETURNING j.tenant_id, j.kind, j.subject, j.attempts, j.due_at
+$$;
+
+-- Which consents open this account of a provider: it, and not a tenant, is what the provider speaks of.
+CREATE FUNCTION consents_of_account(wanted_provider TEXT, wanted_account TEXT)
+RETURNS TABLE (tenant_id UUID, integration_id TEXT)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.tenant_id, c.integration_id::TEXT FROM public.integration_credentials c
+    WHERE c.provider = wanted_provider AND c.account_id = wanted_account AND c.auth_type = 'oauth2'
+        AND c.status <> 'revocation_pending' ORDER BY c.tenant_id, c.integration_id
 $$;
 
 -- How many tenant keys each root key wraps.
@@ -346,10 +384,10 @@ AS $$
 $$;
 
 REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
-    claim_jobs(UUID, BIGINT, BIGINT), root_keys_in_use(),
+    claim_jobs(UUID, BIGINT, BIGINT), consents_of_account(TEXT, TEXT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
-    claim_jobs(UUID, BIGINT, BIGINT), root_keys_in_use(),
+    claim_jobs(UUID, BIGINT, BIGINT), consents_of_account(TEXT, TEXT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) TO resto_app;
 -- A function's new owner must be able to create in the schema, for as long as this takes.
 GRANT CREATE ON SCHEMA public TO resto_lookup;
@@ -357,6 +395,7 @@ ALTER FUNCTION find_access_token(BYTEA) OWNER TO resto_lookup;
 ALTER FUNCTION due_tenants(BIGINT, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION is_work_due() OWNER TO resto_lookup;
 ALTER FUNCTION claim_jobs(UUID, BIGINT, BIGINT) OWNER TO resto_lookup;
+ALTER FUNCTION consents_of_account(TEXT, TEXT) OWNER TO resto_lookup;
 ALTER FUNCTION root_keys_in_use() OWNER TO resto_lookup;
 ALTER FUNCTION tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION rewrap_tenant_keys(BYTEA, JSONB) OWNER TO resto_lookup;
@@ -384,8 +423,8 @@ RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN,
     active_id BYTEA, active_wrapped BYTEA,
     id UUID, integration_id VARCHAR, auth_type VARCHAR, provider TEXT, host TEXT, account_id TEXT, account_name TEXT,
     mode TEXT, status VARCHAR, permissions_granted JSONB, rate_limits JSONB, generation BIGINT, connected_at TIMESTAMPTZ,
-    last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, encrypted_credentials BYTEA,
-    key_id BYTEA, wrapped BYTEA,
+    last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, renewed_at TIMESTAMPTZ,
+    former_until BIGINT, encrypted_credentials BYTEA, key_id BYTEA, wrapped BYTEA,
     op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
     op_wrapped BYTEA)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -415,7 +454,7 @@ BEGIN
     SELECT a.n, t.now_ms, h.seq, h.mac, i.intent_id IS NOT NULL, w.id IS NOT NULL, s.kek_id, s.wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.encrypted_credentials, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.key_id, k.wrapped,
         o.integration_id, o.action, o.params_hash, o.state, o.outcome, o.key_id, q.wrapped
     FROM json_to_recordset(asked::JSON)
         AS a(n INTEGER, tenant UUID, integration TEXT, intent UUID, result UUID, op UUID)

@@ -43,12 +43,15 @@ CREATE TABLE principals (
     UNIQUE (tenant_id, id)
 ) STRICT;
 
--- Keyed hashes; the tokens themselves are stored nowhere.
+-- Keyed hashes; the tokens themselves are stored nowhere. bounds holds the hash together with the tenant, the principal, the
+-- name, the scopes and the expiry, so that none of them can be edited.
 CREATE TABLE access_tokens (
     hash         BLOB PRIMARY KEY,
     tenant_id    BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     principal_id BLOB NOT NULL,
     name         TEXT NOT NULL,
+    scopes       TEXT NOT NULL,
+    bounds       BLOB NOT NULL,
     root_id      BLOB NOT NULL,
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
@@ -59,13 +62,21 @@ CREATE TABLE access_tokens (
 
 -- What a person must look at. What concerns no tenant but the whole vault has the tenant of zeros.
 CREATE TABLE alerts (
-    id        BLOB PRIMARY KEY,
-    tenant_id BLOB NOT NULL,
-    kind      TEXT NOT NULL,
-    subject   TEXT NOT NULL,
-    raised_at INTEGER NOT NULL
+    id              BLOB PRIMARY KEY,
+    tenant_id       BLOB NOT NULL,
+    kind            TEXT NOT NULL,
+    subject         TEXT NOT NULL,
+    -- What is known of this one beyond its kind and subject, in words.
+    detail          TEXT,
+    raised_at       INTEGER NOT NULL,
+    acknowledged_at INTEGER,
+    acknowledged_by TEXT,
+    -- How it stands with the webhook, if there was one when it was raised.
+    delivery        TEXT CHECK (delivery IN ('due', 'done', 'given_up')),
+    CHECK ((acknowledged_at IS NULL) = (acknowledged_by IS NULL))
 ) STRICT;
 CREATE INDEX alerts_of_tenant ON alerts (tenant_id, raised_at);
+CREATE INDEX alerts_open ON alerts (tenant_id, raised_at) WHERE acknowledged_at IS NULL;
 
 CREATE TABLE integration_credentials (
     id                    BLOB PRIMARY KEY,
@@ -87,8 +98,17 @@ CREATE TABLE integration_credentials (
     rate_limits           TEXT,
     generation            INTEGER NOT NULL,
     key_id                BLOB NOT NULL,
-    UNIQUE (tenant_id, integration_id)
+    renewed_at            TEXT,
+    -- The credential that was renewed, until the new one has worked.
+    former                BLOB,
+    former_key_id         BLOB,
+    former_until          INTEGER,
+    UNIQUE (tenant_id, integration_id),
+    CHECK ((former IS NULL) = (former_key_id IS NULL)),
+    CHECK ((former IS NULL) = (former_until IS NULL))
 ) STRICT;
+CREATE INDEX integration_credentials_former ON integration_credentials (former_until) WHERE former_until IS NOT NULL;
+CREATE INDEX integration_credentials_account ON integration_credentials (account_id);
 
 -- Append-only. Each entry's mac covers the entry and the mac before it. The entries of a deleted tenant stay.
 CREATE TABLE integration_audit_log (
@@ -176,9 +196,10 @@ CREATE TABLE records (
 ) STRICT;
 CREATE INDEX records_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
 
--- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it.
+-- What is to be done for a tenant at a time, whether or not anybody calls. Whoever holds a job does it. What is done for no
+-- tenant but the whole vault has the tenant of zeros.
 CREATE TABLE jobs (
-    tenant_id  BLOB NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    tenant_id  BLOB NOT NULL,
     kind       TEXT NOT NULL,
     subject    TEXT NOT NULL,
     due_at     INTEGER NOT NULL,
@@ -186,6 +207,7 @@ CREATE TABLE jobs (
     attempts   INTEGER NOT NULL,
     holder     BLOB,
     held_until INTEGER,
+    of_tenant  BLOB GENERATED ALWAYS AS (nullif(tenant_id, zeroblob(16))) STORED REFERENCES tenants (id) ON DELETE CASCADE,
     PRIMARY KEY (tenant_id, kind, subject),
     CHECK ((holder IS NULL) = (held_until IS NULL))
 ) STRICT;

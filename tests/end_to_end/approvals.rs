@@ -221,11 +221,13 @@ fn what_was_approved_for_somebody_else_or_is_over_is_refused() {
 
 #[test]
 fn the_official_client_asks_its_person_in_both_generations() {
-    for (era, by_stdio) in [(Era::Modern, false), (Era::Modern, true), (Era::Legacy, true)] {
+    for (era, door) in
+        [Era::Modern, Era::Legacy].into_iter().flat_map(|era| [0, 1, 2].map(|door| (era, door)))
+    {
         let provider = github();
         let product = Product::connected(&provider.url, KEY);
         let server = product.serve();
-        let way = if by_stdio { Way::Stdio(&product) } else { Way::Http(&server) };
+        let way = [Way::Http(&server), Way::Sse(&server), Way::Stdio(&product)][door];
         let mut client = Python::with_person(era, way);
         let asked = client.begin(DELETE, &hello());
         assert!(asked["message"].as_str().unwrap().contains("octocat/hello-world"), "{asked}");

@@ -1,11 +1,12 @@
 //! Agents see what is connected and ask their person to connect it: on a page of ours, which opens for nobody else.
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::clients::{Era, Python, Way};
 use crate::product::{Product, Server};
-use crate::provider::{Provider, repository};
+use crate::provider::{Provider, Reply, repository};
 
 const KEY: &str = "github_pat_canary_typed_on_our_page";
 
@@ -144,33 +145,155 @@ fn an_agent_disconnects_nothing_by_itself() {
     assert_eq!(output(&checked)["status"], "not_connected", "{checked}");
 }
 
-/// The official client shows its person the page, in both generations.
-fn shows_the_page(era: Era, by_stdio: bool) {
-    let (_provider, product) = product();
+/// The official client shows its person the page, whichever way it came in.
+fn shows_the_page(era: Era) {
+    for door in 0..3 {
+        let (_provider, product) = product();
+        let server = product.serve();
+        let browser = Browser::of(&product, &server, "local");
+        let way = [Way::Http(&server), Way::Sse(&server), Way::Stdio(&product)][door];
+        let mut agent = Python::with_person(era, way);
+        let asked = agent.begin("connect_integration", &json!({"integration": "github"}));
+        assert_eq!(asked["mode"], "url", "{asked}");
+        assert!(asked["url"].as_str().unwrap().contains("/connect/github?request="), "{asked}");
+        assert_eq!(browser.post("/connect/github/key", &[("token", KEY)]).status(), 303);
+        assert_eq!(agent.act("accept").output()["account"], "octocat");
+        agent.begin("disconnect_integration", &json!({"integration": "github"}));
+        assert!(agent.act("decline").error().contains("did not want to open the page"));
+    }
+}
+
+#[test]
+fn the_python_client_shows_the_page() {
+    shows_the_page(Era::Modern);
+}
+
+#[test]
+fn the_python_client_of_the_older_generation_shows_the_page() {
+    shows_the_page(Era::Legacy);
+}
+
+const SET_SECRET: &str = "github_set_workflow_secret";
+const VALUE: &str = "the-canary/value that no agent sees";
+
+/// A GitHub that takes workflow secrets.
+pub fn keeper() -> (Provider, Product) {
+    let provider = Provider::github(|request| {
+        let key = base64::engine::general_purpose::STANDARD.encode([9; 32]);
+        match request.what() {
+            what if what.starts_with("PUT") => Reply::json(201, &json!({})),
+            what if what.ends_with("public-key") => {
+                Reply::json(200, &json!({"key_id": "1", "key": key}))
+            }
+            _ => repository(request),
+        }
+    });
+    let product = Product::connected(&provider.url, KEY);
+    (provider, product)
+}
+
+fn workflow_secret(name: &str) -> Value {
+    json!({"owner": "octocat", "repo": "hello-world", "name": name, "from": "deploy_key"})
+}
+
+fn puts(provider: &Provider) -> usize {
+    provider.requests().iter().filter(|request| request.first.starts_with("PUT")).count()
+}
+
+#[test]
+fn a_person_enters_the_value_that_an_action_wants_on_a_page_that_opens_for_nobody_else() {
+    let (provider, product) = keeper();
+    product.must(&["tenant", "create", "acme"], "");
+    let server = product.serve();
+    let set = || server.call(&[], SET_SECRET, &workflow_secret("DEPLOY_KEY"));
+    let asked = set().json();
+    assert_eq!(asked["result"]["isError"], true, "{asked}");
+    let error = &asked["result"]["_meta"]["dev.resto/error"];
+    assert_eq!(error["code"], "action_required", "{asked}");
+    let link = path(&server, &error["url"]);
+    assert!(error["message"].as_str().unwrap().contains("make the very same call again"));
+    assert_eq!(Browser::new(&server).get(&link).status(), 401);
+    let stranger = Browser::of(&product, &server, "acme");
+    assert_eq!(stranger.get(&link).status(), 404);
+    assert_eq!(stranger.post(&link, &[("value", "theirs")]).status(), 404);
+    // Somebody else of the same business: the page is theirs who asked.
+    let person = Browser::of(&product, &server, "local");
+    let page = person.get(&link);
+    for words in ["deploy_key", "GitHub", "Set workflow secret", "octocat/hello-world"] {
+        assert!(page.body.to_lowercase().contains(&words.to_lowercase()), "{words}: {page:?}");
+    }
+    let forged = person.send("POST", &link, &[], "value=forged&csrf=0");
+    assert_eq!(forged.status(), 403);
+    assert_eq!(person.post(&link, &[("value", "")]).status(), 422);
+    assert_eq!(product.json(&["secret", "list", "--json"]), json!([]));
+    let entered = person.post(&link, &[("value", VALUE)]);
+    assert!(entered.body.contains("is stored"), "{entered:?}");
+    assert!(!entered.body.contains("canary"), "{entered:?}");
+    // The link is used up, and the very same call runs.
+    assert_eq!(person.get(&link).status(), 404);
+    assert_eq!(puts(&provider), 0);
+    let done = set().json();
+    assert_eq!(done["result"]["isError"], false, "{done}");
+    assert_eq!(puts(&provider), 1);
+    let trail = product.json(&["audit", "--json"]).to_string();
+    assert!(trail.contains("secret.enter") && !trail.contains("canary"), "{trail}");
+    assert_eq!(product.json(&["secrets", "list", "--json"]), json!(["deploy_key"]));
+}
+
+#[test]
+fn the_credential_of_a_connection_has_no_name_by_which_an_action_could_get_it() {
+    let (provider, product) = keeper();
+    let server = product.serve();
+    let id = product.sql("SELECT lower(hex(id)) FROM integration_credentials");
+    for name in ["github", "token", "credential github", "credential", "GitHub", id.trim()] {
+        let mut arguments = workflow_secret("DEPLOY_KEY");
+        arguments["from"] = name.into();
+        let asked = server.call(&[], SET_SECRET, &arguments).json();
+        let code = &asked["result"]["_meta"]["dev.resto/error"]["code"];
+        assert_eq!(code, "action_required", "{name}: {asked}");
+    }
+    assert_eq!(puts(&provider), 0);
+}
+
+#[test]
+fn a_value_is_stored_at_the_terminal_as_well() {
+    let (provider, product) = keeper();
+    product.must(&["secret", "set", "deploy_key", "--secret-stdin"], "line one\nline two\n");
+    let server = product.serve();
+    let done = server.call(&[], SET_SECRET, &workflow_secret("DEPLOY_KEY")).json();
+    assert_eq!(done["result"]["isError"], false, "{done}");
+    assert_eq!(puts(&provider), 1);
+    let none = product.run(&["secret", "set", "deploy_key", "--secret-stdin"], "\n");
+    assert!(none.stderr.contains("No value was given"), "{none:?}");
+}
+
+/// The official client leads its person to the page, and the call goes on.
+fn enters_the_value(era: Era, by_stdio: bool) {
+    let (provider, product) = keeper();
     let server = product.serve();
     let browser = Browser::of(&product, &server, "local");
     let way = if by_stdio { Way::Stdio(&product) } else { Way::Http(&server) };
     let mut agent = Python::with_person(era, way);
-    let asked = agent.begin("connect_integration", &json!({"integration": "github"}));
+    let asked = agent.begin(SET_SECRET, &workflow_secret("OTHER_KEY"));
     assert_eq!(asked["mode"], "url", "{asked}");
-    assert!(asked["url"].as_str().unwrap().contains("/connect/github?request="), "{asked}");
-    assert_eq!(browser.post("/connect/github/key", &[("token", KEY)]).status(), 303);
-    assert_eq!(agent.act("accept").output()["account"], "octocat");
-    agent.begin("disconnect_integration", &json!({"integration": "github"}));
     assert!(agent.act("decline").error().contains("did not want to open the page"));
+    let asked = agent.begin(SET_SECRET, &workflow_secret("DEPLOY_KEY"));
+    // Where the agent has no server's address, the link is to where `serve` listens unless told otherwise.
+    let link = asked["url"].as_str().unwrap();
+    let link = &link[link.find("/secrets/").expect("a page of secrets")..];
+    assert!(browser.post(link, &[("value", VALUE)]).body.contains("is stored"));
+    let done = agent.act("accept");
+    done.output();
+    assert!(!format!("{asked}{done:?}").contains("canary"));
+    assert_eq!(puts(&provider), 1);
 }
 
 #[test]
-fn the_python_client_shows_the_page_over_http() {
-    shows_the_page(Era::Modern, false);
+fn the_python_client_leads_to_the_page_of_a_secret_over_http() {
+    enters_the_value(Era::Modern, false);
 }
 
 #[test]
-fn the_python_client_shows_the_page_over_stdio() {
-    shows_the_page(Era::Modern, true);
-}
-
-#[test]
-fn the_python_client_of_the_older_generation_shows_the_page_over_stdio() {
-    shows_the_page(Era::Legacy, true);
+fn the_python_client_of_the_older_generation_leads_to_the_page_of_a_secret_over_stdio() {
+    enters_the_value(Era::Legacy, true);
 }

@@ -113,3 +113,29 @@ fn f6_a_server_and_commands_write_one_trail_on_postgres() {
     product.must(&["connect", "github", "--key-stdin"], "github_pat_of_a_test");
     write_together(&product);
 }
+
+#[test]
+fn f4_whoever_has_the_key_can_check_a_guess_at_what_an_action_was_asked_for() {
+    let provider = Provider::github(repository);
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    product.must(&READ, "");
+    let check = |tool: &str, arguments: &str| -> Value {
+        let said = product.must(&["audit", "hash", tool, arguments, "--json"], "").stdout;
+        serde_json::from_str(&said).unwrap()
+    };
+    let exported = product.must(&["audit", "--json"], "").stdout;
+    let exported: Vec<Value> = serde_json::from_str(&exported).unwrap();
+    let read = exported.iter().find(|event| event["action"] == READ[1]).unwrap();
+    let same = check(READ[1], r#"{"repo": "hello-world", "owner": "octocat"}"#);
+    assert_eq!(same, json!({"params_hashes": [read["params_hash"]], "seqs": [read["seq"]]}));
+    for (tool, arguments) in [
+        (READ[1], r#"{"owner": "octocat", "repo": "hello-worlds"}"#),
+        ("github_list_issues", READ[2]),
+    ] {
+        let other = check(tool, arguments);
+        assert_eq!(other["seqs"], json!([]));
+        assert_ne!(other["params_hashes"][0], read["params_hash"]);
+    }
+    let told = product.must(&["audit", "hash", READ[1], READ[2]], "").stdout;
+    assert!(told.contains(READ[1]) && told.contains("success"), "{told}");
+}

@@ -20,7 +20,10 @@ pub enum Era {
 #[derive(Clone, Copy)]
 pub enum Way<'a> {
     Http(&'a Server<'a>),
+    Sse(&'a Server<'a>),
     Stdio(&'a Product),
+    /// With these flags.
+    Flagged(&'a Product, &'a [&'a str]),
 }
 
 /// What a tool answered.
@@ -73,11 +76,14 @@ fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
     ));
     command.arg("--cli");
     match way {
-        Way::Http(server) => {
+        Way::Http(server) | Way::Sse(server) => {
             let header = format!("Authorization: Bearer {}", server.token);
-            command.args([&server.url, "--stored-auth-only", "--header", &header]);
+            command.args([&url(way, server), "--stored-auth-only", "--header", &header]);
+            if let Way::Sse(_) = way {
+                command.args(["--transport", "sse"]);
+            }
         }
-        Way::Stdio(product) => {
+        Way::Stdio(product) | Way::Flagged(product, _) => {
             command.arg(binary()).arg("stdio");
             for (name, value) in product.environment() {
                 command.args(["-e", &format!("{name}={value}")]);
@@ -94,6 +100,13 @@ fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
     let answered: Value = serde_json::from_str(&finished.stdout)
         .unwrap_or_else(|error| panic!("the Inspector printed no JSON ({error}): {finished:?}"));
     answered["result"].clone()
+}
+
+fn url(way: Way<'_>, server: &Server<'_>) -> String {
+    match way {
+        Way::Sse(_) => server.at("/sse"),
+        _ => server.url.clone(),
+    }
 }
 
 /// One connection of the official Python client.
@@ -133,11 +146,13 @@ impl Python {
             Era::Modern => "2026-07-28",
         });
         match way {
-            Way::Http(server) => {
-                command.arg(&server.url).env("MCP_TOKEN", &server.token);
+            Way::Http(server) | Way::Sse(server) => {
+                command.arg(url(way, server)).env("MCP_TOKEN", &server.token);
             }
-            Way::Stdio(product) => {
-                command.arg("--").arg(binary()).arg("stdio").envs(product.environment());
+            Way::Stdio(product) | Way::Flagged(product, _) => {
+                let flags = if let Way::Flagged(_, flags) = way { flags } else { &[] };
+                command.arg("--").arg(binary()).arg("stdio").args(flags);
+                command.envs(product.environment());
             }
         }
         command.envs(environment.iter().copied());

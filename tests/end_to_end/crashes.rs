@@ -21,8 +21,8 @@ const READ: [&str; 3] =
     ["call", "github_get_repository", r#"{"owner": "octocat", "repo": "hello-world"}"#];
 const CHANGE: [&str; 3] = [
     "call",
-    "github_create_issue",
-    r#"{"owner": "octocat", "repo": "hello-world", "title": "Crash"}"#,
+    "github_create_label",
+    r#"{"owner": "octocat", "repo": "hello-world", "name": "Crash"}"#,
 ];
 const CONNECT: [&str; 3] = ["connect", "github", "--key-stdin"];
 /// Another account of the same tenant, whose key is to open whatever becomes of GitHub's.
@@ -42,6 +42,8 @@ fn times() -> usize {
 /// GitHub and Vercel at one address.
 struct Services {
     provider: Provider,
+    /// Whether Vercel's token is dead.
+    revoked: Arc<AtomicBool>,
     /// Whether a request that changes something is kept waiting.
     holds: Arc<AtomicBool>,
     was_asked: mpsc::Receiver<()>,
@@ -54,14 +56,23 @@ impl Services {
         let (asked, was_asked) = mpsc::channel();
         let (answer_now, may_answer) = mpsc::channel::<()>();
         let (held, may_answer) = (Arc::clone(&holds), Mutex::new(may_answer));
+        let revoked = Arc::<AtomicBool>::default();
+        let is_revoked = Arc::clone(&revoked);
         let provider = Provider::github(move |request: &Message| {
             if !request.first.starts_with("GET") && held.load(Ordering::SeqCst) {
                 asked.send(()).unwrap();
                 may_answer.lock().unwrap().recv().unwrap();
             }
+            if request.first.starts_with("DELETE /v3/user/tokens/current") {
+                is_revoked.store(true, Ordering::SeqCst);
+            } else if request.first.contains(" /v2/user") && is_revoked.load(Ordering::SeqCst) {
+                let dead =
+                    json!({"error": {"code": "forbidden", "message": "No", "invalidToken": true}});
+                return Reply::json(403, &dead);
+            }
             answer(request)
         });
-        Self { provider, holds, was_asked, answer_now }
+        Self { provider, revoked, holds, was_asked, answer_now }
     }
 
     /// The configuration that leads to them, after these lines.
@@ -81,15 +92,9 @@ fn answer(request: &Message) -> Reply {
         }
         "DELETE /v3/user/tokens/current" => Reply::json(200, &json!({"tokenId": "t"})),
         "GET /v9/projects/site" => Reply::json(200, &json!({"id": "p", "name": "site"})),
-        what if what.starts_with("POST") => Reply::json(
-            201,
-            &json!({
-                "number": 7, "title": "Crash", "state": "open", "user": {"login": "octocat"}, "labels": [],
-                "assignees": [], "comments": 0, "locked": false,
-                "html_url": "https://github.com/octocat/hello-world/issues/7",
-                "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-            }),
-        ),
+        what if what.starts_with("POST") => {
+            Reply::json(201, &json!({"name": "Crash", "color": "d73a4a"}))
+        }
         _ => repository(request),
     }
 }
@@ -245,6 +250,8 @@ fn i1_connecting_that_dies_leaves_the_former_credential_or_the_new_one() {
 fn i5_disconnecting_that_dies_lets_no_action_begin_and_is_taken_up_again() {
     let points = [
         "disconnect.frozen",
+        "disconnect.cleaned",
+        "disconnect.revoke_sent",
         "disconnect.revoked",
         "disconnect.deleted",
         "disconnect.committed",
@@ -266,13 +273,22 @@ fn i5_disconnecting_that_dies_lets_no_action_begin_and_is_taken_up_again() {
 
 #[test]
 fn i5_disconnecting_that_dies_while_the_provider_revokes_is_taken_up_again() {
-    each(&[REQUEST_SENT], |crash, point| {
+    let points = [
+        "disconnect.frozen",
+        "disconnect.cleaned",
+        REQUEST_SENT,
+        "disconnect.revoke_sent",
+        "disconnect.revoked",
+        "disconnect.deleted",
+    ];
+    each(&points, |crash, point| {
         crash.at(point, &["disconnect", "vercel"], "");
         crash.is_refused(point, &READ_BESIDE);
         crash.is_whole(point);
         let receipt = crash.product.json(&["disconnect", "vercel", "--json"]);
         assert_eq!(receipt["revoked"], true, "{receipt}");
         assert_eq!(crash.connected(), ["github"], "{point}");
+        crash.services.revoked.store(false, Ordering::SeqCst);
         crash.product.must(&BESIDE, "token_of_a_test");
         crash.works(point);
     });

@@ -128,7 +128,9 @@ fn no_dangerous_action_runs_without_an_approval() {
         .unwrap()
         .iter()
         .filter(|tool| tool["annotations"]["destructiveHint"] == true)
-        .filter(|tool| tool["name"] != "disconnect_integration")
+        .filter(|tool| {
+            !["disconnect_integration", "run_action"].contains(&tool["name"].as_str().unwrap())
+        })
         .collect();
     assert!(dangerous.len() >= 16, "{}", dangerous.len());
     let mut asked = BTreeSet::new();
@@ -139,6 +141,10 @@ fn no_dangerous_action_runs_without_an_approval() {
         assert_eq!(plain["result"]["isError"], true, "{name}: {plain}");
         let text = plain["result"]["content"][0]["text"].as_str().unwrap();
         assert!(!text.contains("invalid input: "), "{name} {arguments}: {text}");
+        // By way of `run_action` it is the same.
+        let run = json!({"action": name, "arguments": arguments});
+        let run = server.call(&[], "run_action", &run).json();
+        assert_eq!(run["result"]["content"], plain["result"]["content"], "{name}");
         let params = json!({"name": name, "arguments": arguments});
         let form = server.call_with(&[], &json!({"elicitation": {"form": {}}}), params).json();
         let result = &form["result"];

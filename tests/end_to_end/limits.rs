@@ -60,7 +60,7 @@ fn e6_two_hosts_keep_one_limit_together() {
         // What is under way when it is counted comes a little later than it was let through.
         for from in asked.iter() {
             let window = *from..*from + Duration::from_secs(2);
-            let within = asked.iter().filter(|at| window.contains(at)).count();
+            let within = asked.iter().filter(|at| window.contains(*at)).count();
             assert!(within <= 63, "{within}");
         }
     });

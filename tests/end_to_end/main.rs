@@ -1,6 +1,7 @@
 //! The product as its users meet it: the real binary, MCP clients that others wrote, and GitHub's stand-in.
 #![cfg(test)]
 
+mod alerts;
 mod approvals;
 mod asking;
 mod audit;
@@ -16,10 +17,14 @@ mod crashes;
 mod dangers;
 mod discovery;
 mod doors;
+mod finding;
 mod github;
 mod gmail;
+mod identity;
 mod insecure;
+mod issuer;
 mod keys;
+mod leaving;
 mod limits;
 mod memory;
 mod oauth;
@@ -32,12 +37,19 @@ mod product;
 mod provider;
 mod randomness;
 mod readme;
+mod refresh;
 mod refusals;
 mod registrar;
 mod remote;
+mod renewal_crashes;
+mod rights;
 mod rotation;
 mod secrets;
+mod sessions;
+mod short_lives;
+mod sign_in;
 mod standin;
 mod tampering;
 mod trail;
+mod webhooks;
 mod wire;

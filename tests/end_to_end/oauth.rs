@@ -2,6 +2,7 @@
 //! provider it was sent to. Everything else ends before a token is asked for.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -16,29 +17,41 @@ use crate::provider::{Provider, Reply, repository};
 use crate::wire::Message;
 
 const CODE: &str = "canary-code-of-the-consent";
-const SECRET: &str = "canary-secret-of-our-client";
+pub const SECRET: &str = "canary-secret-of-our-client";
 const ACCESS: &str = "canary-access-token-of-octocat";
 const REFRESH: &str = "canary-refresh-token-of-octocat";
 const ISSUER: &str = "https://issuer.example/login";
 const TOKEN: &str = "POST /login/oauth/access_token";
 
-/// A GitHub that gives tokens for the one code, to our client alone.
+/// A GitHub that gives tokens for the one code, to our client alone; none to renew an access that has ended at once.
 fn github(expires_in: i64) -> Provider {
+    let is_revoked = AtomicBool::new(false);
     Provider::start(move |request| match request.what() {
+        "DELETE /applications/our-client/grant" => {
+            is_revoked.store(true, Ordering::SeqCst);
+            Reply(204, Vec::new(), String::new())
+        }
         TOKEN => {
             let is = |name: &str, value: &str| field(&request.body, name).as_deref() == Some(value);
             // Whatever it says, it says with 200.
             let answer = if !is("client_id", "our-client") || !is("client_secret", SECRET) {
                 json!({"error": "incorrect_client_credentials", "error_description": SECRET})
             } else if is("code", CODE) && field(&request.body, "code_verifier").is_some() {
-                json!({"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "bearer",
-                    "expires_in": expires_in, "refresh_token_expires_in": 15_811_200, "scope": "repo,workflow"})
+                let mut tokens = json!({"access_token": ACCESS, "token_type": "bearer", "expires_in": expires_in,
+                    "scope": "repo,workflow"});
+                if expires_in > 0 {
+                    tokens["refresh_token"] = REFRESH.into();
+                    tokens["refresh_token_expires_in"] = 15_811_200.into();
+                }
+                tokens
             } else {
                 json!({"error": "bad_verification_code", "error_description": CODE})
             };
             Reply::json(200, &answer)
         }
-        _ if request.header("authorization") != Some(&format!("Bearer {ACCESS}")) => {
+        _ if is_revoked.load(Ordering::SeqCst)
+            || request.header("authorization") != Some(&format!("Bearer {ACCESS}")) =>
+        {
             Reply::json(401, &json!({"message": "Bad credentials"}))
         }
         "GET /user" => {
@@ -49,7 +62,8 @@ fn github(expires_in: i64) -> Provider {
     })
 }
 
-fn product(github: &Provider, more: &str) -> Product {
+/// An installation with our OAuth client at this GitHub.
+pub fn product(github: &Provider, more: &str) -> Product {
     let product = Product::at(&github.url);
     let secret = product.path("client-secret");
     std::fs::write(&secret, SECRET).unwrap();
@@ -106,14 +120,14 @@ fn a_consent_connects_the_account_and_an_agent_uses_it() {
          FROM integration_credentials)";
     assert_eq!(product.sql(ends).trim(), "1|183.0");
     let page = browser.get("/connect/github");
-    for words in ["Connected", "octocat", "What will work", "The access works until"] {
+    for words in ["Connected", "octocat", "What will work", "The access is renewed by itself"] {
         told(&page, words);
     }
     let arguments = json!({"owner": "octocat", "repo": "hello-world"});
     let answer = server.call(&[], "github_get_repository", &arguments);
     assert_eq!(answer.json()["result"]["isError"], false, "{answer:?}");
     let gone = browser.post("/connect/github/disconnect", &[]);
-    told(&gone, "Remove this server's app in the settings of the GitHub account");
+    told(&gone, "GitHub no longer takes the old credential");
     let trail = product.json(&["audit", "--json"]);
     let said = [
         format!("{back:?}{page:?}{}{answer:?}{trail}", consent.0),
@@ -270,7 +284,7 @@ fn a_refused_code_says_so_and_repeats_nothing() {
 }
 
 #[test]
-fn an_expired_access_asks_for_a_new_connection() {
+fn an_expired_access_that_nothing_renews_asks_for_a_new_connection() {
     let github = github(0);
     let product = product(&github, "");
     let server = product.serve();

@@ -11,17 +11,17 @@ use crate::product::Product;
 use crate::standin::GitHub;
 
 /// Chromium at one page.
-struct Chromium(Conversation);
+pub struct Chromium(Conversation);
 
 impl Chromium {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let mut command = Command::new(tool("bin/node"));
         command.arg(top().join("tests/tools/browser.mjs"));
         Self(Conversation::start(&mut command))
     }
 
     /// The page after a step.
-    fn step(&mut self, step: &Value) -> Value {
+    pub fn step(&mut self, step: &Value) -> Value {
         let page: Value = serde_json::from_str(&self.0.ask(&step.to_string())).unwrap();
         assert_eq!(page["wide"], false, "after {step} the page is wider than a phone: {page}");
         page
@@ -29,7 +29,7 @@ impl Chromium {
 
     /// The text of the page after a step, which is fit for everybody. Where `RESTO_TEST_PICTURES` names a folder it is
     /// pictured there.
-    fn read(&mut self, step: &Value, name: &str) -> String {
+    pub fn read(&mut self, step: &Value, name: &str) -> String {
         let page = self.step(step);
         let checked = self.step(&json!({"check": true}));
         assert_eq!(checked["violations"], json!([]), "{name}: {page}");
@@ -95,4 +95,44 @@ fn a_person_signs_in_connects_by_oauth_then_with_a_key_and_disconnects() {
         browser.read(&json!({"click": "form[action$='/disconnect'] button"}), "disconnected");
     told(&text, &["is disconnected", "our copy of its credential is destroyed"]);
     github.assert_every_request_was_right();
+}
+
+#[test]
+fn a_person_enters_a_secret_value_and_looks_at_alerts() {
+    let (_provider, product) = crate::asking::keeper();
+    let server = product.serve();
+    let origin = server.url.trim_end_matches("/mcp");
+    let mut browser = Chromium::start();
+    let code = crate::browser::sign_in_code(&product, "local");
+    browser.step(&json!({"open": format!("{origin}/sign-in/{code}")}));
+    browser.step(&json!({"click": "main button"}));
+    told(
+        &browser.read(&json!({"open": format!("{origin}/alerts")}), "no-alerts"),
+        &["nothing to look at"],
+    );
+
+    let arguments = json!({"owner": "octocat", "repo": "hello-world", "name": "DEPLOY_KEY", "from": "deploy_key"});
+    let asked = server.call(&[], "github_set_workflow_secret", &arguments).json();
+    let link = &asked["result"]["_meta"]["dev.resto/error"]["url"];
+    let text = browser.read(&json!({ "open": link }), "secret");
+    told(&text, &["deploy_key", "Gets it", "GitHub", "Store it"]);
+    let entered = json!({"fill": {"textarea": "plainly-fake"}});
+    browser.step(&entered);
+    if let Ok(folder) = std::env::var("RESTO_TEST_PICTURES") {
+        browser.step(&json!({"picture": format!("{folder}/secret-typed.png")}));
+    }
+    told(&browser.read(&json!({"click": "main button"}), "secret-stored"), &["is stored"]);
+
+    product.sql("UPDATE integration_credentials SET host = 'evil.example'");
+    assert!(!product.run(&["call", "github_get_account", "{}"], "").status.success());
+    product.sql("INSERT INTO alerts (id, tenant_id, kind, subject, detail, raised_at)
+        SELECT randomblob(16), id, 'quarterly_summary', '2027-Q1',
+        '2 accounts are connected. github: key of 92 days, due to be exchanged; gmail: by signing in', 1798761600000 FROM tenants");
+    let text = browser.read(&json!({"open": format!("{origin}/alerts")}), "alerts");
+    told(&text, &["Alerts (2)", "Changed from outside", "Quarterly summary", "I saw all of them"]);
+    browser.read(&json!({"click": "section button"}), "one-alert");
+    told(
+        &browser.read(&json!({"click": "main > form button"}), "alerts-seen"),
+        &["nothing to look at"],
+    );
 }

@@ -172,14 +172,17 @@ impl Conversation {
     pub fn ask(&mut self, question: &str) -> String {
         let stdin = self.child.stdin.as_mut().unwrap();
         let asked = writeln!(stdin, "{question}").and_then(|()| stdin.flush());
-        let mut answer = String::new();
-        let read = self.answers.read_line(&mut answer).unwrap();
-        assert!(
-            asked.is_ok() && read > 0,
-            "the client ended without an answer to {question}; it said:\n{}",
-            self.problems.lock().unwrap()
-        );
+        let answer = self.hear();
+        assert!(asked.is_ok(), "nobody read {question}");
         answer
+    }
+
+    /// Waits for its next line.
+    pub fn hear(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.answers.read_line(&mut line).unwrap();
+        assert!(read > 0, "it ended; it said:\n{}", self.problems.lock().unwrap());
+        line
     }
 }
 

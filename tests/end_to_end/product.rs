@@ -145,6 +145,11 @@ pub struct Server<'a> {
 }
 
 impl Server<'_> {
+    /// The address of another path than that of its MCP endpoint.
+    pub fn at(&self, path: &str) -> String {
+        self.url.replace("/mcp", path)
+    }
+
     /// Calls a tool with a request of our own in generation 2026-07-28, with these headers besides.
     pub fn call(&self, headers: &[(&str, &str)], name: &str, arguments: &Value) -> Message {
         let authorization = format!("Bearer {}", self.token);

@@ -49,7 +49,8 @@ fn lists_the_tools_of_each_integration() {
     let (own, tools): (Vec<Value>, Vec<Value>) = tools.iter().cloned().partition(|tool| {
         name(tool).ends_with("_integration")
             || name(tool).ends_with("_integrations")
-            || ["check_connection", "preview_action"].contains(&name(tool).as_str())
+            || ["check_connection", "find_actions", "list_alerts", "preview_action", "run_action"]
+                .contains(&name(tool).as_str())
     });
     let rows = own.iter().map(|tool| {
         let what = tool["description"].as_str().unwrap().lines().next().unwrap_or_default();

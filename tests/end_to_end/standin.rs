@@ -102,3 +102,32 @@ impl Google {
         ["state", "code"].map(|name| (name, field(query, name).unwrap())).into()
     }
 }
+
+/// An authorization server whose access lives for five seconds, and the Gmail that it guards.
+pub struct Tokens {
+    pub url: String,
+    _process: Running,
+}
+
+impl Tokens {
+    pub fn start() -> Self {
+        let mut command = Command::new(top().join("tests/standins/start"));
+        let (process, url) = Running::start(command.arg("tokens"), |line| {
+            line.strip_prefix("RESTO_STANDIN_TOKENS_URL=").map(str::to_owned)
+        });
+        Self { url, _process: process }
+    }
+
+    /// Has somebody consent to what a person was sent for; what the person comes back with.
+    pub fn consent(&self, consent: &Consent) -> Vec<(&'static str, String)> {
+        let answer = send("GET", &consent.0, &[], "");
+        let back = answer.header("location").unwrap_or_else(|| panic!("{answer:?}"));
+        let query = back.split_once('?').unwrap().1;
+        ["state", "code", "iss"].map(|name| (name, field(query, name).unwrap())).into()
+    }
+
+    /// How often an access was `renewed`, a request for tokens `refused`, and a whole consent `ended`.
+    pub fn seen(&self) -> Value {
+        send("GET", &format!("{}/seen", self.url), &[], "").json()
+    }
+}

@@ -1,14 +1,8 @@
 // An emulated service behind a front of ours.
 import { createServer, request as send } from "node:http";
-import { tool } from "./tools.mjs";
+import { listen, tool } from "./tools.mjs";
 
 const { createEmulator } = await tool("emulate/dist/api.js");
-
-/** Listens on a free loopback port, and returns the address. */
-export async function listen(server) {
-  await new Promise((ready, failed) => server.once("error", failed).listen(0, "127.0.0.1", ready));
-  return `http://127.0.0.1:${server.address().port}`;
-}
 
 /**
  * Starts the emulator of a service, which takes `url` for its own address. Returns what hands it a request with its

@@ -5,7 +5,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { resolve } from "node:path";
 import { judge } from "./description.mjs";
-import { emulator, listen } from "./emulator.mjs";
+import { emulator } from "./emulator.mjs";
+import { listen } from "./tools.mjs";
 import { top } from "./tools.mjs";
 
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));

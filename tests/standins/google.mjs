@@ -2,7 +2,8 @@
 // Prints where it listens as an environment assignment, ends with its standard input.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { emulator, listen } from "./emulator.mjs";
+import { emulator } from "./emulator.mjs";
+import { listen } from "./tools.mjs";
 
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
 /** The scopes of each token that a person got on the sign-in page. */

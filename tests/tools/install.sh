@@ -3,6 +3,7 @@
 
 deny_version=0.20.2
 fuzz_version=0.13.2
+mutants_version=27.1.0
 # GitHub's own description of its REST API, as its SDKs are made from it.
 github_openapi=23.0.2
 
@@ -36,6 +37,7 @@ install_tools() {
 
 install_deny() { install_cargo deny "$deny_version"; }
 install_fuzz() { install_cargo fuzz "$fuzz_version"; }
+install_mutants() { install_cargo mutants "$mutants_version"; }
 
 # Installs cargo-$1 of version $2, unoptimised, as it runs for a second: that halves its build.
 install_cargo() {

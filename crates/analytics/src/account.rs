@@ -11,6 +11,8 @@ use crate::{TOKENS, events, properties};
 pub(crate) struct SignIn;
 
 impl Lifecycle for SignIn {
+    const MADE: &'static [&'static str] = &[events::CREATED];
+
     async fn identify(api: &Api) -> Result<Account> {
         #[derive(Deserialize)]
         struct Token {

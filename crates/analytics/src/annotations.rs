@@ -56,6 +56,8 @@ pub struct AnnotateProperty {
 impl Action for AnnotateProperty {
     const NAME: &'static str = "annotate_property";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["mark a launch or campaign in the reports", "add a note to a date", "annotation"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = Annotation;
 

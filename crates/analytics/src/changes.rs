@@ -112,6 +112,18 @@ pub struct ExplainTrafficChange {
 impl Action for ExplainTrafficChange {
     const NAME: &'static str = "explain_traffic_change";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "why did traffic drop",
+        "reason for fewer visitors",
+        "what caused the spike",
+        "warum weniger Besucher",
+        "pourquoi le trafic baisse",
+        "por qué bajó el tráfico",
+        "eingebrochen",
+        "visitas bajaron",
+        "visitors doubled or halved",
+        "what happened to our traffic",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Explanation;
 

@@ -71,6 +71,8 @@ pub struct ListCustomDimensions {
 impl Action for ListCustomDimensions {
     const NAME: &'static str = "list_custom_dimensions";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which custom dimensions exist", "own parameters in reports", "our own dimensions"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<CustomDimension>;
 
@@ -107,6 +109,8 @@ pub struct CreateCustomDimension {
 impl Action for CreateCustomDimension {
     const NAME: &'static str = "create_custom_dimension";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["report by an own parameter", "segment by a user property", "track an extra attribute"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = CustomDimension;
 
@@ -224,6 +228,8 @@ pub struct CreateCustomMetric {
 impl Action for CreateCustomMetric {
     const NAME: &'static str = "create_custom_metric";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["sum up an own number", "count a custom value", "new metric from an event parameter"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = CustomMetric;
 

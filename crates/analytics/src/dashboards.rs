@@ -164,6 +164,14 @@ pub struct CreateDashboard {
 impl Action for CreateDashboard {
     const NAME: &'static str = "create_dashboard";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "build a dashboard",
+        "set up a weekly overview",
+        "save reports to look at again",
+        "Dashboard erstellen",
+        "tableau de bord",
+        "crear panel",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Dashboard;
 
@@ -207,6 +215,8 @@ pub struct ListDashboards {
 impl Action for ListDashboards {
     const NAME: &'static str = "list_dashboards";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["my dashboards", "saved overviews", "show the dashboards that are saved"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Page<DashboardSummary>;
 
@@ -278,6 +288,8 @@ pub struct ViewDashboard {
 impl Action for ViewDashboard {
     const NAME: &'static str = "view_dashboard";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["open a dashboard", "show the numbers of a saved overview", "Dashboard anzeigen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = ShownDashboard;
 
@@ -336,6 +348,8 @@ pub struct UpdateDashboard {
 impl Action for UpdateDashboard {
     const NAME: &'static str = "update_dashboard";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["edit a dashboard", "add a chart", "rename a dashboard"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Dashboard;
 
@@ -364,6 +378,8 @@ pub struct DeleteDashboard {
 impl Action for DeleteDashboard {
     const NAME: &'static str = "delete_dashboard";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["remove a dashboard", "drop an overview", "dashboard no longer needed"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Dashboard;
 

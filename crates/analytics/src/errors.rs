@@ -11,6 +11,12 @@ const ACCESS: &str = "https://support.google.com/analytics/answer/9305788";
 pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
     let status = failure.text("/error/status").unwrap_or_default();
     match (failure.status, status) {
+        // What a token is for is asked elsewhere, and refused in other words.
+        (400, _) if failure.text("/error") == Some("invalid_token") => Some(failure.error(
+            Code::AuthExpired,
+            "no longer takes the sign-in",
+            "Access was withdrawn or has expired. Reconnect.",
+        )),
         (401, _) => Some(failure.error(
             Code::AuthExpired,
             "no longer takes the sign-in",

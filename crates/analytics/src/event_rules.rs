@@ -89,6 +89,11 @@ pub struct CreateEventRule {
 impl Action for CreateEventRule {
     const NAME: &'static str = "create_event_rule";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "derive an event from page views",
+        "count a thank-you page visit as a lead",
+        "event from a condition",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = EventRule;
 

@@ -17,7 +17,7 @@ use crate::{ADMIN, COLLECT};
 const SECRETS: &str = "/v1beta/properties/{}/dataStreams/{}/measurementProtocolSecrets";
 const SECRET: &str = "/v1beta/properties/{}/dataStreams/{}/measurementProtocolSecrets/{}";
 /// The secrets that we created, as documents of the tenant: where they are, never their values.
-const CREATED: &str = "analytics_secrets";
+pub(crate) const CREATED: &str = "analytics_secrets";
 
 /// A secret of a stream.
 #[derive(Deserialize)]
@@ -118,6 +118,12 @@ pub struct SendEvent {
 impl Action for SendEvent {
     const NAME: &'static str = "send_event";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "record an offline sale",
+        "server-side event",
+        "Measurement Protocol",
+        "send a test event",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = SentEvent;
 

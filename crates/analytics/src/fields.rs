@@ -108,6 +108,11 @@ pub struct ListMetricsAndDimensions {
 impl Action for ListMetricsAndDimensions {
     const NAME: &'static str = "list_metrics_and_dimensions";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "what can be reported",
+        "available fields for reports",
+        "names of metrics and dimensions",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Page<Field>;
 
@@ -201,6 +206,11 @@ struct One {
 impl Action for CheckCompatibility {
     const NAME: &'static str = "check_compatibility";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "do these metrics and dimensions fit together",
+        "can they be combined in one report",
+        "does this combination work in a report",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Compatibility;
 

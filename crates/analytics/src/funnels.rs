@@ -110,6 +110,13 @@ pub struct RunFunnelReport {
 impl Action for RunFunnelReport {
     const NAME: &'static str = "run_funnel_report";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "where do customers drop out",
+        "checkout abandonment",
+        "steps from cart to purchase",
+        "conversion funnel",
+        "Kaufabbrüche",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Funnel;
 

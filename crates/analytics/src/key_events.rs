@@ -57,6 +57,8 @@ pub struct ListKeyEvents {
 impl Action for ListKeyEvents {
     const NAME: &'static str = "list_key_events";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which conversions are tracked", "goals", "what counts as a conversion"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<KeyEvent>;
 
@@ -103,6 +105,14 @@ pub struct CreateKeyEvent {
 impl Action for CreateKeyEvent {
     const NAME: &'static str = "create_key_event";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "track a conversion",
+        "define a goal",
+        "count signups or purchases as conversions",
+        "Conversion anlegen",
+        "objectif de conversion",
+        "objetivo de conversión",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = KeyEvent;
 
@@ -160,6 +170,12 @@ pub struct DeleteKeyEvent {
 impl Action for DeleteKeyEvent {
     const NAME: &'static str = "delete_key_event";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "stop counting an event as a conversion",
+        "remove a goal",
+        "unmark",
+        "should not count as a conversion any more",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = KeyEvent;
 

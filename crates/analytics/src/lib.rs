@@ -26,7 +26,8 @@ mod tables;
 mod traffic;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider, Scheme,
+    Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider,
+    Revocation, Revoking, Scheme,
 };
 
 /// How properties are set up.
@@ -53,8 +54,13 @@ pub static ANALYTICS: Integration = Integration {
             token_url: "https://oauth2.googleapis.com/token",
             issuer: Some("https://accounts.google.com"),
             names_issuer: false,
-            // Revoking one token ends all that the person granted to this Google Cloud project.
-            revoke_url: "https://oauth2.googleapis.com/revoke",
+            // It ends all that the person granted to this Google Cloud project, Gmail too.
+            revocation: Revocation {
+                grant: Revoking::Standard("https://oauth2.googleapis.com/revoke"),
+                token: None,
+                by_hand: "https://myaccount.google.com/connections",
+            },
+            rights_url: "",
             pkce: true,
             client_auth: ClientAuth::Body,
             resource: None,

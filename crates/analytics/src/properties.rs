@@ -49,6 +49,11 @@ pub struct ListProperties {
 impl Action for ListProperties {
     const NAME: &'static str = "list_properties";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which Analytics accounts and properties",
+        "my sites in Google Analytics",
+        "which websites are in Google Analytics",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<AccountProperties>;
 
@@ -105,6 +110,11 @@ pub struct GetProperty {
 impl Action for GetProperty {
     const NAME: &'static str = "get_property";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "time zone and currency of Analytics",
+        "settings of a GA4 property",
+        "how is Analytics configured",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Property;
 
@@ -137,6 +147,8 @@ pub struct CreateProperty {
 impl Action for CreateProperty {
     const NAME: &'static str = "create_property";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["start measuring a new site", "set up Google Analytics", "new GA4 property"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = Property;
 

@@ -106,6 +106,8 @@ pub struct GetQuota {
 impl Action for GetQuota {
     const NAME: &'static str = "get_quota";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["how many Analytics requests are left", "reporting limit", "API tokens remaining"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = PropertyQuota;
 

@@ -61,6 +61,15 @@ pub struct RunReport {
 impl Action for RunReport {
     const NAME: &'static str = "run_report";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "custom report",
+        "sessions by device, country or browser",
+        "bounce rate by landing page",
+        "engagement per campaign",
+        "eigener Bericht",
+        "rapport personnalisé",
+        "informe",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Report;
 
@@ -116,6 +125,14 @@ pub struct RunRealtimeReport {
 impl Action for RunRealtimeReport {
     const NAME: &'static str = "run_realtime_report";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "who is on the site right now",
+        "visitors online at the moment",
+        "active users live",
+        "wer ist gerade online",
+        "en ce moment",
+        "ahora mismo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Report;
 

@@ -107,6 +107,8 @@ pub struct ListDataStreams {
 impl Action for ListDataStreams {
     const NAME: &'static str = "list_data_streams";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["what is the measurement id", "which websites and apps send data", "tag ids"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = Page<DataStream>;
 
@@ -137,6 +139,12 @@ pub struct GetTagSnippet {
 impl Action for GetTagSnippet {
     const NAME: &'static str = "get_tag_snippet";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "tracking code for my website",
+        "gtag script",
+        "install Analytics on a page",
+        "paste the tag",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS;
     type Output = TagSnippet;
 
@@ -162,6 +170,8 @@ pub struct CreateWebStream {
 impl Action for CreateWebStream {
     const NAME: &'static str = "create_web_stream";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["add a website to Analytics", "get a measurement id", "web data stream"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHANGE;
     type Output = DataStream;
 

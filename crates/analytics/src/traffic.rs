@@ -56,6 +56,17 @@ pub struct GetTraffic {
 impl Action for GetTraffic {
     const NAME: &'static str = "get_traffic";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "how many visitors",
+        "website traffic",
+        "page views",
+        "most popular pages",
+        "where visitors come from",
+        "how is the site doing",
+        "wie viele Besucher",
+        "combien de visiteurs",
+        "cuántas visitas",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Traffic;
 

@@ -43,6 +43,9 @@ pub trait Action: DeserializeOwned + JsonSchema + Send + 'static {
     const NAME: &'static str;
     /// The worst that it can do.
     const RISK: Risk;
+    /// What a business says when it wants this, in words that the name and the description lack: `who owes us money`.
+    /// `find_actions` looks in them; in any language.
+    const PHRASES: &'static [&'static str] = &[];
     /// The least that the credential needs: any one of these sets, each set whole. The sets differ
     /// by kind of credential. Names are the provider's, as `Integration::permissions` lists them.
     const PERMISSIONS: &'static [&'static [&'static str]];

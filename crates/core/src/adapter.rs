@@ -48,6 +48,10 @@ pub enum Proof {
 
 /// What an integration does when an account comes and goes.
 pub trait Lifecycle: 'static {
+    /// The collections of the tenant's documents in which we keep what we created at the account: forgotten when
+    /// another account takes its place.
+    const MADE: &'static [&'static str] = &[];
+
     /// Tests the credential: whose account is it, and what may it do?
     ///
     /// # Errors
@@ -83,6 +87,8 @@ pub type Steps = (Step<Account>, Step<()>, Step<Proof>);
 pub struct Adapter {
     /// The facts.
     pub integration: &'static Integration,
+    /// See [`Lifecycle::MADE`].
+    pub made: &'static [&'static str],
     identify: Step<Account>,
     clean_up: Step<()>,
     revoke: Step<Proof>,
@@ -98,18 +104,18 @@ impl Adapter {
             Box::new(|api: &Api| Box::pin(L::clean_up(api)) as BoxFuture<'_, _>),
             Box::new(|api: &Api| Box::pin(L::revoke(api)) as BoxFuture<'_, _>),
         );
-        Self::made(integration, steps, Vec::new())
+        Self { made: L::MADE, ..Self::with(integration, steps, Vec::new()) }
     }
 
     /// An adapter of which only the running program knows what it does: to identify the account, to clean up there, to
     /// revoke the credential, and its actions.
     #[must_use]
-    pub fn made(
+    pub fn with(
         integration: &'static Integration,
         (identify, clean_up, revoke): Steps,
         actions: Vec<ActionSpec>,
     ) -> Self {
-        Self { integration, identify, clean_up, revoke, actions }
+        Self { integration, made: &[], identify, clean_up, revoke, actions }
     }
 
     /// Adds an action.
@@ -160,6 +166,8 @@ pub struct ActionSpec {
     pub description: String,
     /// The worst that it can do.
     pub risk: Risk,
+    /// What a business says when it wants this.
+    pub phrases: &'static [&'static str],
     /// Any one of these sets of rights, each set whole.
     pub permissions: &'static [&'static [&'static str]],
     /// The schema of the arguments (JSON Schema 2020-12).
@@ -180,6 +188,7 @@ impl ActionSpec {
             title: title(A::NAME),
             description,
             risk: A::RISK,
+            phrases: A::PHRASES,
             permissions: A::PERMISSIONS,
             input_schema,
             output_schema: output::<A::Output>(),

@@ -48,6 +48,17 @@ impl Endpoints {
         })
     }
 
+    /// An address of the API, by its path and query.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn url(&self, path: &str) -> Result<Url> {
+        let text = format!("{}{path}", self.base_url.as_str().trim_end_matches('/'));
+        Url::parse(&text).map_err(|_| {
+            Error::new(Code::Internal, "The API has no such address. Nothing was sent.")
+        })
+    }
+
     /// The host, with its port where it is not the scheme's own. A credential is bound to it.
     #[must_use]
     pub fn host(&self) -> String {

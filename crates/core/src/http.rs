@@ -93,13 +93,7 @@ impl Http {
         if is_loopback(url) {
             return Ok(&self.loopback);
         }
-        let literal_is_inside = match url.host() {
-            Some(Host::Ipv4(ip)) => !is_public(IpAddr::V4(ip)),
-            Some(Host::Ipv6(ip)) => !is_public(IpAddr::V6(ip)),
-            Some(Host::Domain(_)) => false,
-            None => true,
-        };
-        if url.scheme() != "https" || literal_is_inside {
+        if !may_go_to(url) {
             return Err(Error::new(
                 Code::Denied,
                 format!(
@@ -110,6 +104,22 @@ impl Http {
         }
         Ok(&self.public)
     }
+}
+
+/// Whether requests may go to a URL: HTTPS to a host that is not plainly inside, or a loopback address, which only the
+/// operator's configuration can name. What a name resolves to shows when it is used.
+#[must_use]
+pub fn may_go_to(url: &Url) -> bool {
+    if is_loopback(url) {
+        return matches!(url.scheme(), "http" | "https");
+    }
+    let is_outside = match url.host() {
+        Some(Host::Ipv4(ip)) => is_public(IpAddr::V4(ip)),
+        Some(Host::Ipv6(ip)) => is_public(IpAddr::V6(ip)),
+        Some(Host::Domain(_)) => true,
+        None => false,
+    };
+    url.scheme() == "https" && is_outside
 }
 
 /// Whether a URL names this machine by a loopback address or `localhost`.

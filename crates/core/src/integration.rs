@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::reply::Failure;
-use crate::{Code, Error, Result, Secrets};
+use crate::{Code, Error, Result, Revocation, Secrets, Webhooks};
 
 /// What a business uses the service for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +93,8 @@ pub struct Provider {
     pub idempotency_header: Option<&'static str>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
     pub classify: fn(&Failure<'_>) -> Option<Error>,
+    /// What it tells by itself of connections.
+    pub webhooks: Option<Webhooks>,
 }
 
 impl Provider {
@@ -119,6 +121,7 @@ impl Provider {
         omits_empty_lists: false,
         idempotency_header: None,
         classify: |_| None,
+        webhooks: None,
     };
 }
 
@@ -293,8 +296,10 @@ pub struct OAuthConfig {
     pub issuer: Option<&'static str>,
     /// Whether its answers always name it (RFC 9207), so that one without the name is refused.
     pub names_issuer: bool,
-    /// Where tokens are revoked; it may hold `{client_id}`.
-    pub revoke_url: &'static str,
+    /// How what a person allowed is taken back.
+    pub revocation: Revocation,
+    /// The page where a person decides what our app may do, where `scopes` do not; else empty.
+    pub rights_url: &'static str,
     /// Whether PKCE with S256 is supported.
     pub pkce: bool,
     /// How our client shows who it is at the token URL.
@@ -307,7 +312,8 @@ pub struct OAuthConfig {
     pub authorize_parameters: &'static [(&'static str, &'static str)],
     /// How long an access token works where the answer does not say; `None`: it does not end.
     pub access_lifetime: Option<Duration>,
-    /// Whether a refresh invalidates the old refresh token at once.
+    /// Whether a refresh token is spent by its use. Where the answer to it is lost, it is then tried once more at once, which
+    /// a provider with a grace period answers again; else it is tried until there is an answer.
     pub rotates_refresh_token: bool,
     /// How requests are signed with the access token.
     pub scheme: Scheme,
@@ -322,6 +328,8 @@ pub enum ClientAuth {
     Basic,
     /// Not at all: it has no secret, and PKCE protects the code.
     Public,
+    /// HTTP Basic, with the secret as the user and no password.
+    SecretAsUser,
 }
 
 /// How a request is signed.

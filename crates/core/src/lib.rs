@@ -17,9 +17,11 @@ mod paging;
 mod path;
 mod reply;
 mod request;
+mod revocation;
 mod schema;
 mod send;
 mod text;
+mod webhook;
 
 pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof, Run, Step, Steps};
@@ -30,7 +32,7 @@ pub use call::{
 };
 pub use channel::{Channel, Streamed};
 pub use error::{Code, Details, Error, Result};
-pub use http::{Bounds, Http, is_loopback, is_public};
+pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,
@@ -40,6 +42,8 @@ pub use page::{Page, PageRequest};
 pub use path::{GitRef, PathArg, PathSegments};
 pub use reply::Failure;
 pub use request::{Request, Text};
-pub use reqwest::Request as HttpRequest;
+pub use reqwest::{Method, Request as HttpRequest};
+pub use revocation::{Revocation, Revoking, Signer};
 pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
 pub use text::{clean, clean_json, quote};
+pub use webhook::{Change, Delivery, News, Notice, Signature, Webhooks};

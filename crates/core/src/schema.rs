@@ -228,7 +228,7 @@ mod tests {
                     "count": {"type": "integer", "minimum": 0},
                     "name": {"type": "string"},
                     "cursor": {"description": "`next_cursor` of the page before.", "type": "string"},
-                    "limit": {"description": "Items wanted, 1 to 100; 30 if left out.", "type": "integer", "minimum": 1, "maximum": 100},
+                    "limit": {"description": "How many; 30 if left out.", "type": "integer", "minimum": 1, "maximum": 100},
                 },
                 "required": ["name"],
                 "additionalProperties": false,

@@ -31,6 +31,8 @@ pub struct GetAccount {}
 impl Action for GetAccount {
     const NAME: &'static str = "get_account";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["who is logged in at GitHub", "my GitHub user", "which GitHub account is connected"];
     const PERMISSIONS: &'static [&'static [&'static str]] = NOTHING;
     type Output = User;
 

@@ -142,6 +142,13 @@ impl From<Answer> for SecurityAlert {
 impl Action for ListSecurityAlerts {
     const NAME: &'static str = "list_security_alerts";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "vulnerable dependencies",
+        "security problems in our packages",
+        "Dependabot",
+        "CVE",
+        "are we affected by a vulnerability",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ALERTS_READ;
     type Output = Page<SecurityAlert>;
 

@@ -31,6 +31,8 @@ pub struct ListBranches {
 impl Action for ListBranches {
     const NAME: &'static str = "list_branches";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which branches are there", "show all branches", "names of the branches"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Page<Branch>;
 
@@ -69,6 +71,8 @@ pub struct CreateBranch {
 impl Action for CreateBranch {
     const NAME: &'static str = "create_branch";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["start a new branch", "branch off", "make a feature branch"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;
     type Output = Branch;
 
@@ -92,6 +96,11 @@ pub struct DeleteBranch {
 impl Action for DeleteBranch {
     const NAME: &'static str = "delete_branch";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "remove a merged branch",
+        "clean up old branches",
+        "get rid of a branch that is no longer used",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;
     type Output = Branch;
 

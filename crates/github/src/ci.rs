@@ -155,6 +155,12 @@ pub struct ProposedCi {
 impl Action for ConfigureCi {
     const NAME: &'static str = "configure_ci";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "set up CI",
+        "continuous integration pipeline",
+        "run tests automatically on every commit",
+        "add GitHub Actions workflow",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CI_WRITE;
     type Output = ProposedCi;
 

@@ -55,6 +55,8 @@ struct TextMatch {
 impl Action for SearchCode {
     const NAME: &'static str = "search_code";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["find a function in the code", "where is this used", "grep across repositories"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Page<CodeMatch>;
 

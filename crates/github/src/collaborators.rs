@@ -33,6 +33,12 @@ pub struct ListCollaborators {
 impl Action for ListCollaborators {
     const NAME: &'static str = "list_collaborators";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "who can see or change the code",
+        "people with access to the repository",
+        "team members of a repo",
+        "contributors and their permissions",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = COLLABORATORS_READ;
     type Output = Page<Collaborator>;
 
@@ -113,6 +119,11 @@ struct Invitee {
 impl Action for InviteCollaborator {
     const NAME: &'static str = "invite_collaborator";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "give a developer access to the repo",
+        "add a team member to the code",
+        "share a repository with somebody",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
     type Output = Invited;
 
@@ -164,6 +175,13 @@ pub struct Removed {
 impl Action for RemoveCollaborator {
     const NAME: &'static str = "remove_collaborator";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "revoke access to the repo",
+        "remove a developer",
+        "take away a colleague's rights",
+        "kick somebody out",
+        "a former employee loses access",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
     type Output = Removed;
 

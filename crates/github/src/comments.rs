@@ -64,6 +64,12 @@ pub struct GetIssue {
 impl Action for GetIssue {
     const NAME: &'static str = "get_issue";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "read a ticket and its comments",
+        "show one bug",
+        "details of an issue",
+        "what people say on an issue",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = IssueDetails;
 
@@ -96,6 +102,15 @@ pub struct CommentIssue {
 impl Action for CommentIssue {
     const NAME: &'static str = "comment_issue";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "reply to a ticket",
+        "write a comment on an issue or pull request",
+        "respond to a bug report",
+        "Ticket kommentieren",
+        "commenter un ticket",
+        "comentar un ticket",
+        "answer a bug report on GitHub",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = COMMENTS_WRITE;
     type Output = Comment;
 

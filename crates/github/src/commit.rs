@@ -55,6 +55,13 @@ pub struct Committed {
 impl Action for CommitFiles {
     const NAME: &'static str = "commit_files";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "commit and push code",
+        "save file changes to a branch",
+        "edit a file in the repository",
+        "upload source files",
+        "Dateien committen",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;
     type Output = Committed;
 

@@ -90,6 +90,8 @@ pub struct ListCommits {
 impl Action for ListCommits {
     const NAME: &'static str = "list_commits";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["commit history", "recent changes to the code", "who changed what", "git log"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Page<Commit>;
 
@@ -162,6 +164,11 @@ pub struct ChangedFile {
 impl Action for CompareCommits {
     const NAME: &'static str = "compare_commits";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "diff between branches",
+        "changes since the last release",
+        "difference between two versions",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Comparison;
 

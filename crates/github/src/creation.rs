@@ -49,6 +49,14 @@ pub struct CreatedRepository {
 impl Action for CreateRepository {
     const NAME: &'static str = "create_repository";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "new repo",
+        "start a code project",
+        "host source code",
+        "neues Repository anlegen",
+        "créer un dépôt",
+        "crear repositorio",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPOSITORY_CREATION;
     type Output = CreatedRepository;
 

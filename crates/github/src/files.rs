@@ -81,6 +81,8 @@ struct Answer {
 impl Action for ReadFile {
     const NAME: &'static str = "read_file";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["show the content of a file", "open source file", "view code"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = File;
 

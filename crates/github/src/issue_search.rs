@@ -30,6 +30,11 @@ pub struct SearchIssues {
 impl Action for SearchIssues {
     const NAME: &'static str = "search_issues";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "find tickets about a topic",
+        "is there already a bug report",
+        "search pull requests across repos",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = Page<Issue>;
 

@@ -79,6 +79,14 @@ pub struct ListIssues {
 impl Action for ListIssues {
     const NAME: &'static str = "list_issues";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "open bugs",
+        "ticket backlog",
+        "issue tracker",
+        "offene Tickets",
+        "tickets ouverts",
+        "incidencias abiertas",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = Page<Issue>;
 
@@ -119,6 +127,18 @@ pub struct CreateIssue {
 impl Action for CreateIssue {
     const NAME: &'static str = "create_issue";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "report a bug",
+        "open a ticket",
+        "file an issue",
+        "request a feature",
+        "Ticket anlegen",
+        "Fehler melden",
+        "créer un ticket",
+        "signaler un bug",
+        "crear una incidencia",
+        "abrir ticket",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_WRITE;
     type Output = Issue;
 
@@ -171,6 +191,15 @@ pub struct UpdateIssue {
 impl Action for UpdateIssue {
     const NAME: &'static str = "update_issue";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "close a ticket",
+        "reopen a bug",
+        "assign an issue to somebody",
+        "change labels of an issue",
+        "Ticket schließen",
+        "fermer un ticket",
+        "cerrar",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_WRITE;
     type Output = Issue;
 

@@ -53,6 +53,8 @@ pub struct ListLabels {
 impl Action for ListLabels {
     const NAME: &'static str = "list_labels";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["available issue tags", "labels of a repo", "tags for tickets"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = Page<Label>;
 
@@ -81,6 +83,8 @@ pub struct CreateLabel {
 impl Action for CreateLabel {
     const NAME: &'static str = "create_label";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["add an issue tag", "new label for tickets", "tag for bugs", "category for issues"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_WRITE;
     type Output = Label;
 

@@ -20,6 +20,7 @@ mod issues;
 mod labels;
 mod logs;
 mod merges;
+mod notices;
 mod objects;
 mod people;
 mod permissions;
@@ -37,8 +38,8 @@ mod trees;
 mod variables;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
-    Paging, Provider, RateHeaders, Scheme,
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, Method,
+    OAuthConfig, Paging, Provider, RateHeaders, Revocation, Revoking, Scheme, Signer,
 };
 
 /// The facts about GitHub.
@@ -61,7 +62,25 @@ pub static GITHUB: Integration = Integration {
                 token_url: "https://github.com/login/oauth/access_token",
                 issuer: Some("https://github.com/login/oauth"),
                 names_issuer: false,
-                revoke_url: "https://api.github.com/applications/{client_id}/grant",
+                // https://docs.github.com/rest/apps/oauth-applications
+                revocation: Revocation {
+                    grant: Revoking::Own {
+                        method: Method::DELETE,
+                        path: "/applications/{client_id}/grant",
+                        signer: Signer::Client,
+                        names_token: true,
+                        find: None,
+                    },
+                    token: Some(Revoking::Own {
+                        method: Method::DELETE,
+                        path: "/applications/{client_id}/token",
+                        signer: Signer::Client,
+                        names_token: true,
+                        find: None,
+                    }),
+                    by_hand: "https://github.com/settings/apps/authorizations",
+                },
+                rights_url: "https://github.com/settings/installations",
                 pkce: true,
                 client_auth: ClientAuth::Body,
                 resource: None,
@@ -103,6 +122,7 @@ pub static GITHUB: Integration = Integration {
         omits_empty_lists: false,
         idempotency_header: None,
         classify: errors::classify,
+        webhooks: Some(notices::NOTICES),
     }],
     permissions: permissions::ALL,
 };

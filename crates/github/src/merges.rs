@@ -51,6 +51,15 @@ pub struct MergePullRequest {
 impl Action for MergePullRequest {
     const NAME: &'static str = "merge_pull_request";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "merge a PR",
+        "land a change",
+        "accept a pull request",
+        "Pull Request mergen",
+        "fusionner",
+        "zusammenführen",
+        "fusionar",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;
     type Output = Merge;
 

@@ -91,6 +91,12 @@ struct Switch {
 impl Action for ProtectBranch {
     const NAME: &'static str = "protect_branch";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "require code review before merging",
+        "no direct pushes to main",
+        "forbid force push",
+        "branch rules",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
     type Output = Protection;
 

@@ -119,6 +119,12 @@ impl GetPullRequest {
 impl Action for GetPullRequest {
     const NAME: &'static str = "get_pull_request";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "show one PR",
+        "is it mergeable",
+        "review status and checks of a pull request",
+        "see the diff of a PR",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_AND_CHECKS_READ;
     type Output = PullRequestDetails;
 

@@ -77,6 +77,12 @@ pub struct ListPullRequests {
 impl Action for ListPullRequests {
     const NAME: &'static str = "list_pull_requests";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "open PRs",
+        "pending code reviews",
+        "changes waiting to be merged",
+        "all open pull requests",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_READ;
     type Output = Page<PullRequest>;
 
@@ -141,6 +147,13 @@ impl CreatePullRequest {
 impl Action for CreatePullRequest {
     const NAME: &'static str = "create_pull_request";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "open a PR",
+        "submit changes for review",
+        "merge request",
+        "propose a change",
+        "Pull Request öffnen",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = CreatedPullRequest;
 
@@ -193,6 +206,12 @@ pub struct UpdatePullRequest {
 impl Action for UpdatePullRequest {
     const NAME: &'static str = "update_pull_request";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "close a PR",
+        "edit the title or description of a pull request",
+        "reopen",
+        "change the base branch",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = PullRequest;
 

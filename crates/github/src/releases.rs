@@ -51,6 +51,8 @@ pub struct ListReleases {
 impl Action for ListReleases {
     const NAME: &'static str = "list_releases";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["published versions", "latest release", "changelog of versions"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Page<Release>;
 
@@ -90,6 +92,14 @@ pub struct PublishRelease {
 impl Action for PublishRelease {
     const NAME: &'static str = "publish_release";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "ship a version",
+        "release notes",
+        "tag a new version",
+        "cut a release",
+        "Version veröffentlichen",
+        "publier une version",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;
     type Output = Release;
 

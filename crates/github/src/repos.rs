@@ -11,9 +11,9 @@ use crate::permissions::{ADMINISTRATION_WRITE, METADATA_READ, REPOSITORY_DELETIO
 /// Which repository. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Repo {
-    /// User or organisation that owns the repository.
+    /// User or organisation.
     pub owner: String,
-    /// Name of the repository.
+    /// Repository.
     pub repo: String,
 }
 
@@ -50,6 +50,13 @@ pub struct ListRepositories {
 impl Action for ListRepositories {
     const NAME: &'static str = "list_repositories";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "my repos",
+        "all our code projects",
+        "meine Repositories",
+        "mes dépôts",
+        "mis repositorios",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = METADATA_READ;
     type Output = Page<Repository>;
 
@@ -69,6 +76,12 @@ pub struct GetRepository {
 impl Action for GetRepository {
     const NAME: &'static str = "get_repository";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "info about one repo",
+        "default branch and settings of a project",
+        "is the repo private or public",
+        "size, language and description of a repo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = METADATA_READ;
     type Output = Repository;
 
@@ -112,6 +125,13 @@ pub struct UpdateRepository {
 impl Action for UpdateRepository {
     const NAME: &'static str = "update_repository";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "rename a repo",
+        "change the project description",
+        "repository settings",
+        "merge settings",
+        "squash only",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
     type Output = Repository;
 
@@ -152,6 +172,13 @@ fn yes() -> bool {
 impl Action for ArchiveRepository {
     const NAME: &'static str = "archive_repository";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "archive a project",
+        "freeze a repository",
+        "set read-only",
+        "retire old code",
+        "unarchive",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ADMINISTRATION_WRITE;
     type Output = Repository;
 
@@ -181,6 +208,12 @@ pub struct DeletedRepository {
 impl Action for DeleteRepository {
     const NAME: &'static str = "delete_repository";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] = &[
+        "destroy a repo",
+        "remove a code project for ever",
+        "Repository löschen",
+        "supprimer le dépôt",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPOSITORY_DELETION;
     type Output = DeletedRepository;
 

@@ -125,6 +125,12 @@ pub struct ReviewPullRequest {
 impl Action for ReviewPullRequest {
     const NAME: &'static str = "review_pull_request";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "approve a PR",
+        "request changes",
+        "code review comment",
+        "give feedback on a pull request",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = Review;
 

@@ -94,6 +94,13 @@ pub struct GetWorkflowRun {
 impl Action for GetWorkflowRun {
     const NAME: &'static str = "get_workflow_run";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "why did CI break",
+        "failing test log",
+        "error of the build on GitHub Actions",
+        "warum ist die Pipeline fehlgeschlagen",
+        "pourquoi la CI a échoué",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_READ;
     type Output = WorkflowRunDetails;
 

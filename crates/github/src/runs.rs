@@ -90,6 +90,13 @@ pub struct ListWorkflowRuns {
 impl Action for ListWorkflowRuns {
     const NAME: &'static str = "list_workflow_runs";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "recent builds",
+        "CI status",
+        "did the tests pass",
+        "pipeline history",
+        "GitHub Actions runs",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_READ;
     type Output = Page<WorkflowRun>;
 
@@ -134,6 +141,8 @@ pub struct RunWorkflow {
 impl Action for RunWorkflow {
     const NAME: &'static str = "run_workflow";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["trigger a workflow by hand", "start a pipeline", "dispatch a GitHub Actions job"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_WRITE;
     type Output = StartedRun;
 
@@ -174,6 +183,8 @@ pub struct RerunWorkflow {
 impl Action for RerunWorkflow {
     const NAME: &'static str = "rerun_workflow";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["retry CI", "restart a failed build", "run the tests again"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_WRITE;
     type Output = RequestedChange;
 
@@ -202,6 +213,8 @@ pub struct CancelWorkflowRun {
 impl Action for CancelWorkflowRun {
     const NAME: &'static str = "cancel_workflow_run";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["stop a build", "abort a running pipeline", "cancel CI", "stop a CI job that runs"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_WRITE;
     type Output = RequestedChange;
 

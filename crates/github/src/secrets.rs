@@ -58,6 +58,11 @@ pub struct ListWorkflowSecrets {
 impl Action for ListWorkflowSecrets {
     const NAME: &'static str = "list_workflow_secrets";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which CI secrets are set",
+        "names of secrets in GitHub Actions",
+        "which keys and tokens do the workflows have",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SECRETS_READ;
     type Output = Page<WorkflowSecret>;
 
@@ -97,6 +102,8 @@ struct RepositoryKey {
 impl Action for SetWorkflowSecret {
     const NAME: &'static str = "set_workflow_secret";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["add a CI secret", "store a token for GitHub Actions", "rotate a deploy key"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SECRETS_WRITE;
     type Output = SetSecret;
 

@@ -101,6 +101,12 @@ pub struct ListFiles {
 impl Action for ListFiles {
     const NAME: &'static str = "list_files";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "browse a folder of the repo",
+        "directory tree",
+        "which files are in the project",
+        "what is in a folder of the code",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Files;
 

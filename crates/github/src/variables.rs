@@ -33,6 +33,12 @@ pub struct SetWorkflowVariable {
 impl Action for SetWorkflowVariable {
     const NAME: &'static str = "set_workflow_variable";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "CI configuration value",
+        "set a variable for GitHub Actions",
+        "setting that CI reads",
+        "plain value for a pipeline",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_WRITE;
     type Output = SetVariable;
 

@@ -30,6 +30,12 @@ pub struct GetProfile {}
 impl Action for GetProfile {
     const NAME: &'static str = "get_profile";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which mailbox is connected",
+        "my Gmail address",
+        "size of the mailbox",
+        "which Gmail account",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_READ;
     type Output = Profile;
 
@@ -54,6 +60,8 @@ impl Lifecycle for Consent {
             scope: String,
             #[serde(default)]
             email: Option<String>,
+            #[serde(default)]
+            sub: Option<String>,
         }
         // As `getTokenInfo` of google-auth-library asks: the token is in the header, not in the address.
         let token: Token = api.post("/tokeninfo", &[]).at(TOKENS).reads().send().await?;
@@ -63,7 +71,8 @@ impl Lifecycle for Consent {
         };
         let scopes: BTreeSet<String> = token.scope.split_whitespace().map(str::to_owned).collect();
         Ok(Account {
-            id: email.clone(),
+            // What Google itself calls the account: an address may change.
+            id: token.sub.unwrap_or_else(|| email.clone()),
             name: email,
             mode: None,
             permissions: Permissions::Known(scopes),
@@ -122,10 +131,7 @@ mod tests {
                 "scope": "openid https://www.googleapis.com/auth/gmail.modify https://www.googleapis.com/auth/contacts"}),
         );
         let account = adapter().identify(&fake.api(Risk::Read)).await.unwrap();
-        assert_eq!(
-            (account.id.as_str(), account.name.as_str()),
-            ("ada@example.com", "ada@example.com")
-        );
+        assert_eq!((account.id.as_str(), account.name.as_str()), ("1", "ada@example.com"));
         let Permissions::Known(scopes) = account.permissions else { panic!("unknown") };
         assert!(scopes.contains("https://www.googleapis.com/auth/contacts"), "{scopes:?}");
         // The token is in the header, not in the address.

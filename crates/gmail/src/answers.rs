@@ -108,6 +108,14 @@ pub struct ReplyToThread {
 impl Action for ReplyToThread {
     const NAME: &'static str = "reply_to_thread";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "reply to an email",
+        "answer a customer's mail",
+        "respond to a message",
+        "auf Mail antworten",
+        "répondre à un mail",
+        "responder correo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Sent;
 

@@ -43,6 +43,14 @@ pub struct GetAttachment {
 impl Action for GetAttachment {
     const NAME: &'static str = "get_attachment";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "open an attachment",
+        "download a file from an email",
+        "attached PDF",
+        "Anhang öffnen",
+        "pièce jointe",
+        "adjunto",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = File;
 

@@ -156,6 +156,13 @@ static PAGES: Paging =
 impl Action for ListContacts {
     const NAME: &'static str = "list_contacts";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "address book",
+        "all my contacts",
+        "Adressbuch",
+        "carnet d'adresses",
+        "libreta de direcciones",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTACTS_READ;
     type Output = Page<Contact>;
 
@@ -191,6 +198,8 @@ pub struct SearchContacts {
 impl Action for SearchContacts {
     const NAME: &'static str = "search_contacts";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["find somebody's email address", "look up a phone number", "whose number is this"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTACTS_READ;
     type Output = Found;
 

@@ -93,6 +93,13 @@ pub struct CreateDraft {
 impl Action for CreateDraft {
     const NAME: &'static str = "create_draft";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "prepare a mail without sending",
+        "write a draft email",
+        "Entwurf schreiben",
+        "brouillon",
+        "borrador",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Written;
 
@@ -121,6 +128,8 @@ pub struct ListDrafts {
 impl Action for ListDrafts {
     const NAME: &'static str = "list_drafts";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["my unsent emails", "which drafts are there", "Entwürfe", "brouillons", "borradores"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_READ;
     type Output = Page<DraftSummary>;
 
@@ -180,6 +189,8 @@ pub struct DeleteDraft {
 impl Action for DeleteDraft {
     const NAME: &'static str = "delete_draft";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] =
+        &["discard an unsent email", "throw a draft away", "Entwurf löschen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_WRITE;
     type Output = Deleted;
 

@@ -103,6 +103,8 @@ pub struct ListFilters {
 impl Action for ListFilters {
     const NAME: &'static str = "list_filters";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which mail rules exist", "email filters", "how is incoming mail sorted"];
     const PERMISSIONS: &'static [&'static [&'static str]] = FILTERS_READ;
     type Output = Page<Filter>;
 
@@ -159,6 +161,13 @@ impl Deed {
 impl Action for CreateFilter {
     const NAME: &'static str = "create_filter";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "automatic rule for incoming mail",
+        "sort newsletters automatically",
+        "auto-label or auto-archive emails",
+        "forward automatically",
+        "Filterregel",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = FILTERS_WRITE;
     type Output = Filter;
 
@@ -222,6 +231,11 @@ pub struct DeleteFilter {
 impl Action for DeleteFilter {
     const NAME: &'static str = "delete_filter";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] = &[
+        "remove a mail rule",
+        "stop sorting mail automatically",
+        "mails should no longer be filtered",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS_WRITE;
     type Output = Deleted;
 

@@ -40,6 +40,13 @@ pub struct ForwardMessage {
 impl Action for ForwardMessage {
     const NAME: &'static str = "forward_message";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "forward an email",
+        "pass a mail on to a colleague",
+        "Mail weiterleiten",
+        "transférer un mail",
+        "reenviar correo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Sent;
 

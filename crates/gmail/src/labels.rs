@@ -34,6 +34,8 @@ pub struct ListLabels {
 impl Action for ListLabels {
     const NAME: &'static str = "list_labels";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["mail folders", "labels of my mailbox", "categories of mail"];
     const PERMISSIONS: &'static [&'static [&'static str]] = LABELS_READ;
     type Output = Page<Label>;
 
@@ -88,6 +90,8 @@ pub struct CreateLabel {
 impl Action for CreateLabel {
     const NAME: &'static str = "create_label";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["new mail folder", "make a label for emails", "Ordner anlegen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = LABELS_WRITE;
     type Output = Label;
 

@@ -25,7 +25,8 @@ mod vacation_replies;
 use std::time::Duration;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider, Scheme,
+    Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider,
+    Revocation, Revoking, Scheme,
 };
 
 /// Where contacts live.
@@ -50,8 +51,13 @@ pub static GMAIL: Integration = Integration {
             token_url: "https://oauth2.googleapis.com/token",
             issuer: Some("https://accounts.google.com"),
             names_issuer: false,
-            // It ends all that this account allowed to the same project.
-            revoke_url: "https://oauth2.googleapis.com/revoke",
+            // It ends all that this account allowed to the same project, Analytics too.
+            revocation: Revocation {
+                grant: Revoking::Standard("https://oauth2.googleapis.com/revoke"),
+                token: None,
+                by_hand: "https://myaccount.google.com/connections",
+            },
+            rights_url: "",
             pkce: true,
             client_auth: ClientAuth::Body,
             resource: None,

@@ -131,6 +131,16 @@ pub struct SearchMessages {
 impl Action for SearchMessages {
     const NAME: &'static str = "search_messages";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "find an email",
+        "search mail from a sender",
+        "look for a mail about something",
+        "Mails suchen",
+        "chercher un mail",
+        "buscar correos",
+        "search the inbox",
+        "find invoices in my mail",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Page<Summary>;
 
@@ -171,6 +181,14 @@ pub struct GetMessage {
 impl Action for GetMessage {
     const NAME: &'static str = "get_message";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "read one email",
+        "open a mail",
+        "what does the message say",
+        "Mail lesen",
+        "lire le mail",
+        "leer correo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Whole;
 

@@ -38,6 +38,17 @@ pub struct SendMessage {
 impl Action for SendMessage {
     const NAME: &'static str = "send_message";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "send an email",
+        "write to somebody",
+        "mail a customer",
+        "compose a new message",
+        "E-Mail schicken",
+        "Mail senden",
+        "envoyer un mail",
+        "enviar un correo",
+        "email a report or a file to somebody",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Sent;
 
@@ -56,6 +67,8 @@ pub struct SendDraft {
 impl Action for SendDraft {
     const NAME: &'static str = "send_draft";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] =
+        &["send a prepared email", "send the draft", "Entwurf abschicken", "envoyer le brouillon"];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Sent;
 

@@ -125,6 +125,16 @@ pub struct ListThreads {
 impl Action for ListThreads {
     const NAME: &'static str = "list_threads";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "inbox",
+        "new emails",
+        "unread mail",
+        "latest conversations",
+        "Posteingang",
+        "ungelesene Mails",
+        "boîte de réception",
+        "bandeja de entrada",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Page<Overview>;
 
@@ -148,6 +158,14 @@ pub struct ListUnansweredThreads {
 impl Action for ListUnansweredThreads {
     const NAME: &'static str = "list_unanswered_threads";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "emails I still have to answer",
+        "who waits for my reply",
+        "forgotten customers",
+        "unbeantwortete Mails",
+        "mails sans réponse",
+        "correos sin responder",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Page<Overview>;
 
@@ -201,6 +219,8 @@ pub struct GetThread {
 impl Action for GetThread {
     const NAME: &'static str = "get_thread";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["read a whole conversation", "email thread", "what was said in the exchange"];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Conversation;
 

@@ -93,6 +93,15 @@ pub struct SetVacationReply {
 impl Action for SetVacationReply {
     const NAME: &'static str = "set_vacation_reply";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "out of office",
+        "autoresponder",
+        "holiday notice",
+        "away message",
+        "Abwesenheitsnotiz",
+        "réponse automatique d'absence",
+        "respuesta automática vacaciones",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SETTINGS_WRITE;
     type Output = VacationReply;
 

@@ -1,6 +1,7 @@
 //! What surrounds a running action: the line to its caller, the credential that is opened for each
 //! request, the tenant's secrets and documents.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use resto_core::{
     Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
     Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
 };
-use resto_vault::{Sealed, TenantScope};
+use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ pub struct Line {
     pub confirm: Option<Confirm>,
     /// The caller's own id of the operation: with the same one, it runs once.
     pub op_id: Option<String>,
+    /// The name of a secret that the call wanted and that is not stored.
+    pub(crate) lacking: Arc<Mutex<Option<String>>>,
     /// Which trace it belongs to.
     pub trace: Trace,
     /// Of a trial: whether a person could enter a secret that is not stored.
@@ -64,6 +67,7 @@ impl Line {
             new_secrets: false,
             confirm: None,
             op_id: None,
+            lacking: Arc::default(),
             trace: Trace::default(),
             may_enter: false,
         }
@@ -83,11 +87,28 @@ pub(crate) struct Opening {
     sealed: Sealed,
     host: String,
     integration: &'static str,
+    signed: AtomicU64,
 }
 
 impl Opening {
     pub fn new(sealed: Sealed, endpoints: &Endpoints, integration: &Integration) -> Self {
-        Self { sealed, host: endpoints.host(), integration: integration.name }
+        let (host, integration) = (endpoints.host(), integration.name);
+        Self { sealed, host, integration, signed: AtomicU64::new(0) }
+    }
+
+    /// How many requests were signed with it.
+    pub fn signed(&self) -> u64 {
+        self.signed.load(Ordering::Relaxed)
+    }
+
+    /// The credential, for a request that no action makes. Nothing may be awaited while it lives.
+    pub fn open(&self) -> Result<Credential> {
+        self.sealed.open().map_err(told)
+    }
+
+    /// Whether it opens.
+    pub fn opens(&self) -> bool {
+        self.sealed.open().is_ok()
     }
 
     /// Takes the credential out of a result.
@@ -127,6 +148,7 @@ impl Credentials for Opening {
                 ),
             ));
         }
+        self.signed.fetch_add(1, Ordering::Relaxed);
         scheme.sign(request, &credential.secrets)
     }
 
@@ -138,7 +160,7 @@ impl Credentials for Opening {
 
 /// What the action sees of its call.
 pub(crate) struct Around {
-    pub line: Line,
+    pub line: Arc<Line>,
     pub scope: TenantScope,
     pub op_id: Uuid,
     pub seen: Arc<Mutex<Seen>>,
@@ -157,7 +179,7 @@ impl Around {
         Self {
             account: None,
             gate: None,
-            line: Line::new(Calls::Person),
+            line: Arc::new(Line::new(Calls::Person)),
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
             seen: Arc::default(),
@@ -217,6 +239,8 @@ impl Call for Around {
                 return Ok(placeholder(name));
             }
             let Some(ask) = &self.line.ask_secret else {
+                let mut lacking = self.line.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+                *lacking = Some(name.to_owned());
                 return Err(Error::new(
                     Code::ActionRequired,
                     format!(

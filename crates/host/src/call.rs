@@ -1,22 +1,21 @@
 //! The life of one call: checked, allowed, audited before it happens, run with the credential opened
 //! for each request, audited again.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::FutureExt as _;
-use resto_core::{Api, Code, Connected, Draft, Error, RateLimit, Result, Risk, clean_json};
-use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, Sealed, crash_point};
+use resto_core::{Code, Error, RateLimit, Result, Risk};
+use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, crash_point};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
+use crate::act::Acting;
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
-use crate::around::{Around, Line, Opening, Seen};
+use crate::around::{Line, Seen};
 use crate::catalog::{Catalog, Entry};
+use crate::entering::Lacking;
 use crate::grants::Grants;
-use crate::host::{Caller, Host, provider_of, told};
+use crate::host::{Caller, Host, told};
 use crate::observe::Watched;
 use crate::policy::check_rights;
 use crate::tools::Done;
@@ -47,6 +46,8 @@ pub enum Failed {
     Tool(Error),
     /// A person has to approve it first.
     Approval(Box<Wanted>),
+    /// A person has to enter a value first.
+    Secret(Box<Lacking>),
 }
 
 impl Failed {
@@ -57,6 +58,7 @@ impl Failed {
             Self::UnknownTool => Error::new(Code::NotFound, "There is no tool of this name."),
             Self::Tool(error) => error.clone(),
             Self::Approval(wanted) => wanted.error(),
+            Self::Secret(lacking) => lacking.error(),
         }
     }
 }
@@ -68,17 +70,16 @@ impl From<Error> for Failed {
 }
 
 impl Host {
-    /// Runs a tool for a caller, from the check of its arguments to the second audit entry.
-    ///
-    /// # Errors
-    /// See [`Failed`].
-    pub async fn call(
+    /// As [`Host::call`], but a secret that is lacking is only noted.
+    pub(crate) async fn call_now(
         self: &Arc<Self>,
         caller: &Caller,
         tool: &str,
         arguments: Value,
         line: Line,
     ) -> Result<Called, Failed> {
+        let (tool, arguments) = self.meant(tool, arguments)?;
+        let tool = tool.as_str();
         if let Some(own) = self.own_tool(tool) {
             let output = match self.run_own(caller, own, &arguments).await? {
                 Done::Output(output) => output,
@@ -108,9 +109,13 @@ impl Host {
         let origin = Some(entry.integration().id);
         entry.check(&arguments)?;
         let place = self.place(caller).await?;
-        let admitted = match self.allow(caller, &entry).await {
+        let allowed = match self.allow(caller, &entry).await {
+            Ok(()) => self.verify(caller, &entry).await,
+            refused => refused,
+        };
+        let admitted = match allowed {
             Ok(()) => self.admit_call(caller, &entry, &arguments, &line).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.offer_consent(caller, &entry, error).await.into()),
         };
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
@@ -140,12 +145,16 @@ impl Host {
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
-    /// Whether the tenant's connection allows it.
+    /// Whether the caller's access token and the tenant's connection allow it.
     ///
     /// # Errors
-    /// It is not connected, has expired, is known to lack a right, or the action waits for a person.
-    pub(crate) async fn allow(&self, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
+    /// The token's scopes do not reach so far, the agent was not given it, it is not connected, has ended and cannot be
+    /// renewed now, is known to lack a right, or the action waits for a person.
+    pub(crate) async fn allow(self: &Arc<Self>, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
+        caller.surface.check(entry)?;
         let integration = entry.integration();
+        let action = entry.action;
+        caller.allowance.check(&action.tool, Some(integration.id), action.risk)?;
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else {
             return Err(Error::new(
@@ -168,20 +177,11 @@ impl Host {
             )
             .retry_after(wait));
         }
-        if connection.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
-            return Err(Error::new(
-                Code::AuthExpired,
-                format!(
-                    "The access to {} has expired and is not renewed by itself. A person signs in again, as the tool connect_integration asks them to: {}",
-                    integration.name,
-                    self.place.page(&["connect", integration.id])?
-                ),
-            ));
-        }
-        if let Some(why) = &entry.action.held {
+        if let Some(why) = &action.held {
             return Err(Error::new(Code::ActionRequired, why)
                 .url(self.place.page(&["connect", integration.id])?));
         }
+        let connection = self.fresh(&caller.scope, integration, connection).await?;
         check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
@@ -210,7 +210,7 @@ impl Host {
     }
 
     async fn run(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         entry: Entry<'_>,
         arguments: Value,
@@ -219,7 +219,12 @@ impl Host {
     ) -> Result<Called, Failed> {
         let tool = entry.action.tool.as_str();
         let origin = Some(entry.integration().id);
-        let begun = match self.begin_call(caller, &entry, &arguments, &mut ground).await {
+        // A person may have taken longer to approve it than what the provider said is believed.
+        let begun = match self.verify(caller, &entry).await {
+            Ok(()) => self.begin_call(caller, &entry, &arguments, &mut ground).await,
+            Err(error) => Err(error),
+        };
+        let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 // It is not approved any more, the connection changed since it was looked at, or the
@@ -269,74 +274,19 @@ impl Host {
             )
         });
         self.finish(caller, ticket, &result, learnt).await;
+        let result = match result {
+            Err(error) if error.code() == Code::PermissionDenied => {
+                self.confirmed.forget(&learning);
+                Err(self.offer_consent(caller, &entry, error).await)
+            }
+            result => result,
+        };
         if let (true, Risk::Spend, Some(op_id)) = (nothing_done, entry.action.risk, op_id)
             && let Err(error) = caller.scope.unspend(op_id).await
         {
             tracing::warn!(%error, "what was not spent counts as spent for a day");
         }
         Ok(Called { output: result?, origin, is_repeated: false })
-    }
-
-    /// Runs an action with its credential; tells the first change that a trial did not send.
-    pub(crate) async fn act(
-        &self,
-        acting: Acting<'_>,
-        connection: Connection,
-        sealed: Sealed,
-        arguments: Value,
-        line: Line,
-    ) -> (Result<Value>, Option<Draft>) {
-        match self.try_act(acting, connection, sealed, arguments, line).await {
-            Ok((result, draft)) => (result, draft),
-            Err(error) => (Err(error), None),
-        }
-    }
-
-    async fn try_act(
-        &self,
-        acting: Acting<'_>,
-        connection: Connection,
-        sealed: Sealed,
-        arguments: Value,
-        line: Line,
-    ) -> Result<(Result<Value>, Option<Draft>)> {
-        let integration = acting.entry.integration();
-        let (provider, auth) =
-            provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
-        let endpoints = self.endpoints(integration, provider)?;
-        let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
-        let action = acting.entry.action;
-        let is_trial = acting.purse.is_trial();
-        let gate = self.gate(&acting.caller.scope, integration, provider);
-        let around = Around {
-            line,
-            gate: Some(gate),
-            scope: acting.caller.scope.clone(),
-            op_id: acting.op_id.unwrap_or_else(Uuid::now_v7),
-            seen: acting.seen,
-            purse: acting.purse,
-            command: acting.caller.command(&format!("call {}", action.tool)),
-            account: Some(Connected { id: connection.account_id, mode: connection.mode }),
-        };
-        let api = Api::new(
-            self.http.clone(),
-            provider,
-            auth.scheme(),
-            endpoints,
-            credentials.clone(),
-            Arc::new(around),
-            action.risk,
-        );
-        let api = if is_trial { api.trying() } else { api };
-        // A fault in one action harms only this call.
-        let ran = AssertUnwindSafe(action.run(arguments, &api)).catch_unwind().await;
-        // Cleaned first: what is taken out then could hide a credential from what looks for it.
-        let cleaned = ran.unwrap_or_else(|_| Err(fault())).map(|mut output| {
-            clean_json(&mut output);
-            output
-        });
-        let draft = api.draft().map(|draft| credentials.redact_draft(&draft)).transpose()?;
-        Ok((credentials.redact(cleaned), draft))
     }
 
     /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller
@@ -397,15 +347,6 @@ pub(crate) fn fault() -> Error {
         Code::Internal,
         "This server has a fault in this action. It was logged; try another way.",
     )
-}
-
-/// An action that runs, or is tried.
-pub(crate) struct Acting<'a> {
-    pub caller: &'a Caller,
-    pub entry: Entry<'a>,
-    pub op_id: Option<Uuid>,
-    pub seen: Arc<Mutex<Seen>>,
-    pub purse: Arc<Purse>,
 }
 
 /// What is kept with the connection after a call.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use resto_core::{ActionSpec, Adapter, Error, Integration, Result, quote};
 use serde_json::{Map, Value};
+
+use crate::find::Finder;
 
 /// The actions that this server offers.
 pub struct Catalog {
@@ -16,6 +18,8 @@ pub struct Catalog {
     adapters: Vec<Adapter>,
     /// Tool name to the adapter's and the action's place, and the check of its arguments.
     tools: BTreeMap<String, (usize, usize, Validator)>,
+    /// Made when something is first looked for.
+    finder: OnceLock<Finder>,
 }
 
 /// An action and the adapter that it belongs to.
@@ -55,7 +59,7 @@ impl Catalog {
                 tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
             }
         }
-        Ok(Self { base: None, adapters, tools })
+        Ok(Self { base: None, adapters, tools, finder: OnceLock::new() })
     }
 
     /// A catalog of these adapters besides those of another, which go first: what others wrote takes nobody's name. An action
@@ -76,7 +80,7 @@ impl Catalog {
                 }
             }
         }
-        Self { base: Some(Arc::clone(base)), adapters, tools }
+        Self { base: Some(Arc::clone(base)), adapters, tools, finder: OnceLock::new() }
     }
 
     /// The action behind a tool name.
@@ -106,16 +110,22 @@ impl Catalog {
         names
     }
 
-    /// A page of [`Self::entries`] from the cursor of the page before on; `None` where no page of this list
-    /// gave that cursor.
+    /// A page of those of [`Self::entries`] that are listed, from the cursor of the page before on; `None` where no page
+    /// of this list gave that cursor.
     #[must_use]
-    pub fn page(&self, cursor: Option<&str>, size: usize) -> Option<Page<'_>> {
+    pub fn page(
+        &self,
+        cursor: Option<&str>,
+        size: usize,
+        is_listed: impl Fn(&Entry<'_>) -> bool,
+    ) -> Option<Page<'_>> {
         let from = match cursor {
             Some(tool) => self.find(tool).map(|_| Bound::Excluded(tool))?,
             None => Bound::Unbounded,
         };
-        let mut rest = self.names(from).into_iter();
-        let entries: Vec<_> = rest.by_ref().take(size).filter_map(|tool| self.find(tool)).collect();
+        let rest = self.names(from).into_iter();
+        let mut rest = rest.filter_map(|tool| self.find(tool)).filter(is_listed);
+        let entries: Vec<_> = rest.by_ref().take(size).collect();
         let last = entries.last().map(|entry| entry.action.tool.clone());
         Some(Page { next: rest.next().and(last), entries })
     }
@@ -138,6 +148,20 @@ impl Catalog {
     pub fn adapter(&self, integration_id: &str) -> Option<&Adapter> {
         let own = self.adapters.iter().find(|adapter| adapter.integration.id == integration_id);
         own.or_else(|| self.base.as_ref()?.adapter(integration_id))
+    }
+
+    /// The index in which actions are found.
+    ///
+    /// # Errors
+    /// Its data is broken.
+    pub(crate) fn finder(&self) -> Result<&Finder> {
+        match self.finder.get() {
+            Some(finder) => Ok(finder),
+            None => {
+                let finder = Finder::new(self)?;
+                Ok(self.finder.get_or_init(|| finder))
+            }
+        }
     }
 
     /// All adapters of its own.
@@ -278,7 +302,7 @@ mod tests {
             let mut paged = Vec::new();
             let mut cursor = None;
             loop {
-                let page = catalog.page(cursor.as_deref(), size).unwrap();
+                let page = catalog.page(cursor.as_deref(), size, |_| true).unwrap();
                 assert!(!page.entries.is_empty() && page.entries.len() <= size);
                 paged.extend(page.entries.iter().map(|entry| entry.action.tool.clone()));
                 cursor = page.next;
@@ -288,6 +312,6 @@ mod tests {
             }
             assert_eq!(paged, all, "pages of {size}");
         }
-        assert!(catalog.page(Some("github_nothing"), 4).is_none());
+        assert!(catalog.page(Some("github_nothing"), 4, |_| true).is_none());
     }
 }

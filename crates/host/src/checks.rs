@@ -9,6 +9,7 @@ use resto_core::{Code, Error, Result};
 use rustix::process::geteuid;
 
 use crate::config::Config;
+use crate::identity::Identity;
 
 /// Refuses a server that strangers could reach or read under another name than its own.
 pub(crate) fn check(config: &Config) -> Result<()> {
@@ -19,6 +20,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
             "bind: {bind} is reached from other machines, and neither public_url nor allowed_hosts says under which name. Name it there, and let a proxy speak HTTPS in front of this server; or listen on 127.0.0.1."
         )));
     }
+    config.identity.iter().try_for_each(Identity::check)?;
     config.allowed_hosts.iter().try_for_each(|name| check_host(name))
 }
 

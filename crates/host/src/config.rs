@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approve::Caps;
 use crate::checks;
+use crate::identity::Identity;
 use crate::limits::LimitOverrides;
 use crate::origin::Origin;
 use crate::policy::Rule;
@@ -43,10 +44,16 @@ pub struct Config {
     /// Where people's browsers reach this server, such as `https://resto.example.com`; the address where it
     /// listens if left out.
     pub public_url: Option<String>,
+    /// Whether clients that know only the transport of the first revision come in, at `/sse`; `true` if left out.
+    pub sse: Option<bool>,
     /// Web pages that may call this server, such as `https://app.example.com`.
     pub allowed_origins: Vec<Origin>,
     /// DNS resolvers that `detect_integrations` asks, such as `10.0.0.2:53`; three that the public uses if left out.
     pub dns_servers: Vec<SocketAddr>,
+    /// Where alerts are delivered, besides the pages and tools of this server.
+    pub alerts: Alerts,
+    /// An external identity provider whose access tokens let agents in, and where people sign in.
+    pub identity: Option<Identity>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
     /// MCP servers that others run, per integration id.
@@ -85,6 +92,16 @@ pub struct Keys {
     pub accept: Vec<KeySource>,
 }
 
+/// The webhook that is told of each alert of every tenant, signed by the Standard Webhooks scheme. Both or neither.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Its address, over HTTPS.
+    pub webhook: Option<String>,
+    /// The file with the secret that signs, `whsec_...`, which only this process's user can read.
+    pub secret_file: Option<PathBuf>,
+}
+
 /// Our OAuth client at an integration, other limits, and other addresses than its own: an enterprise server, or a
 /// stand-in for tests.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -96,7 +113,7 @@ pub struct Overrides {
     pub authorize_url: Option<String>,
     /// Where a code becomes tokens.
     pub token_url: Option<String>,
-    /// Where tokens are revoked.
+    /// Where tokens are revoked by the standard's request (RFC 7009), in place of the provider's own way.
     pub revoke_url: Option<String>,
     /// Who the server at `authorize_url` says it is, if its answers name it (RFC 9207).
     pub issuer: Option<String>,
@@ -104,6 +121,9 @@ pub struct Overrides {
     pub client_id: Option<String>,
     /// The file with its secret, which only this process's user can read.
     pub client_secret_file: Option<PathBuf>,
+    /// The file with the secret with which it signs the messages that it sends to `/webhooks/{integration}`; without it
+    /// none are taken. Only this process's user can read it.
+    pub webhook_secret_file: Option<PathBuf>,
     /// How many requests it may get.
     pub limits: Option<LimitOverrides>,
 }

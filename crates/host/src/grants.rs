@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use resto_core::{ActionSpec, Permissions, covers};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ pub struct Grants {
 }
 
 /// Whether a credential may do an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It may.

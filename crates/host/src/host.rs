@@ -4,23 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result};
+use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result, Risk};
 use resto_registrar::Resolvers;
-use resto_vault::{AnchorFile, Principal, TenantScope, Vault};
+use resto_vault::{AnchorFile, Principal, Spill, TenantScope, Vault};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
+use crate::allowance::Allowance;
 use crate::approve::Caps;
 use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
-use crate::connect::check_overrides;
+use crate::connect::{Confirmed, check_overrides};
+use crate::identity::{Entrant, Issuer};
 use crate::limits::Gates;
+use crate::maintain::{Kind, Renewing, Sink, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
 use crate::remote::{self, Offer, Offers, Remote};
 use crate::root_keys;
+use crate::surface::Surface;
 use crate::tools::{OwnTool, own_tools};
 
 /// The tenant that exists without configuration, and its only principal.
@@ -32,6 +38,8 @@ const LOCAL_OWNER: &str = "owner";
 /// stays without a result.
 const UPKEEP: Duration = Duration::from_secs(20);
 const UNFINISHED: Duration = Duration::from_mins(1);
+/// How long a program that ends waits for calls that were not waited for before.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 /// Everything that a call needs.
 pub struct Host {
@@ -53,7 +61,16 @@ pub struct Host {
     pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
+    /// The webhook that is told of alerts.
+    pub(crate) sink: Option<Sink>,
+    /// The identity provider, where there is one.
+    pub(crate) issuer: Option<Issuer>,
     pub(crate) closing: CancellationToken,
+    /// Who waits for an access that is being renewed.
+    pub(crate) renewing: Renewing,
+    /// Where new tokens wait that the database does not take.
+    pub(crate) spill: Spill,
+    pub(crate) confirmed: Confirmed,
 }
 
 /// In whose name something happens.
@@ -67,9 +84,21 @@ pub struct Caller {
     pub actor: String,
     /// The tenant, as people name it.
     pub tenant: String,
+    /// Which tools there are for them.
+    pub surface: Surface,
+    /// What it may do at most.
+    pub allowance: Allowance,
+    /// The name of the access token of ours with which it came, if with one.
+    pub token: Option<String>,
 }
 
 impl Caller {
+    /// Whether it is shown what is of this risk, at this integration or at none: what its token of ours allows. Whoever
+    /// comes with one of the identity provider can get another one there.
+    pub(crate) fn sees(&self, integration: Option<&str>, risk: Risk) -> bool {
+        self.token.is_none() || self.allowance.allows(integration, risk)
+    }
+
     /// What a person types for the caller's tenant.
     pub(crate) fn command(&self, words: &str) -> String {
         match self.tenant.as_str() {
@@ -108,12 +137,20 @@ impl Host {
         if let Some(anchors) = anchors(config)? {
             vault = vault.anchored(Arc::new(anchors));
         }
+        let spill = Spill::new(config.data_dir()?.join("renewed"));
+        replay(&vault, &spill).await;
+        let sink = Sink::of(config)?;
+        if sink.is_some() {
+            vault = vault.delivering(Kind::Deliver.word());
+        }
+        let http = Http::new(Bounds::default())?;
         Ok(Self {
             vault,
             catalog: Arc::new(catalog),
             remotes,
             offers: Offers::default(),
-            http: Http::new(Bounds::default())?,
+            issuer: config.identity.clone().map(|named| Issuer::new(named, http.clone())),
+            http,
             tasks: TaskTracker::new(),
             place,
             overrides: config.integrations.clone(),
@@ -123,7 +160,11 @@ impl Host {
             dns: resolvers(config),
             gates: Gates::default(),
             rules: Rules::read()?,
+            sink,
             closing: CancellationToken::new(),
+            renewing: Renewing::default(),
+            spill,
+            confirmed: Confirmed::default(),
         })
     }
 
@@ -139,11 +180,14 @@ impl Host {
         });
     }
 
-    /// Waits for calls under way, and writes what waits to be written. Nothing can be called afterwards.
+    /// Waits for calls under way, though not for one that hangs, and writes what waits to be written, the last anchors of the
+    /// audit trail too. Nothing can be called afterwards.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(LAST_CALLS, self.tasks.wait()).await.is_err() {
+            tracing::warn!("calls are under way still; their outcome is marked unknown");
+        }
         self.vault.close().await;
     }
 
@@ -167,21 +211,49 @@ impl Host {
         let scope = self.vault.scope(found.id);
         let principal = scope.principal(LOCAL_ISSUER, LOCAL_OWNER).await.map_err(told)?;
         let actor = format!("{} ({door})", principal.subject);
-        Ok(Caller { scope, principal, actor, tenant: found.external_id })
+        let (tenant, surface) = (found.external_id, Surface::default());
+        let allowance = Allowance::all();
+        Ok(Caller { scope, principal, actor, tenant, surface, allowance, token: None })
     }
 
-    /// Whoever an access token belongs to; `None` for a token that is unknown, expired or revoked.
+    /// Whoever an access token belongs to, one of ours or of the identity provider; `None` for a token that is unknown,
+    /// expired or revoked.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The database cannot be read, the identity provider does not answer, or it speaks of a tenant that is none.
     pub async fn bearer(&self, token: &str, door: &str) -> Result<Option<Caller>> {
-        let found = self.vault.authenticate(token).await.map_err(told)?;
-        Ok(found.map(|caller| Caller {
-            scope: self.vault.scope(caller.tenant.id),
-            actor: format!("{} ({door})", caller.principal.subject),
-            principal: caller.principal,
-            tenant: caller.tenant.external_id,
+        if let Some(caller) = self.vault.authenticate(token).await.map_err(told)? {
+            return Ok(Some(Caller {
+                scope: self.vault.scope(caller.tenant.id),
+                actor: format!("{} ({door})", caller.principal.subject),
+                principal: caller.principal,
+                tenant: caller.tenant.external_id,
+                surface: Surface::default(),
+                allowance: Allowance::of_scopes(caller.scopes.split(' ')),
+                token: Some(caller.token),
+            }));
+        }
+        let Some(issuer) = &self.issuer else { return Ok(None) };
+        let claims = issuer.verify(token, self.resource()?.as_str()).await?;
+        let Some(claims) = claims else { return Ok(None) };
+        let Entrant { scope, tenant, principal } = self.entrant(&claims, &issuer.named).await?;
+        Ok(Some(Caller {
+            scope,
+            actor: format!("{} ({door})", principal.subject),
+            principal,
+            tenant: tenant.external_id,
+            surface: Surface::default(),
+            allowance: claims.allowance(&issuer.named),
+            token: None,
         }))
+    }
+
+    /// What access tokens of the identity provider are for.
+    ///
+    /// # Errors
+    /// This server has no address.
+    pub(crate) fn resource(&self) -> Result<Url> {
+        self.place.page(&["mcp"])
     }
 
     /// An integration of the catalog.
@@ -273,6 +345,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Pla
     check_overrides(config, catalog.adapters())?;
     let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
     check_rules(&config.rules, &catalog, may_come)?;
+    Sink::of(config)?;
     Ok((catalog, remotes, Place::new(config)?))
 }
 
@@ -299,10 +372,56 @@ pub(crate) fn told(error: resto_vault::Error) -> Error {
     let code = match &error {
         Vault::NotConnected { .. } => Code::NotConnected,
         Vault::Inactive { .. } => Code::AuthExpired,
-        Vault::OperationInProgress { .. } | Vault::OperationMismatch { .. } => Code::Conflict,
+        Vault::AnotherAccount { .. }
+        | Vault::OperationInProgress { .. }
+        | Vault::OperationMismatch { .. } => Code::Conflict,
         Vault::UnknownTenant => Code::NotFound,
         Vault::Invalid(_) | Vault::RootKey(_) => Code::InvalidInput,
         _ => Code::Internal,
     };
     Error::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_vault::{Anchors, Intent, Needs, Outcome, ResultStatus};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn f6_a_call_that_hangs_does_not_keep_the_last_anchors_from_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let anchors = folder.path().join("anchors.jsonl");
+        let config = Config {
+            data_dir: Some(folder.path().join("data")),
+            key_file: Some(folder.path().join("keys/root.key")),
+            audit_anchors: Some(anchors.clone()),
+            ..Config::default()
+        };
+        let host = Host::open(&config).await.unwrap();
+        let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
+        let intent = Intent {
+            integration_id: "resto",
+            action: "test",
+            params: &Value::Null,
+            actor: &caller.actor,
+            op_id: None,
+            unsafe_: false,
+            connection: Needs::Nothing,
+        };
+        let outcome = Outcome {
+            status: ResultStatus::Denied,
+            error_message: None,
+            output: None,
+            permissions: None,
+            rate_limits: None,
+        };
+        caller.scope.record_event(intent, outcome).await.unwrap();
+        let anchors = AnchorFile::open(&anchors).unwrap();
+        assert_eq!(anchors.kept(caller.scope.tenant()).unwrap(), []);
+        host.tasks.spawn(std::future::pending::<()>());
+        timeout(3 * LAST_CALLS, host.close()).await.unwrap();
+        assert_eq!(anchors.kept(caller.scope.tenant()).unwrap().len(), 1);
+    }
 }

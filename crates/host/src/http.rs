@@ -1,19 +1,22 @@
-//! The HTTP door: `/mcp` for agents with an access token, and the people's page.
+//! The HTTP door: `/mcp` and `/sse` for agents with an access token, and the people's pages.
+
+mod entry;
+mod sessions;
+mod sse;
 
 use std::any::Any;
 use std::future::{Future, IntoFuture};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
-use http::{Method, StatusCode, header};
+use axum::{Extension, Router};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use resto_core::{Code, Error, Result};
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,13 +25,20 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::Config;
 use crate::console;
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::mcp::Mcp;
 use crate::observe::health;
 use crate::origin::Origin;
+use crate::webhooks;
+
+use sessions::{OWNER, Owner, Sessions};
+use sse::Streams;
 
 /// The most that a request may hold.
 const MAX_BODY: usize = 1 << 20;
+
+/// Where a session is named.
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// How long calls under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -129,26 +139,32 @@ async fn calls_ended(host: &Host) {
 fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Router {
     let mcp = Mcp::http(host.clone());
     let names = names(config, host.place.name());
+    let sessions = Arc::new(Sessions::new());
     let settings = StreamableHttpServerConfig::default()
         .with_json_response(true)
-        // Every request brings its own token; a session would be one more thing to steal.
-        .with_legacy_session_mode(false)
         // All paths are held against them, not only this one.
         .disable_allowed_hosts()
-        // Without the port, it would let the pages of every port in.
-        .with_allowed_origins(config.allowed_origins.iter().map(Origin::with_port))
-        .enforce_origin_validation()
+        .disable_allowed_origins()
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(closed.child_token());
-    let service = StreamableHttpService::new(
-        move || Ok(mcp.clone()),
-        Arc::new(LocalSessionManager::default()),
-        settings,
-    );
-    Router::new()
-        .route_service("/mcp", service)
-        .layer(from_fn_with_state(host.clone(), authenticate))
+    let served = mcp.clone();
+    let service =
+        StreamableHttpService::new(move || Ok(served.clone()), sessions.clone(), settings);
+    let mut agents = Router::new().route_service("/mcp", service);
+    if config.sse.unwrap_or(true) {
+        let (sessions, closed) = (sessions.clone(), closed.clone());
+        agents = agents.merge(sse::router(Streams { mcp, sessions, closed }));
+    }
+    let pages: Arc<[HeaderValue]> = config.allowed_origins.iter().map(Origin::header).collect();
+    agents
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(sessions, own_session))
+        .layer(from_fn_with_state(host.clone(), entry::step_up))
+        .layer(from_fn_with_state(host.clone(), entry::authenticate))
+        .merge(entry::metadata(host.clone()))
+        .layer(from_fn_with_state(pages, known_page))
         .layer(readable(config))
+        .merge(webhooks::router(host.clone()))
         .merge(console::router(host.clone()))
         .layer(from_fn_with_state(names, known_name))
         // Whoever looks after processes asks under no name.
@@ -165,7 +181,13 @@ fn faulty(_: Box<dyn Any + Send>) -> Response {
 /// The names under which this server is reached.
 fn names(config: &Config, public: Option<&str>) -> Arc<[String]> {
     let ours = ["localhost", "127.0.0.1", "[::1]"].into_iter().chain(public).map(str::to_owned);
-    ours.chain(config.allowed_hosts.iter().cloned()).collect()
+    // Our own links lead there where no other name is known, and no stranger's name does.
+    let bind = config.bind().ip();
+    let bind = (!bind.is_unspecified()).then(|| match bind {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    });
+    ours.chain(bind).chain(config.allowed_hosts.iter().cloned()).collect()
 }
 
 /// Turns away requests under a name that is not ours: a page of a stranger whose name leads to this
@@ -192,46 +214,47 @@ async fn known_name(State(names): State<Arc<[String]>>, request: Request, next: 
     (StatusCode::FORBIDDEN, why).into_response()
 }
 
+/// Turns away what web pages send that are not allowed to: their browsers say which page it is.
+async fn known_page(
+    State(pages): State<Arc<[HeaderValue]>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut told = request.headers().get_all(header::ORIGIN).iter();
+    if told.all(|page| pages.contains(page)) {
+        return next.run(request).await;
+    }
+    let why = "This web page may not call this server. Whoever runs it can add the page to allowed_origins in the configuration.\n";
+    (StatusCode::FORBIDDEN, why).into_response()
+}
+
+/// Tells the keeper of sessions who asks; nobody ends the session of another.
+async fn own_session(
+    State(sessions): State<Arc<Sessions>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let owner = Owner::from(&caller);
+    if request.method() == Method::DELETE {
+        let id = request.headers().get(SESSION).and_then(|id| id.to_str().ok());
+        if id.is_some_and(|id| !sessions.is_used_by(id, &owner)) {
+            return no_session();
+        }
+    }
+    OWNER.scope(owner, next.run(request)).await
+}
+
+/// For a session that is over or another's.
+fn no_session() -> Response {
+    (StatusCode::NOT_FOUND, "There is no such session. Begin another one.\n").into_response()
+}
+
 /// Lets the allowed web pages read answers; their browsers ask first, without a token.
 fn readable(config: &Config) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.allowed_origins.iter().map(Origin::header)))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([header::WWW_AUTHENTICATE])
-}
-
-/// Finds whose access token a request carries; without one it goes no further.
-async fn authenticate(State(host): State<Arc<Host>>, mut request: Request, next: Next) -> Response {
-    let token = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
-    let Some(token) = token else {
-        return refused(
-            "This server wants an access token. Create one: resto token create --name NAME",
-        );
-    };
-    match host.bearer(token, "mcp").await {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Ok(None) => refused(
-            "The access token is unknown, expired or revoked. Create one: resto token create --name NAME",
-        ),
-        Err(error) => {
-            tracing::error!(%error, "an access token could not be checked");
-            (StatusCode::SERVICE_UNAVAILABLE, "The token cannot be checked now. Try again later.\n")
-                .into_response()
-        }
-    }
-}
-
-fn refused(why: &'static str) -> Response {
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{why}\n"))
-        .into_response()
+        .expose_headers([header::WWW_AUTHENTICATE, SESSION])
 }

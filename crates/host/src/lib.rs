@@ -1,6 +1,9 @@
 //! The host: the catalog of all adapters, the life of a call, and the doors through which people and
 //! agents come in. The only crate with MCP and a web server.
 
+mod act;
+mod alerts;
+mod allowance;
 mod approve;
 mod around;
 mod asking;
@@ -12,9 +15,12 @@ mod config;
 mod connect;
 mod console;
 mod dumps;
+mod entering;
+mod find;
 mod grants;
 mod host;
 mod http;
+mod identity;
 mod limits;
 mod maintain;
 mod mcp;
@@ -28,17 +34,23 @@ mod redact;
 mod remote;
 mod root_keys;
 mod sessions;
+mod surface;
 mod tools;
+mod webhooks;
 
+pub use alerts::Told;
+pub use allowance::Allowance;
 pub use approve::{Caps, Wanted};
 pub use around::{AskSecret, Confirm, Line, Progress};
 pub use call::{Called, Failed};
 pub use catalog::{Catalog, Entry};
-pub use config::{Config, Keys, Overrides};
+pub use config::{Alerts, Config, Keys, Overrides};
 pub use connect::{Receipt, Report};
+pub use entering::Lacking;
 pub use grants::{Grants, Standing};
 pub use host::{Caller, Host, LOCAL_TENANT};
 pub use http::{Server, serve};
+pub use identity::Identity;
 pub use limits::LimitOverrides;
 pub use mcp::{Mcp, tool};
 pub use observe::Trace;
@@ -46,4 +58,5 @@ pub use origin::Origin;
 pub use policy::{Calls, Decision, Rule};
 pub use provider_keys::key_auth;
 pub use remote::{RemoteServer, SignIn};
+pub use surface::{Mode, Surface};
 pub use tools::OwnTool;

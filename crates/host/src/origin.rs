@@ -12,18 +12,12 @@ use url::{Host, Url};
 #[serde(try_from = "String", into = "String")]
 pub struct Origin {
     header: HeaderValue,
-    with_port: String,
 }
 
 impl Origin {
     /// As browsers send it, without the scheme's own port.
     pub(crate) fn header(&self) -> HeaderValue {
         self.header.clone()
-    }
-
-    /// With its port, even where that is the scheme's own.
-    pub(crate) fn with_port(&self) -> &str {
-        &self.with_port
     }
 }
 
@@ -57,13 +51,10 @@ impl TryFrom<String> for Origin {
         if url.scheme() == "http" && !is_loopback(&url) {
             return Err(wrong("is not HTTPS, so that anyone on the way could write that page"));
         }
-        let scheme = url.scheme();
-        let with = |port: Option<u16>| {
-            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{scheme}://{host}{port}")
-        };
-        let header = HeaderValue::from_str(&with(url.port())).map_err(|_| wrong("is no origin"))?;
-        Ok(Self { header, with_port: with(url.port_or_known_default()) })
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let header = format!("{}://{host}{port}", url.scheme());
+        let header = HeaderValue::from_str(&header).map_err(|_| wrong("is no origin"))?;
+        Ok(Self { header })
     }
 }
 
@@ -75,7 +66,7 @@ impl From<Origin> for String {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.header.to_str().unwrap_or(&self.with_port))
+        f.write_str(self.header.to_str().unwrap_or_default())
     }
 }
 
@@ -94,28 +85,17 @@ mod tests {
 
     #[test]
     fn g2_reads_an_origin_as_browsers_write_it() {
-        for (text, header, with_port) in [
-            ("https://app.example.com", "https://app.example.com", "https://app.example.com:443"),
-            (
-                "https://APP.example.com:443",
-                "https://app.example.com",
-                "https://app.example.com:443",
-            ),
-            ("https://a.example:8443", "https://a.example:8443", "https://a.example:8443"),
-            ("http://localhost:5173", "http://localhost:5173", "http://localhost:5173"),
-            ("http://127.0.0.1", "http://127.0.0.1", "http://127.0.0.1:80"),
-            ("http://[::1]:3000", "http://[::1]:3000", "http://[::1]:3000"),
-            (
-                "vscode-webview://extension",
-                "vscode-webview://extension",
-                "vscode-webview://extension",
-            ),
+        for (text, header) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("https://APP.example.com:443", "https://app.example.com"),
+            ("https://a.example:8443", "https://a.example:8443"),
+            ("http://localhost:5173", "http://localhost:5173"),
+            ("http://127.0.0.1", "http://127.0.0.1"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("vscode-webview://extension", "vscode-webview://extension"),
         ] {
             let origin = Origin::try_from(text.to_owned()).unwrap();
-            assert_eq!(
-                (origin.header().to_str().unwrap(), origin.with_port()),
-                (header, with_port)
-            );
+            assert_eq!(origin.header().to_str().unwrap(), header);
             assert_eq!(String::from(origin), header);
         }
     }

@@ -73,16 +73,21 @@ fn nowhere() -> Error {
     Error::new(Code::Internal, "This server has no address for people.")
 }
 
-fn public(text: &str) -> Result<Url> {
-    let wrong = |why: &str| Error::new(Code::InvalidInput, format!("public_url {why}."));
-    let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+/// Whether nobody on the way can answer in place of an address: it is one with HTTPS, or of this machine.
+pub(crate) fn is_trusted(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         None => false,
     };
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+}
+
+fn public(text: &str) -> Result<Url> {
+    let wrong = |why: &str| Error::new(Code::InvalidInput, format!("public_url {why}."));
+    let url = Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    if !is_trusted(&url) {
         return Err(wrong("must begin with https (plain http only for a loopback address)"));
     }
     let is_origin = url.path() == "/"

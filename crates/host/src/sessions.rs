@@ -1,15 +1,20 @@
 //! Who sits at a browser: people sign in with a link that works once and that is printed at the
-//! terminal of this server; after that, a cookie stands for their session.
+//! terminal of this server, or at the identity provider; after that, a cookie stands for their session.
 
 use std::time::Duration;
 
 use resto_core::{Integration, Result};
+use resto_vault::TenantScope;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use crate::alerts::MOST;
+use crate::allowance::Allowance;
 use crate::host::{Caller, Host, told};
+use crate::identity::Entrant;
+use crate::surface::Surface;
 
 /// How long a sign-in link works.
 pub(crate) const LINK: Duration = Duration::from_mins(10);
@@ -30,6 +35,8 @@ pub(crate) struct Person {
     pub caller: Caller,
     /// Which browser; no secret.
     pub session: String,
+    /// How many alerts nobody has acknowledged; counted up to [`MOST`].
+    pub open_alerts: usize,
     /// What every form of this session carries.
     pub csrf: SecretString,
 }
@@ -50,6 +57,13 @@ struct Stored {
     who: Who,
     session: String,
     csrf: String,
+}
+
+async fn begin(scope: &TenantScope, who: Who) -> Result<SecretString> {
+    let csrf = Uuid::new_v4().simple().to_string();
+    let stored = Stored { who, session: Uuid::new_v4().simple().to_string(), csrf };
+    let stored = serde_json::to_value(&stored).unwrap_or_default();
+    scope.put_handle(BROWSER, &stored, SESSION).await.map_err(told)
 }
 
 impl Host {
@@ -80,10 +94,17 @@ impl Host {
             return Ok(None);
         };
         let Ok(who) = serde_json::from_value(who) else { return Ok(None) };
-        let csrf = Uuid::new_v4().simple().to_string();
-        let stored = Stored { who, session: Uuid::new_v4().simple().to_string(), csrf };
-        let stored = serde_json::to_value(&stored).unwrap_or_default();
-        scope.put_handle(BROWSER, &stored, SESSION).await.map_err(told).map(Some)
+        begin(&scope, who).await.map(Some)
+    }
+
+    /// Begins a session of somebody whom the identity provider let in.
+    ///
+    /// # Errors
+    /// As [`Host::sign_in`].
+    pub(crate) async fn begin_session(&self, entrant: Entrant) -> Result<SecretString> {
+        let Entrant { scope, tenant, principal } = entrant;
+        let (issuer, subject) = (principal.issuer, principal.subject);
+        begin(&scope, Who { tenant: tenant.external_id, issuer, subject }).await
     }
 
     /// The person behind a cookie; `None` where the session is unknown or over.
@@ -99,8 +120,10 @@ impl Host {
         let Stored { who, session, csrf } = stored;
         let principal = scope.principal(&who.issuer, &who.subject).await.map_err(told)?;
         let actor = format!("{} (web)", principal.subject);
-        let caller = Caller { scope, principal, actor, tenant: who.tenant };
-        Ok(Some(Person { caller, session, csrf: csrf.into() }))
+        let (tenant, surface, allowance) = (who.tenant, Surface::default(), Allowance::all());
+        let caller = Caller { scope, principal, actor, tenant, surface, allowance, token: None };
+        let open_alerts = caller.scope.open_alerts(MOST).await.map_err(told)?.len();
+        Ok(Some(Person { caller, session, open_alerts, csrf: csrf.into() }))
     }
 
     /// Leaves a sentence for the next page of an integration that this browser opens.

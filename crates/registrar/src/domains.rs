@@ -18,6 +18,13 @@ pub struct ListDomains {
 impl Action for ListDomains {
     const NAME: &'static str = "list_domains";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which domains do we own",
+        "all my domains",
+        "unsere Domains",
+        "mes domaines",
+        "mis dominios",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = Page<Domain>;
 
@@ -36,6 +43,8 @@ pub struct GetDomain {
 impl Action for GetDomain {
     const NAME: &'static str = "get_domain";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["when does the domain expire", "domain details", "which name servers does it use"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = Domain;
 
@@ -66,6 +75,12 @@ impl Action for SetAutoRenew {
     const NAME: &'static str = "set_auto_renew";
     // It commits the account to be charged.
     const RISK: Risk = Risk::Spend;
+    const PHRASES: &'static [&'static str] = &[
+        "renew a domain automatically",
+        "turn off automatic renewal",
+        "automatische Verlängerung",
+        "domain renews by itself or not",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
     type Output = Setting;
 
@@ -88,6 +103,8 @@ impl Action for SetPrivacy {
     const NAME: &'static str = "set_privacy";
     // What was published once is known.
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] =
+        &["WHOIS privacy", "hide who owns the domain", "hide my address"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
     type Output = Setting;
 
@@ -119,6 +136,11 @@ pub struct Nameservers {
 impl Action for SetNameservers {
     const NAME: &'static str = "set_nameservers";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "change name servers",
+        "delegate DNS to another provider",
+        "use Cloudflare or Vercel DNS",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
     type Output = Nameservers;
 

@@ -101,6 +101,15 @@ pub struct SetUpEmailDns {
 impl Action for SetUpEmailDns {
     const NAME: &'static str = "set_up_email_dns";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "mail with my own domain",
+        "SPF, DKIM and DMARC",
+        "emails land in spam",
+        "Google Workspace for the domain",
+        "E-Mail für Domain einrichten",
+        "configurer les mails du domaine",
+        "correo del dominio",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DNS_WRITE;
     type Output = DnsChange;
 

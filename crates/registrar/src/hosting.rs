@@ -30,6 +30,12 @@ pub struct SetUpHostingDns {
 impl Action for SetUpHostingDns {
     const NAME: &'static str = "set_up_hosting_dns";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "point the domain to the website",
+        "connect the domain to Vercel hosting",
+        "Domain mit Website verbinden",
+        "relier le domaine au site",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DNS_WRITE;
     type Output = DnsChange;
 

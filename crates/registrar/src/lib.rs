@@ -85,6 +85,7 @@ pub static REGISTRAR: Integration = Integration {
             omits_empty_lists: false,
             idempotency_header: None,
             classify: errors::cloudflare,
+            webhooks: None,
         },
         Provider {
             id: "porkbun",
@@ -126,6 +127,7 @@ pub static REGISTRAR: Integration = Integration {
             omits_empty_lists: false,
             idempotency_header: Some("idempotency-key"),
             classify: errors::porkbun,
+            webhooks: None,
         },
         Provider {
             id: "namecom",
@@ -163,6 +165,7 @@ pub static REGISTRAR: Integration = Integration {
             omits_empty_lists: false,
             idempotency_header: Some("x-idempotency-key"),
             classify: errors::namecom,
+            webhooks: None,
         },
     ],
     permissions: permissions::ALL,

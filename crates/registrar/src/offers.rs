@@ -55,6 +55,14 @@ pub struct SuggestDomains {
 impl Action for SuggestDomains {
     const NAME: &'static str = "suggest_domains";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "ideas for a domain name",
+        "name for a new business",
+        "brainstorm web addresses",
+        "Domain Ideen",
+        "idées de nom",
+        "ideas de nombre",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = Offers;
 
@@ -88,6 +96,8 @@ pub struct SearchDomains {
 impl Action for SearchDomains {
     const NAME: &'static str = "search_domains";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which endings are free for a name", "TLDs of my brand", "domain endings"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = Offers;
 
@@ -123,6 +133,14 @@ pub struct CheckAvailability {
 impl Action for CheckAvailability {
     const NAME: &'static str = "check_availability";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "is a domain free",
+        "is the name still available",
+        "can I get this domain",
+        "Domain frei",
+        "domaine disponible",
+        "dominio libre disponible",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = Offers;
 

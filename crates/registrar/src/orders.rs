@@ -127,6 +127,11 @@ pub struct GetOrder {
 impl Action for GetOrder {
     const NAME: &'static str = "get_order";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "status of a domain order",
+        "has the purchase gone through",
+        "is my domain registered yet",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = DomainOrder;
 

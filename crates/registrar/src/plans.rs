@@ -61,6 +61,13 @@ pub struct PlanDnsChange {
 impl Action for PlanDnsChange {
     const NAME: &'static str = "plan_dns_change";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "add or change a DNS record",
+        "point a subdomain to a server",
+        "add a TXT record",
+        "what would a DNS change do",
+        "what would happen if a record changed",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DNS_READ;
     type Output = DnsChange;
 

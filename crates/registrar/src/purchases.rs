@@ -24,6 +24,14 @@ pub struct PurchaseDomain {
 impl Action for PurchaseDomain {
     const NAME: &'static str = "purchase_domain";
     const RISK: Risk = Risk::Spend;
+    const PHRASES: &'static [&'static str] = &[
+        "buy a domain",
+        "register a domain name",
+        "get a web address",
+        "Domain kaufen",
+        "acheter un domaine",
+        "comprar dominio",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
     type Output = DomainOrder;
 
@@ -43,6 +51,14 @@ pub struct RenewDomain {
 impl Action for RenewDomain {
     const NAME: &'static str = "renew_domain";
     const RISK: Risk = Risk::Spend;
+    const PHRASES: &'static [&'static str] = &[
+        "extend a domain",
+        "keep the domain another year",
+        "pay the renewal",
+        "Domain verlängern",
+        "renouveler le domaine",
+        "renovar dominio",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
     type Output = DomainOrder;
 

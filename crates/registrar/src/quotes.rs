@@ -76,6 +76,14 @@ pub struct QuoteDomain {
 impl Action for QuoteDomain {
     const NAME: &'static str = "quote_domain";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "price of a domain",
+        "how much does it cost to register or renew",
+        "offer for a domain",
+        "Domain Preis",
+        "prix du domaine",
+        "precio",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_READ;
     type Output = PriceQuote;
 

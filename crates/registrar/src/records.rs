@@ -26,6 +26,13 @@ pub struct ListDnsRecords {
 impl Action for ListDnsRecords {
     const NAME: &'static str = "list_dns_records";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "show DNS entries",
+        "MX, TXT, CNAME and A records",
+        "DNS-Einträge",
+        "enregistrements DNS",
+        "registros DNS",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DNS_READ;
     type Output = Page<DnsRecord>;
 

@@ -79,6 +79,12 @@ pub struct GetAccount {}
 impl Action for GetAccount {
     const NAME: &'static str = "get_account";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "is our Stripe account ready",
+        "can we take payments",
+        "verification requirements",
+        "can we accept payments",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACCOUNT_READ;
     type Output = InMode<Account>;
 

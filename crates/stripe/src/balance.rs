@@ -32,6 +32,15 @@ pub struct GetBalance {}
 impl Action for GetBalance {
     const NAME: &'static str = "get_balance";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "how much money is at Stripe",
+        "available funds",
+        "balance",
+        "Kontostand",
+        "Guthaben",
+        "solde",
+        "saldo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = BALANCE_READ;
     type Output = InMode<Balance>;
 

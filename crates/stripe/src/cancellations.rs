@@ -40,6 +40,14 @@ impl Action for CancelSubscription {
     const NAME: &'static str = "cancel_subscription";
     // The worst that it can do, which is `now`.
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] = &[
+        "cancel a customer's plan",
+        "end a membership",
+        "stop recurring billing",
+        "Abo kündigen",
+        "résilier un abonnement",
+        "cancelar suscripción",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_WRITE;
     type Output = InMode<Subscription>;
 

@@ -80,6 +80,8 @@ pub struct CreateCheckoutSession {
 impl Action for CreateCheckoutSession {
     const NAME: &'static str = "create_checkout_session";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["payment page for one customer", "take a single payment", "save a card", "checkout"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CHECKOUT_WRITE;
     type Output = InMode<CheckoutSession>;
 

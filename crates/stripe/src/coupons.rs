@@ -82,6 +82,15 @@ pub struct CreateCoupon {
 impl Action for CreateCoupon {
     const NAME: &'static str = "create_coupon";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "discount code",
+        "promotion",
+        "percent off",
+        "Rabatt",
+        "Gutschein anlegen",
+        "code promo",
+        "cupón de descuento",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = COUPON_WRITE;
     type Output = InMode<Coupon>;
 
@@ -133,6 +142,8 @@ pub struct ListCoupons {
 impl Action for ListCoupons {
     const NAME: &'static str = "list_coupons";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which discount codes are there", "active promotions", "discounts on offer"];
     const PERMISSIONS: &'static [&'static [&'static str]] = COUPON_READ;
     type Output = InMode<Page<Coupon>>;
 
@@ -153,6 +164,8 @@ pub struct DeleteCoupon {
 impl Action for DeleteCoupon {
     const NAME: &'static str = "delete_coupon";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] =
+        &["remove a discount code", "end a promotion", "Gutschein löschen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = COUPON_WRITE;
     type Output = InMode<Coupon>;
 

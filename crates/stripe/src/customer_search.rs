@@ -26,6 +26,14 @@ pub struct SearchCustomers {
 impl Action for SearchCustomers {
     const NAME: &'static str = "search_customers";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "find a customer by email or name",
+        "look up a client",
+        "list of customers",
+        "Kunden suchen",
+        "chercher un client",
+        "buscar cliente",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_READ;
     type Output = InMode<Page<Customer>>;
 

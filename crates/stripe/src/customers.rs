@@ -84,6 +84,8 @@ pub struct GetCustomer {
 impl Action for GetCustomer {
     const NAME: &'static str = "get_customer";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["details of one customer", "customer record", "show a client of ours"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_READ;
     type Output = InMode<Customer>;
 
@@ -117,6 +119,13 @@ pub struct CreateCustomer {
 impl Action for CreateCustomer {
     const NAME: &'static str = "create_customer";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "add a client for billing",
+        "new customer record",
+        "Kunden anlegen",
+        "nouveau client",
+        "crear cliente",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_WRITE;
     type Output = InMode<Customer>;
 
@@ -156,6 +165,8 @@ pub struct UpdateCustomer {
 impl Action for UpdateCustomer {
     const NAME: &'static str = "update_customer";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["change a customer's email or billing address", "edit client data", "Kundendaten ändern"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_WRITE;
     type Output = InMode<Customer>;
 
@@ -195,6 +206,8 @@ pub struct DeleteCustomer {
 impl Action for DeleteCustomer {
     const NAME: &'static str = "delete_customer";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] =
+        &["erase a customer's data", "GDPR deletion", "remove a client", "Kunden löschen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_WRITE;
     type Output = InMode<DeletedCustomer>;
 

@@ -64,6 +64,8 @@ pub struct ListDisputes {
 impl Action for ListDisputes {
     const NAME: &'static str = "list_disputes";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["chargebacks", "disputed payments", "customers who contest a charge"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DISPUTE_READ;
     type Output = InMode<Page<Dispute>>;
 

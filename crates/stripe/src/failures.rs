@@ -86,6 +86,14 @@ pub struct ExplainFailedPayment {
 impl Action for ExplainFailedPayment {
     const NAME: &'static str = "explain_failed_payment";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "why was a card declined",
+        "payment did not work",
+        "failed charge",
+        "Zahlung fehlgeschlagen",
+        "paiement refusé",
+        "pago rechazado",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = FAILURE_READ;
     type Output = InMode<Explanation>;
 

@@ -63,6 +63,14 @@ pub struct CreateInvoice {
 impl Action for CreateInvoice {
     const NAME: &'static str = "create_invoice";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "bill a customer",
+        "write an invoice",
+        "charge for work done",
+        "Rechnung schreiben",
+        "créer une facture",
+        "crear factura",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = INVOICE_WRITE;
     type Output = InMode<Invoice>;
 

@@ -19,6 +19,13 @@ pub struct SendInvoice {
 impl Action for SendInvoice {
     const NAME: &'static str = "send_invoice";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "email an invoice",
+        "send the bill to a client",
+        "Rechnung verschicken",
+        "envoyer la facture",
+        "enviar factura",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = INVOICE_WRITE;
     type Output = InMode<Invoice>;
 
@@ -46,6 +53,13 @@ pub struct VoidInvoice {
 impl Action for VoidInvoice {
     const NAME: &'static str = "void_invoice";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] = &[
+        "cancel a wrong invoice",
+        "invalidate a bill",
+        "Rechnung stornieren",
+        "annuler une facture",
+        "anular factura",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = INVOICE_WRITE;
     type Output = InMode<Invoice>;
 

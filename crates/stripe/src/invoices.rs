@@ -81,6 +81,14 @@ pub struct ListInvoices {
 impl Action for ListInvoices {
     const NAME: &'static str = "list_invoices";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "unpaid invoices",
+        "overdue bills",
+        "who owes us money",
+        "offene Rechnungen",
+        "factures impayées",
+        "facturas pendientes",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = INVOICE_READ;
     type Output = InMode<Page<Invoice>>;
 

@@ -18,6 +18,7 @@ mod invoice_steps;
 mod invoices;
 mod mode;
 mod mrr;
+mod notices;
 mod offers;
 mod payment_links;
 mod payments;
@@ -40,8 +41,8 @@ mod whole_lists;
 use std::time::Duration;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
-    Paging, Provider, RateHeaders, Scheme,
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, Method,
+    OAuthConfig, Paging, Provider, RateHeaders, Revocation, Revoking, Scheme, Signer,
 };
 
 /// The version of Stripe's API that all of this is written for.
@@ -66,10 +67,21 @@ pub static STRIPE: Integration = Integration {
                 token_url: "https://api.stripe.com/v1/oauth/token",
                 issuer: None,
                 names_issuer: false,
-                // Uninstalling the app revokes; that needs the id of the installation.
-                revoke_url: "",
+                // https://docs.stripe.com/api/apps
+                revocation: Revocation {
+                    grant: Revoking::Own {
+                        method: Method::POST,
+                        path: "/v1/apps/installs/{found}/uninstall",
+                        signer: Signer::ClientSecret,
+                        names_token: false,
+                        find: Some(("/v1/apps/installs?account={account_id}", "/data/0/id")),
+                    },
+                    token: None,
+                    by_hand: "https://dashboard.stripe.com/settings/apps",
+                },
+                rights_url: "https://dashboard.stripe.com/settings/apps",
                 pkce: false,
-                client_auth: ClientAuth::Basic,
+                client_auth: ClientAuth::SecretAsUser,
                 resource: None,
                 // The app's manifest decides.
                 scopes: &[],
@@ -119,6 +131,7 @@ pub static STRIPE: Integration = Integration {
         omits_empty_lists: false,
         idempotency_header: Some("idempotency-key"),
         classify: errors::classify,
+        webhooks: Some(notices::NOTICES),
     }],
     permissions: permissions::ALL,
 };

@@ -43,6 +43,12 @@ pub struct CreateOffer {
 impl Action for CreateOffer {
     const NAME: &'static str = "create_offer";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "start selling something at a price",
+        "new paid plan",
+        "sell a product or course",
+        "monthly subscription plan",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = OFFER_WRITE;
     type Output = InMode<Offer>;
 

@@ -40,6 +40,14 @@ pub struct CreatePaymentLink {
 impl Action for CreatePaymentLink {
     const NAME: &'static str = "create_payment_link";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "link to pay",
+        "sell on a website without code",
+        "share a buy link",
+        "Zahlungslink",
+        "lien de paiement",
+        "enlace de pago",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PAYMENT_LINK_WRITE;
     type Output = InMode<PaymentLink>;
 

@@ -65,6 +65,15 @@ pub struct ListPayments {
 impl Action for ListPayments {
     const NAME: &'static str = "list_payments";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "latest payments",
+        "who paid",
+        "recent charges and orders",
+        "Zahlungen",
+        "paiements",
+        "pagos",
+        "who paid us",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PAYMENT_READ;
     type Output = InMode<Page<Payment>>;
 

@@ -57,6 +57,13 @@ pub struct ListPayouts {
 impl Action for ListPayouts {
     const NAME: &'static str = "list_payouts";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "when does the money reach our bank",
+        "transfers to the bank account",
+        "Auszahlungen",
+        "virements",
+        "transferencias",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PAYOUT_READ;
     type Output = InMode<Page<Payout>>;
 

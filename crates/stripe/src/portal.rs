@@ -29,6 +29,11 @@ pub struct CreateBillingPortalSession {
 impl Action for CreateBillingPortalSession {
     const NAME: &'static str = "create_billing_portal_session";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "customer portal",
+        "let a customer update the card or manage billing",
+        "self-service page",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PORTAL_WRITE;
     type Output = InMode<BillingPortalSession>;
 

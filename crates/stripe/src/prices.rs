@@ -107,6 +107,12 @@ pub struct CreatePrice {
 impl Action for CreatePrice {
     const NAME: &'static str = "create_price";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "add a price to an existing product",
+        "charge yearly",
+        "new price for a plan",
+        "Preis anlegen",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRICE_WRITE;
     type Output = InMode<Price>;
 
@@ -140,6 +146,8 @@ pub struct ListPrices {
 impl Action for ListPrices {
     const NAME: &'static str = "list_prices";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["what do we charge", "price list", "plans and prices", "Preise", "tarifs", "precios"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRICE_READ;
     type Output = InMode<Page<Price>>;
 

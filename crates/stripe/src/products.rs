@@ -56,6 +56,8 @@ pub struct ListProducts {
 impl Action for ListProducts {
     const NAME: &'static str = "list_products";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["what do we sell", "product catalog", "Produkte", "produits", "productos"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRODUCT_READ;
     type Output = InMode<Page<Product>>;
 
@@ -82,6 +84,13 @@ pub struct CreateProduct {
 impl Action for CreateProduct {
     const NAME: &'static str = "create_product";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "add an item to the catalog",
+        "new product",
+        "Produkt anlegen",
+        "nouveau produit",
+        "nuevo producto",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRODUCT_WRITE;
     type Output = InMode<Product>;
 
@@ -117,6 +126,11 @@ pub struct UpdateProduct {
 impl Action for UpdateProduct {
     const NAME: &'static str = "update_product";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "rename a product",
+        "change a product description",
+        "put an archived product back on sale",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRODUCT_WRITE;
     type Output = InMode<Product>;
 
@@ -144,6 +158,12 @@ pub struct ArchiveProduct {
 impl Action for ArchiveProduct {
     const NAME: &'static str = "archive_product";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "stop selling something",
+        "take a plan off sale",
+        "discontinue a product",
+        "customers can no longer buy the old plan",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRODUCT_WRITE;
     type Output = InMode<Product>;
 

@@ -230,6 +230,8 @@ pub struct PreviewSubscriptionChange {
 impl Action for PreviewSubscriptionChange {
     const NAME: &'static str = "preview_subscription_change";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["what would an upgrade cost", "proration", "price difference when switching plans"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PRORATION_READ;
     type Output = InMode<Preview>;
 

@@ -61,6 +61,15 @@ pub struct RefundPayment {
 impl Action for RefundPayment {
     const NAME: &'static str = "refund_payment";
     const RISK: Risk = Risk::Spend;
+    const PHRASES: &'static [&'static str] = &[
+        "give money back",
+        "refund an order",
+        "return a payment",
+        "Geld zurückgeben",
+        "Rückerstattung",
+        "rembourser un client",
+        "reembolsar",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REFUND_WRITE;
     type Output = InMode<Refund>;
 

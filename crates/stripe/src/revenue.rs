@@ -100,6 +100,20 @@ struct Movement {
 impl Action for GetRevenue {
     const NAME: &'static str = "get_revenue";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "how much did we earn",
+        "sales",
+        "income",
+        "turnover",
+        "money made per month",
+        "fees paid",
+        "Umsatz",
+        "Einnahmen",
+        "chiffre d'affaires",
+        "combien avons-nous gagné",
+        "ingresos",
+        "cuánto ganamos",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = BALANCE_READ;
     type Output = InMode<Revenue>;
 

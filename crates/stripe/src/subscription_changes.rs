@@ -30,6 +30,14 @@ pub struct ChangeSubscription {
 impl Action for ChangeSubscription {
     const NAME: &'static str = "change_subscription";
     const RISK: Risk = Risk::Spend;
+    const PHRASES: &'static [&'static str] = &[
+        "upgrade or downgrade a customer",
+        "switch plan",
+        "change the number of seats",
+        "Abo ändern",
+        "changer d'abonnement",
+        "cambiar suscripción",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_CHANGE;
     type Output = InMode<Changed>;
 

@@ -63,6 +63,13 @@ struct Standing {
 impl Action for GetSubscriptionMetrics {
     const NAME: &'static str = "get_subscription_metrics";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "MRR",
+        "churn",
+        "how many subscribers won and lost",
+        "recurring revenue",
+        "growth of subscriptions",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = METRICS_READ;
     type Output = InMode<SubscriptionMetrics>;
 

@@ -75,6 +75,15 @@ pub struct CreateSubscription {
 impl Action for CreateSubscription {
     const NAME: &'static str = "create_subscription";
     const RISK: Risk = Risk::Spend;
+    const PHRASES: &'static [&'static str] = &[
+        "subscribe a customer",
+        "start recurring billing",
+        "put a client on a plan",
+        "Abo abschließen",
+        "abonner un client",
+        "suscribir",
+        "monthly or yearly subscription for a customer",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_START;
     type Output = InMode<Started>;
 

@@ -116,6 +116,14 @@ pub struct ListSubscriptions {
 impl Action for ListSubscriptions {
     const NAME: &'static str = "list_subscriptions";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "who is subscribed",
+        "active subscribers",
+        "members",
+        "Abos",
+        "abonnements",
+        "suscripciones",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_READ;
     type Output = InMode<Page<Subscription>>;
 
@@ -140,6 +148,8 @@ pub struct GetSubscription {
 impl Action for GetSubscription {
     const NAME: &'static str = "get_subscription";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["is a subscription paid", "when does a subscription end", "status of a membership"];
     const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_READ;
     type Output = InMode<Subscription>;
 

@@ -51,6 +51,8 @@ pub struct CreateWebhookEndpoint {
 impl Action for CreateWebhookEndpoint {
     const NAME: &'static str = "create_webhook_endpoint";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] =
+        &["notify my server of payments", "webhook for events", "callback URL"];
     const PERMISSIONS: &'static [&'static [&'static str]] = WEBHOOK_WRITE;
     type Output = InMode<WebhookEndpoint>;
 

@@ -17,8 +17,10 @@ mod discovery;
 mod dns;
 mod fake;
 mod form;
+mod notice;
 mod official;
 
 pub use contract::{checked_tools, untested_actions};
 pub use dns::DnsServer;
 pub use fake::{FakeApi, Recorded};
+pub use notice::read_notice;

@@ -1,5 +1,6 @@
 //! What the audit trail costs: calls in a second with a durable intent and result, beside the same calls without audit.
-//! A call reads the connection, opens its credential and asks a provider on the loopback; only ratios mean anything.
+//! A call finds whose token it brings, reads the connection, opens its credential and asks a provider on the loopback;
+//! only ratios mean anything.
 
 #[path = "../tests/vault/store.rs"]
 #[expect(
@@ -17,6 +18,7 @@ use std::{
 };
 
 use resto_vault::{ResultStatus, Sealed, TenantScope, Vault};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sqlx::{ConnectOptions, Connection};
 use store::{Store, intent, new_connection, new_tenant, outcome};
@@ -77,7 +79,7 @@ async fn fsync(store: &Store) -> String {
 #[expect(clippy::print_stdout, reason = "a benchmark reports to a person")]
 async fn measure(database: &str, store: Store) {
     let vault = store.open().await;
-    let scopes = scopes(&vault).await;
+    let agents = agents(&vault).await;
     let provider = provider().await;
     for callers in CALLERS {
         let mut rates = [const { Vec::new() }; 4];
@@ -85,7 +87,7 @@ async fn measure(database: &str, store: Store) {
             // None is always the first.
             for turn in (0..4).map(|turn| (turn + round) % 4) {
                 let provider = (turn < 2).then_some(provider);
-                let rate = rate(&scopes, callers, turn % 2 == 1, provider).await;
+                let rate = rate(&agents, callers, turn % 2 == 1, provider).await;
                 if let Some(rates) = rates.get_mut(turn) {
                     rates.push(rate);
                 }
@@ -100,39 +102,54 @@ async fn measure(database: &str, store: Store) {
     vault.close().await;
 }
 
-async fn scopes(vault: &Vault) -> Vec<TenantScope> {
-    let mut scopes = Vec::new();
+/// One tenant's agent.
+#[derive(Clone)]
+struct Agent {
+    vault: Vault,
+    scope: TenantScope,
+    token: SecretString,
+}
+
+#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
+async fn agents(vault: &Vault) -> Vec<Agent> {
+    let mut agents = Vec::new();
     for n in 0..TENANTS {
         let scope = vault.scope(new_tenant(vault, &format!("tenant {n}")).await.id);
         drop(scope.connect(new_connection("github", &"x".repeat(2048))).await);
-        scopes.push(scope);
+        let principal = scope.principal("local", "agent").await.unwrap();
+        let (_, token) = scope.create_token(principal.id, "bench", None).await.unwrap();
+        agents.push(Agent { vault: vault.clone(), scope, token });
     }
-    scopes
+    agents
 }
 
 /// Calls in a second by so many callers at once.
+#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 async fn rate(
-    scopes: &[TenantScope],
+    agents: &[Agent],
     callers: usize,
     audited: bool,
     provider: Option<SocketAddr>,
 ) -> f64 {
     let mut running = JoinSet::new();
     let start = Instant::now();
-    for scope in scopes.iter().cycle().take(callers) {
-        let scope = scope.clone();
+    for agent in agents.iter().cycle().take(callers) {
+        let agent = agent.clone();
         running.spawn(async move {
             let mut upstream = match provider {
                 Some(address) => Some(connect(address).await),
                 None => None,
             };
-            let sealed = audited_call(&scope, upstream.as_mut()).await;
+            let mut sealed = None;
             let mut calls = 0_u32;
             while start.elapsed() < ROUND {
-                if audited {
-                    audited_call(&scope, upstream.as_mut()).await;
-                } else {
-                    plain_call(&scope, &sealed, upstream.as_mut()).await;
+                // EXPOSE: the agent brings it.
+                let token = agent.token.expose_secret();
+                agent.vault.authenticate(token).await.unwrap().unwrap();
+                agent.scope.connection("github").await.unwrap().unwrap();
+                match &sealed {
+                    Some(sealed) if !audited => unaudited(sealed, upstream.as_mut()).await,
+                    _ => sealed = Some(with_audit(&agent.scope, upstream.as_mut()).await),
                 }
                 calls += 1;
             }
@@ -144,7 +161,7 @@ async fn rate(
 }
 
 #[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
-async fn audited_call(scope: &TenantScope, upstream: Option<&mut TcpStream>) -> Sealed {
+async fn with_audit(scope: &TenantScope, upstream: Option<&mut TcpStream>) -> Sealed {
     let params = json!({ "owner": "octocat", "repo": "hello" });
     let begun = scope.begin(intent("get_repository", &params)).await.unwrap();
     let (_, sealed) = begun.connection.unwrap();
@@ -155,8 +172,7 @@ async fn audited_call(scope: &TenantScope, upstream: Option<&mut TcpStream>) -> 
 }
 
 #[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
-async fn plain_call(scope: &TenantScope, sealed: &Sealed, upstream: Option<&mut TcpStream>) {
-    scope.connection("github").await.unwrap().unwrap();
+async fn unaudited(sealed: &Sealed, upstream: Option<&mut TcpStream>) {
     drop(sealed.open().unwrap());
     ask(upstream).await;
 }

@@ -18,7 +18,7 @@ use crate::{
     operations::payload,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
-    writer::{PATIENCE, stopped, too_slow},
+    writer::{Given, PATIENCE, stopped, too_slow},
 };
 
 /// How long an action waits for its intent before it is refused.
@@ -221,7 +221,8 @@ impl TenantScope {
         });
         if outcome.status == ResultStatus::Unknown {
             let subject = format!("{} {intent}", finished.ticket.action.action);
-            self.vault.note(AlertKind::UnknownOutcome, self.tenant, &subject);
+            // Before the result: a process that dies in between is alerted to once more, and not never.
+            self.raise(AlertKind::UnknownOutcome, &subject).await;
         }
         for attempt in 0..FINISH_ATTEMPTS {
             let (finished, again) = (Arc::clone(&finished), attempt > 0);
@@ -264,7 +265,7 @@ impl TenantScope {
             Ok(queue) => queue,
             Err(closed) => return Some(Err(closed)),
         };
-        queue.send(Call { scope: self.clone(), work: work(reply) }).await.ok()?;
+        queue.send(Given::Call(Call { scope: self.clone(), work: work(reply) })).await.ok()?;
         drop(queue);
         answer.await.ok()
     }

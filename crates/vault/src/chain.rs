@@ -175,8 +175,12 @@ impl TenantScope {
         Ok(Chain { head, start, tenant: self.tenant.0, key, key_id: self.keyring().id() })
     }
 
-    /// The keyed hashes of an action's parameters: with the current root key first, then with those before it.
-    pub(crate) fn params_hashes(&self, action: &str, params: &Value) -> Result<Vec<String>> {
+    /// The keyed hashes of an action's parameters, as the audit trail holds them: with the current root key first, then with
+    /// those before it. Whoever has the keys can so check a guess.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a number that JSON cannot carry.
+    pub fn params_hashes(&self, action: &str, params: &Value) -> Result<Vec<String>> {
         let canonical = serde_json_canonicalizer::to_vec(params).map_err(|_| {
             Error::Invalid("The parameters hold a number that JSON cannot carry.".into())
         })?;

@@ -1,58 +1,21 @@
 //! Connections: one tenant's account at an integration, its credential sealed.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    AuthType, Credential, Error, Result, Sealed, TenantScope, crash_point,
+    AlertKind, AuthType, Credential, Error, Result, Sealed, Status, TenantId, TenantScope, Vault,
+    alerts::say,
+    crash_point,
     database::{Tx, on},
     keys::WrappedKey,
     reveal,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
 };
-
-/// Whether a connection may be used. A disconnected one has no row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// It may be used.
-    Active,
-    /// A person stopped it.
-    Frozen,
-    /// The provider no longer takes the credential.
-    NeedsReauth,
-    /// It is being disconnected, and the provider has not yet confirmed the revocation.
-    RevocationPending,
-}
-
-impl Status {
-    /// `active`, `frozen`, `needs_reauth` or `revocation_pending`, as stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Frozen => "frozen",
-            Self::NeedsReauth => "needs_reauth",
-            Self::RevocationPending => "revocation_pending",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        [Self::Active, Self::Frozen, Self::NeedsReauth, Self::RevocationPending]
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or(Error::CannotOpen)
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// What [`TenantScope::connect`] stores.
 #[derive(Debug)]
@@ -67,6 +30,25 @@ pub struct NewConnection {
     pub reauthorize_by: Option<OffsetDateTime>,
     /// What is to be done about it later: the kind of each job, and in how long.
     pub jobs: Vec<(&'static str, Duration)>,
+    /// Whether it may take the place of another account's, which people are then alerted to.
+    pub replaces_account: bool,
+}
+
+/// What [`TenantScope::connect`] stored, and what was there before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connected {
+    /// The connection.
+    pub connection: Connection,
+    /// The one whose place it took; none too where its row held what no version of this program wrote.
+    pub before: Option<Connection>,
+}
+
+impl Connected {
+    /// Whether it took the place of another account's.
+    #[must_use]
+    pub fn is_another_account(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| !before.is_account_of(&self.connection))
+    }
 }
 
 /// A connection, without its secret.
@@ -96,7 +78,7 @@ pub struct Connection {
     pub rate_limits: Option<Value>,
     /// Counts the credentials that this connection has had, from 1.
     pub generation: i64,
-    /// When the present credential was stored.
+    /// When a person last connected it.
     pub connected_at: OffsetDateTime,
     /// When the last finished action began.
     pub last_used_at: Option<OffsetDateTime>,
@@ -104,6 +86,10 @@ pub struct Connection {
     pub expires_at: Option<OffsetDateTime>,
     /// When only a person can renew it.
     pub reauthorize_by: Option<OffsetDateTime>,
+    /// When the present credential took the place of another of the same consent.
+    pub renewed_at: Option<OffsetDateTime>,
+    /// Whether what it took the place of is kept, because the present one has not worked yet.
+    pub keeps_former: bool,
 }
 
 /// A row with its credential and the key that sealed it.
@@ -125,6 +111,8 @@ pub(crate) struct Row {
     last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     reauthorize_by: Option<Timestamp>,
+    renewed_at: Option<Timestamp>,
+    former_until: Option<i64>,
     encrypted_credentials: Vec<u8>,
 }
 
@@ -133,14 +121,22 @@ macro_rules! select {
         concat!(
             "SELECT id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
              permissions_granted, rate_limits, generation, connected_at, last_used_at, expires_at, reauthorize_by,
-             encrypted_credentials FROM integration_credentials WHERE tenant_id = $1 ",
+             renewed_at, former_until, encrypted_credentials FROM integration_credentials WHERE tenant_id = $1 ",
             $rest
         )
     };
 }
 
 impl Connection {
-    fn from_row(row: Row) -> Result<Self> {
+    /// Whether both open one account. What runs in a test mode is not what runs for real.
+    #[must_use]
+    pub fn is_account_of(&self, other: &Self) -> bool {
+        self.provider == other.provider
+            && self.account_id == other.account_id
+            && self.mode == other.mode
+    }
+
+    pub(crate) fn from_row(row: Row) -> Result<Self> {
         Ok(Self {
             id: row.id,
             integration_id: row.integration_id,
@@ -158,7 +154,32 @@ impl Connection {
             last_used_at: row.last_used_at.map(|time| time.0),
             expires_at: row.expires_at.map(|time| time.0),
             reauthorize_by: row.reauthorize_by.map(|time| time.0),
+            renewed_at: row.renewed_at.map(|time| time.0),
+            keeps_former: row.former_until.is_some(),
         })
+    }
+}
+
+impl Vault {
+    /// Which connections of any tenant, by OAuth and not being revoked, open this account of a provider: the tenant of
+    /// each, and its integration.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn consents_of_account(
+        &self,
+        provider: &str,
+        account_id: &str,
+    ) -> Result<Vec<(TenantScope, String)>> {
+        let mut tx = self.inner.database.read(None).await?;
+        let text = tx.text(
+            "SELECT tenant_id, integration_id FROM integration_credentials WHERE provider = $1 AND account_id = $2
+             AND auth_type = 'oauth2' AND status <> 'revocation_pending' ORDER BY tenant_id, integration_id",
+            "SELECT * FROM consents_of_account($1, $2)",
+        );
+        let rows: Vec<(Uuid, String)> = on!(&mut tx, c => sqlx::query_as(text)
+            .bind(provider).bind(account_id).fetch_all(c).await)?;
+        Ok(rows.into_iter().map(|(tenant, id)| (self.scope(TenantId(tenant)), id)).collect())
     }
 }
 
@@ -166,16 +187,18 @@ impl TenantScope {
     /// Stores a connection: a new one, or in place of the one that is there (same id, next generation, active again).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an integration id that is empty or over 50 characters, [`Error::UnknownTenant`].
-    pub async fn connect(&self, new: NewConnection) -> Result<Connection> {
+    /// [`Error::Invalid`] for an integration id that is empty or over 50 characters, [`Error::UnknownTenant`],
+    /// [`Error::AnotherAccount`] when it may not take the place of the account that is connected.
+    pub async fn connect(&self, new: NewConnection) -> Result<Connected> {
         check_name("integration's id", &new.integration_id, 50)?;
-        let NewConnection { integration_id, credential, expires_at, reauthorize_by, jobs } = new;
+        let NewConnection { integration_id, credential, expires_at, reauthorize_by, jobs, .. } =
+            new;
         let mut tx = self.write().await?;
         let key = self.active_key(&mut tx).await?;
-        let old: Option<(Uuid, i64)> = on!(&mut tx, c => sqlx::query_as(
-            "SELECT id, generation FROM integration_credentials WHERE tenant_id = $1 AND integration_id = $2",
-        ).bind(self.tenant.0).bind(&integration_id).fetch_optional(c).await)?;
-        let (id, generation) = old.map_or_else(|| (Uuid::now_v7(), 1), |(id, last)| (id, last + 1));
+        let old = self.row(&mut tx, &integration_id).await?;
+        let (id, generation) =
+            old.as_ref().map_or_else(|| (Uuid::now_v7(), 1), |old| (old.id, old.generation + 1));
+        let before = old.and_then(|old| Connection::from_row(old).ok());
         let blob = reveal::seal(
             &key,
             &credential,
@@ -193,7 +216,8 @@ impl TenantScope {
                 connected_at = excluded.connected_at, last_used_at = NULL, expires_at = excluded.expires_at,
                 status = 'active', reauthorize_by = excluded.reauthorize_by, provider = excluded.provider,
                 host = excluded.host, account_id = excluded.account_id, account_name = excluded.account_name,
-                mode = excluded.mode, rate_limits = NULL, generation = excluded.generation, key_id = excluded.key_id",
+                mode = excluded.mode, rate_limits = NULL, generation = excluded.generation, key_id = excluded.key_id,
+                renewed_at = NULL, former = NULL, former_key_id = NULL, former_until = NULL",
         ).bind(id).bind(self.tenant.0).bind(&integration_id).bind(credential.auth_type.as_str()).bind(&blob)
          .bind(&credential.permissions).bind(connected_at).bind(expires_at.map(Timestamp::new))
          .bind(reauthorize_by.map(Timestamp::new)).bind(&credential.provider).bind(&credential.host)
@@ -204,13 +228,24 @@ impl TenantScope {
             self.schedule(&mut tx, kind, &integration_id, in_).await?;
         }
         let row = self.row(&mut tx, &integration_id).await?.ok_or(Error::UnknownTenant)?;
+        let connected = Connected { connection: Connection::from_row(row)?, before };
+        // Whoever connected meanwhile did not know of this one either.
+        if connected.is_another_account() && !new.replaces_account {
+            return Err(Error::AnotherAccount { integration_id });
+        }
+        if connected.is_another_account() {
+            self.write_alert(&mut tx, AlertKind::AccountChanged, &integration_id).await?;
+        }
         crash_point("connect.sealed");
         tx.commit().await?;
         crash_point("connect.committed");
-        if old.is_some() {
+        if connected.is_another_account() {
+            say(AlertKind::AccountChanged, self.tenant, &integration_id);
+        }
+        if generation > 1 {
             self.vault.erase().await;
         }
-        Connection::from_row(row)
+        Ok(connected)
     }
 
     /// The connection to one integration.
@@ -231,30 +266,8 @@ impl TenantScope {
     /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
         let mut tx = self.read().await?;
-        let rows: Vec<Row> = on!(&mut tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
-            .bind(self.tenant.0).fetch_all(c).await)?;
+        let rows = self.rows(&mut tx).await?;
         rows.into_iter().map(Connection::from_row).collect()
-    }
-
-    /// Allows or stops the use of this generation of a connection; `false` when there is none, or another one. An action
-    /// that begins afterwards sees it.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn set_status(
-        &self,
-        integration_id: &str,
-        generation: i64,
-        status: Status,
-    ) -> Result<bool> {
-        let mut tx = self.write().await?;
-        let changed = on!(&mut tx, c => sqlx::query(
-            "UPDATE integration_credentials SET status = $4
-             WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3",
-        ).bind(self.tenant.0).bind(integration_id).bind(generation).bind(status.as_str()).execute(c).await
-         .map(|done| done.rows_affected()))?;
-        tx.commit().await?;
-        Ok(changed > 0)
     }
 
     /// Deletes this generation of the connection and destroys the tenant key that sealed it (the tenant's other values
@@ -301,13 +314,14 @@ impl TenantScope {
             });
         }
         self.vault.admit_opening(self.tenant)?;
-        // A key that is gone cannot open anything.
-        let key = self.sealer(key.ok_or(Error::CannotOpen)?);
+        let key = key.map(|key| self.sealer(key));
         if !in_any_status {
             // Whoever asked relies on these columns before the credential is opened to sign: they are held against it now.
-            drop(reveal::open(&key, &connection, &blob)?);
+            // A key that is gone cannot open anything.
+            drop(reveal::open(key.as_ref().ok_or(Error::CannotOpen)?, &connection, &blob)?);
         }
-        let sealed = Sealed { key, blob, connection: connection.clone() };
+        let (vault, tenant) = (self.vault.clone(), self.tenant);
+        let sealed = Sealed { vault, tenant, key, blob, connection: connection.clone() };
         Ok((connection, sealed))
     }
 
@@ -334,7 +348,12 @@ impl TenantScope {
         reveal::seal(&key, &credential, times, (&connection.integration_id, generation)).map(Some)
     }
 
-    async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
+    pub(crate) async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>> {
+        Ok(on!(tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
+            .bind(self.tenant.0).fetch_all(c).await)?)
+    }
+
+    pub(crate) async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
         Ok(on!(tx, c => sqlx::query_as(select!("AND integration_id = $2"))
             .bind(self.tenant.0).bind(integration_id).fetch_optional(c).await)?)
     }

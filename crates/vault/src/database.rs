@@ -26,7 +26,7 @@ use options::{Url, reach, sqlite_options};
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
-/// How long a writer waits for another process's write to the SQLite file.
+/// How long a writer waits for another one: for its write to the SQLite file, or with the tenant on PostgreSQL.
 const BUSY: Duration = Duration::from_secs(5);
 /// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
 /// writes all the time would never be met between two transactions.
@@ -228,9 +228,11 @@ impl Database {
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 sqlx::query(
-                    "SELECT set_config('resto.tenant', $1, true), pg_advisory_xact_lock(hashtextextended($1, 0))",
+                    "SELECT set_config('resto.tenant', $1, true), set_config('lock_timeout', $2, true),
+                        pg_advisory_xact_lock(hashtextextended($1, 0))",
                 )
                 .bind(tenant.to_string())
+                .bind(BUSY.as_millis().to_string())
                 .execute(&mut *tx)
                 .await?;
                 Tx::Postgres(tx)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::connections::Status;
+use crate::statuses::Status;
 
 /// A result of the vault.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -23,6 +23,11 @@ pub enum Error {
         integration_id: String,
         /// Why it must not be used.
         status: Status,
+    },
+    /// Another account than this one is connected.
+    AnotherAccount {
+        /// The integration that was to be connected.
+        integration_id: String,
     },
     /// The operation is running in another call.
     OperationInProgress {
@@ -94,6 +99,11 @@ impl fmt::Display for Error {
                 };
                 write!(f, "The connection to {integration_id} is {status} and was not used. {advice}")
             }
+            Self::AnotherAccount { integration_id } => write!(
+                f,
+                "Another account was connected to {integration_id} meanwhile. Nothing was changed. Look at which one is \
+                 connected, and begin again."
+            ),
             Self::OperationInProgress { op_id } => {
                 write!(f, "Operation {op_id} is still running. Ask for its result again later.")
             }

@@ -33,6 +33,8 @@ pub enum Next {
     In(Duration),
     /// It failed, and is due again.
     Retry(Duration),
+    /// It was let go already, in the transaction that wrote what it came to.
+    Done,
 }
 
 type ClaimedRow = (Uuid, String, String, i64, i64);
@@ -114,13 +116,29 @@ impl TenantScope {
         ).bind(self.tenant.0).bind(kind).bind(subject).bind(millis(in_)).execute(c).await.map(drop))?)
     }
 
+    /// As [`Self::schedule`], unless it is scheduled.
+    pub(crate) async fn schedule_unless(
+        &self,
+        tx: &mut Tx,
+        kind: &str,
+        subject: &str,
+        in_: Duration,
+    ) -> Result<()> {
+        Ok(on!(tx, c => sqlx::query(
+            "INSERT INTO jobs (tenant_id, kind, subject, due_at, attempts)
+             VALUES ($1, $2, $3, (SELECT now_ms FROM clock) + $4, 0)
+             ON CONFLICT (tenant_id, kind, subject) DO NOTHING",
+        ).bind(self.tenant.0).bind(kind).bind(subject).bind(millis(in_)).execute(c).await.map(drop))?)
+    }
+
     /// Nothing more is to be done about this, within a transaction.
     pub(crate) async fn unschedule(&self, tx: &mut Tx, subject: &str) -> Result<()> {
         Ok(on!(tx, c => sqlx::query("DELETE FROM jobs WHERE tenant_id = $1 AND subject = $2")
             .bind(self.tenant.0).bind(subject).execute(c).await.map(drop))?)
     }
 
-    /// Takes one job whether or not it is due, and whether or not it was scheduled; none while somebody holds it.
+    /// Takes one job whether or not it is due, and whether or not it was scheduled; none while somebody holds it. It is due
+    /// from now on: when this process dies, another takes it over.
     ///
     /// # Errors
     /// As [`Self::schedule_job`].
@@ -138,7 +156,8 @@ impl TenantScope {
             "INSERT INTO jobs (tenant_id, kind, subject, due_at, attempts, holder, held_until)
              SELECT $1, $2, $3, k.now_ms, 1, $4, k.now_ms + $5 FROM clock k WHERE true
              ON CONFLICT (tenant_id, kind, subject) DO UPDATE
-             SET holder = excluded.holder, held_until = excluded.held_until, attempts = jobs.attempts + 1
+             SET holder = excluded.holder, held_until = excluded.held_until, attempts = jobs.attempts + 1,
+                due_at = CASE WHEN jobs.due_at < excluded.due_at THEN jobs.due_at ELSE excluded.due_at END
              WHERE jobs.held_until IS NULL OR jobs.held_until <= excluded.due_at
              RETURNING attempts, due_at",
         ).bind(self.tenant.0).bind(kind).bind(subject).bind(holder).bind(millis(hold)).fetch_optional(c).await)?;
@@ -172,6 +191,9 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database).
     pub async fn finish_job(&self, job: &Job, next: Next) -> Result<bool> {
+        if next == Next::Done {
+            return Ok(true);
+        }
         let mut tx = self.write().await?;
         let released = self.finish_held(&mut tx, job, next).await?;
         tx.commit().await?;
@@ -193,6 +215,7 @@ impl TenantScope {
             }
             Next::In(wait) => (millis(wait), 0),
             Next::Retry(wait) => (millis(wait), job.attempts),
+            Next::Done => return Ok(true),
         };
         let released = on!(tx, c => sqlx::query(
             "UPDATE jobs SET holder = NULL, held_until = NULL,

@@ -167,6 +167,11 @@ impl Keyring {
         self.mac_keys().map(|key| key.mac("resto/token/v1", None, &blocks)).collect()
     }
 
+    /// What holds a token's hash together with whose it is and what it may do: with the current key first.
+    pub(crate) fn token_bounds(&self, tenant: Uuid, bounds: &[u8]) -> Result<Vec<[u8; 32]>> {
+        self.mac_keys().map(|key| key.mac("resto/token-bounds/v1", Some(tenant), bounds)).collect()
+    }
+
     /// Keyed hashes of a tenant's handle, the only thing of it that is stored: with the current key first.
     pub(crate) fn handle_macs(&self, tenant: Uuid, handle: &str) -> Result<Vec<[u8; 32]>> {
         self.mac_keys()

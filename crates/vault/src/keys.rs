@@ -137,6 +137,7 @@ impl TenantScope {
         let rows: Vec<KeyRow> = on!(&mut tx, c => sqlx::query_as(
             "SELECT k.kek_id, k.root_id, k.state, k.created_at,
                (SELECT count(*) FROM integration_credentials s WHERE s.tenant_id = k.tenant_id AND s.key_id = k.kek_id)
+             + (SELECT count(*) FROM integration_credentials s WHERE s.tenant_id = k.tenant_id AND s.former_key_id = k.kek_id)
              + (SELECT count(*) FROM integration_operations s WHERE s.tenant_id = k.tenant_id AND s.key_id = k.kek_id)
              + (SELECT count(*) FROM tenant_secrets s WHERE s.tenant_id = k.tenant_id AND s.key_id = k.kek_id)
              + (SELECT count(*) FROM records s WHERE s.tenant_id = k.tenant_id AND s.key_id = k.kek_id)

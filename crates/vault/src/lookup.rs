@@ -26,7 +26,7 @@ const SQLITE: &str = "
         s.kek_id AS active_id, s.wrapped AS active_wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.encrypted_credentials, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.key_id, k.wrapped,
         o.integration_id AS op_integration, o.action AS op_action, o.params_hash AS op_params_hash, o.state AS op_state,
         o.outcome AS op_outcome, o.key_id AS op_key_id, q.wrapped AS op_wrapped
     FROM asked a CROSS JOIN clock t

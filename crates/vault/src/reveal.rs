@@ -9,7 +9,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::{AlertKind, Connection, Error, Result, keys::Sealer, timestamp::Timestamp};
+use crate::{
+    AlertKind, Connection, Error, Result, TenantId, Vault, keys::Sealer, timestamp::Timestamp,
+};
 
 /// The purpose in the sealed context.
 pub(crate) const PURPOSE: &str = "credential";
@@ -79,7 +81,10 @@ impl fmt::Debug for Credential {
 
 /// A sealed credential with what is needed to open it, for one action.
 pub struct Sealed {
-    pub(crate) key: Sealer,
+    pub(crate) vault: Vault,
+    pub(crate) tenant: TenantId,
+    /// None: it was destroyed. Such a credential does not open any more, and can only be deleted.
+    pub(crate) key: Option<Sealer>,
     pub(crate) blob: Vec<u8>,
     pub(crate) connection: Connection,
 }
@@ -98,11 +103,12 @@ impl Sealed {
     /// # Errors
     /// [`Error::CannotOpen`], also when a column of the row disagrees with what was sealed.
     pub fn open(&self) -> Result<Credential> {
-        let opened = open(&self.key, &self.connection, &self.blob);
+        let key = self.key.as_ref().ok_or(Error::CannotOpen);
+        let opened = key.and_then(|key| open(key, &self.connection, &self.blob));
         if opened.is_err() {
             // Written when the action is finished: nothing can be awaited here.
             let subject = format!("{PURPOSE} {}", self.connection.integration_id);
-            self.key.vault.note(AlertKind::Tampered, self.key.tenant, &subject);
+            self.vault.note(AlertKind::Tampered, self.tenant, &subject);
         }
         opened
     }
@@ -159,22 +165,26 @@ pub(crate) fn seal(
 
 /// Opens a credential and compares it with the row's columns.
 pub(crate) fn open(key: &Sealer, row: &Connection, blob: &[u8]) -> Result<Credential> {
-    let plaintext = key.open(PURPOSE, &row.integration_id, row.generation, blob)?;
+    let (credential, times) = read(key, (&row.integration_id, row.generation), blob)?;
+    let agrees = credential.is_of(row)
+        && credential.permissions == row.permissions
+        && times == (micros(row.expires_at), micros(row.reauthorize_by));
+    if agrees { Ok(credential) } else { Err(Error::CannotOpen) }
+}
+
+/// When a credential ends, and when only a person can renew it, in microseconds since 1970.
+type Ends = (Option<i64>, Option<i64>);
+
+/// Opens a credential, and tells its ends.
+pub(crate) fn read(
+    key: &Sealer,
+    (integration_id, generation): (&str, i64),
+    blob: &[u8],
+) -> Result<(Credential, Ends)> {
+    let plaintext = key.open(PURPOSE, integration_id, generation, blob)?;
     let payload: Payload<String, Value, SecretString> =
         serde_json::from_slice(&plaintext).map_err(|_| Error::CannotOpen)?;
-    let agrees = payload.auth_type == row.auth_type.as_str()
-        && payload.provider == row.provider
-        && payload.host == row.host
-        && payload.account_id == row.account_id
-        && payload.account_name == row.account_name
-        && payload.mode == row.mode
-        && payload.permissions == row.permissions
-        && payload.expires_at == micros(row.expires_at)
-        && payload.reauthorize_by == micros(row.reauthorize_by);
-    if !agrees {
-        return Err(Error::CannotOpen);
-    }
-    Ok(Credential {
+    let credential = Credential {
         auth_type: AuthType::parse(&payload.auth_type)?,
         provider: payload.provider,
         host: payload.host,
@@ -183,7 +193,20 @@ pub(crate) fn open(key: &Sealer, row: &Connection, blob: &[u8]) -> Result<Creden
         mode: payload.mode,
         permissions: payload.permissions,
         secrets: payload.secrets,
-    })
+    };
+    Ok((credential, (payload.expires_at, payload.reauthorize_by)))
+}
+
+impl Credential {
+    /// Whether it is for the account of this row, and goes where the row says.
+    pub(crate) fn is_of(&self, row: &Connection) -> bool {
+        self.auth_type == row.auth_type
+            && self.provider == row.provider
+            && self.host == row.host
+            && self.account_id == row.account_id
+            && self.account_name == row.account_name
+            && self.mode == row.mode
+    }
 }
 
 fn micros(time: Option<OffsetDateTime>) -> Option<i64> {

@@ -47,6 +47,7 @@ impl TenantScope {
         let new = self.create_key(tx).await?;
         crash_point("rotation.new_key_added");
         let mut rewrapped = self.rotate_credentials(tx, &old, &new).await?;
+        rewrapped += self.rotate_former(tx, &old, &new).await?;
         rewrapped += self.rotate_outcomes(tx, &old, &new).await?;
         rewrapped += self.rotate_secrets(tx, &old, &new).await?;
         rewrapped += self.rotate_records(tx, &old, &new).await?;
@@ -68,6 +69,25 @@ impl TenantScope {
             };
             moved += on!(tx, c => sqlx::query(
                 "UPDATE integration_credentials SET encrypted_credentials = $3, key_id = $4 WHERE tenant_id = $1 AND id = $2",
+            ).bind(tenant).bind(id).bind(&blob).bind(new.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
+        }
+        Ok(moved)
+    }
+
+    async fn rotate_former(&self, tx: &mut Tx, old: &Sealer, new: &Sealer) -> Result<u64> {
+        let tenant = self.tenant.0;
+        let rows: Vec<(Uuid, String, i64, Vec<u8>)> = on!(tx, c => sqlx::query_as(
+            "SELECT id, integration_id, generation - 1, former FROM integration_credentials
+             WHERE tenant_id = $1 AND former_key_id = $2",
+        ).bind(tenant).bind(old.key_id()).fetch_all(c).await)?;
+        let mut moved = 0;
+        for (id, integration_id, generation, blob) in rows {
+            let Some(blob) = reseal(old, new, "credential", &integration_id, generation, &blob)?
+            else {
+                continue;
+            };
+            moved += on!(tx, c => sqlx::query(
+                "UPDATE integration_credentials SET former = $3, former_key_id = $4 WHERE tenant_id = $1 AND id = $2",
             ).bind(tenant).bind(id).bind(&blob).bind(new.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
         }
         Ok(moved)
@@ -130,7 +150,7 @@ impl TenantScope {
 
 /// Moves a blob to the new key. One that the right key does not open was changed outside; it stays as it is, lost,
 /// because it must not keep the tenant from disconnecting anything else.
-fn reseal(
+pub(crate) fn reseal(
     old: &Sealer,
     new: &Sealer,
     purpose: &'static str,

@@ -62,6 +62,18 @@ impl TenantScope {
         self.alerting(opened, PURPOSE, name).await
     }
 
+    /// Whether a secret is stored under a name; it is not opened.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn has_secret(&self, name: &str) -> Result<bool> {
+        let mut tx = self.read().await?;
+        let count: i64 = on!(&mut tx, c => sqlx::query_scalar(
+            "SELECT count(*) FROM tenant_secrets WHERE tenant_id = $1 AND name = $2",
+        ).bind(self.tenant.0).bind(name).fetch_one(c).await)?;
+        Ok(count > 0)
+    }
+
     async fn open_secret(&self, name: &str) -> Result<Option<SecretString>> {
         let mut tx = self.read().await?;
         let row: Option<(Vec<u8>, Vec<u8>)> = on!(&mut tx, c => sqlx::query_as(

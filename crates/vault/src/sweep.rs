@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     AlertKind, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault, actions::Described,
-    append::Additions, chain::Entry, database::on, timestamp::Timestamp,
+    alerts::say, append::Additions, chain::Entry, database::on, timestamp::Timestamp,
 };
 
 /// An intent without a result.
@@ -58,18 +58,23 @@ impl UnderWay {
 
 impl Vault {
     /// Closes what nobody will close: intents without a result, of which no process has said for `older_than` that they
-    /// are under way, become `unknown`, and expired records and stored outcomes are deleted. Returns the number of intents.
+    /// are under way, become `unknown`, and expired records, stored outcomes and replaced credentials are deleted. Returns the number
+    /// of intents.
     /// It first says so of this process's own, so it is to be called several times within `older_than`.
     ///
     /// # Errors
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`](crate::Error::Database), [`Error::CannotOpen`](crate::Error::CannotOpen): the first failure, after
+    /// whatever could be done was done. One tenant's does not keep the others from it.
     pub async fn sweep_unfinished(&self, older_than: Duration) -> Result<u64> {
         self.raise_noted().await;
         if self.erasure_is_pending() {
             self.erase().await;
         }
+        let mut failed = None;
         for (tenant, intents) in self.inner.under_way.by_tenant() {
-            self.scope(tenant).renew(&intents).await?;
+            if let Err(error) = self.scope(tenant).renew(&intents).await {
+                failed.get_or_insert(error);
+            }
         }
         let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
         let mut tx = self.inner.database.read(None).await?;
@@ -78,7 +83,8 @@ impl Vault {
         let text = tx.text(
             "SELECT tenant_id FROM open_intents WHERE alive_at <= $1
              UNION SELECT tenant_id FROM integration_operations WHERE expires_at <= $2
-             UNION SELECT tenant_id FROM records WHERE expires_at <= $2",
+             UNION SELECT tenant_id FROM records WHERE expires_at <= $2
+             UNION SELECT tenant_id FROM integration_credentials WHERE former_until <= $2",
             "SELECT due_tenants($1, $2)",
         );
         let due: Vec<Uuid> = on!(&mut tx, c => {
@@ -87,10 +93,13 @@ impl Vault {
         drop(tx);
         let mut closed = 0;
         for tenant in due {
-            closed += self.scope(TenantId(tenant)).sweep(cutoff, now).await?;
+            match self.scope(TenantId(tenant)).sweep(cutoff, now).await {
+                Ok(count) => closed += count,
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
         }
         self.raise_noted().await;
-        Ok(closed)
+        failed.map_or(Ok(closed), Err)
     }
 }
 
@@ -142,9 +151,14 @@ impl TenantScope {
         on!(&mut tx, c => sqlx::query("DELETE FROM open_intents WHERE tenant_id = $1 AND alive_at <= $2")
             .bind(self.tenant.0).bind(cutoff).execute(c).await.map(drop))?;
         self.delete_expired(&mut tx, now).await?;
-        tx.commit().await?;
+        self.drop_former(&mut tx, now).await?;
         for action in &closed {
-            self.vault.note(AlertKind::UnknownOutcome, self.tenant, action);
+            self.write_alert(&mut tx, AlertKind::UnknownOutcome, action).await?;
+            say(AlertKind::UnknownOutcome, self.tenant, action);
+        }
+        tx.commit().await?;
+        if !closed.is_empty() {
+            self.vault.anchor(chain.added()).await;
         }
         Ok(closed.len() as u64)
     }

@@ -4,13 +4,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    Error, Principal, PrincipalId, Result, Tenant, TenantScope, Vault, database::on, envelope,
-    timestamp::from_millis, vault::check_name,
+    AlertKind, Error, Principal, PrincipalId, Result, Tenant, TenantId, TenantScope, Vault,
+    database::on, envelope, timestamp::from_millis, vault::check_name,
 };
 
 /// Who called, as the token says.
@@ -20,6 +21,10 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The principal that the token belongs to.
     pub principal: Principal,
+    /// The token's name.
+    pub token: String,
+    /// What the token may do, as it was given at its creation.
+    pub scopes: String,
 }
 
 /// What is known of a token; its text is known to its holder only.
@@ -29,6 +34,8 @@ pub struct AccessToken {
     pub name: String,
     /// The subject of the principal that it stands for.
     pub subject: String,
+    /// What it may do, as it was given at its creation.
+    pub scopes: String,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was last used, to the minute.
@@ -41,14 +48,47 @@ const PREFIX: &str = "resto_";
 /// `last_used_at` is written at most this often, so that reading calls do not wait for the disk.
 pub(crate) const LAST_USED_EVERY_MS: i64 = 60_000;
 
-type TokenRow = (String, String, i64, Option<i64>, Option<i64>);
-type CallerRow = (Uuid, String, String, i64, Uuid, String, String, Option<i64>, i64);
+type TokenRow = (String, String, String, i64, Option<i64>, Option<i64>);
+/// A token with its tenant and its principal, as they stand in the database.
+#[derive(sqlx::FromRow)]
+struct CallerRow {
+    tenant_id: Uuid,
+    external_id: String,
+    name: String,
+    created_at: i64,
+    principal_id: Uuid,
+    issuer: String,
+    subject: String,
+    token: String,
+    scopes: String,
+    bounds: Vec<u8>,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    now_ms: i64,
+}
+
+/// What a token's keyed hash is held together with.
+fn bounds(
+    hash: &[u8],
+    principal: Uuid,
+    name: &str,
+    scopes: &str,
+    expires_at: Option<i64>,
+) -> Vec<u8> {
+    let mut bounds = [hash, principal.as_bytes()].concat();
+    bounds.extend(expires_at.unwrap_or(i64::MAX).to_be_bytes());
+    // Neither holds a line break.
+    bounds.extend(format!("{name}\n{scopes}").into_bytes());
+    bounds
+}
 
 impl AccessToken {
-    fn from_row((name, subject, created_at, last_used_at, expires_at): TokenRow) -> Self {
+    fn from_row(row: TokenRow) -> Self {
+        let (name, subject, scopes, created_at, last_used_at, expires_at) = row;
         Self {
             name,
             subject,
+            scopes,
             created_at: from_millis(created_at),
             last_used_at: last_used_at.map(from_millis),
             expires_at: expires_at.map(from_millis),
@@ -78,7 +118,8 @@ impl Vault {
         // The index compares keyed hashes: what its timing tells is worth nothing without the key.
         let mut tx = self.inner.database.read(None).await?;
         let text = tx.text(
-            "SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.last_used_at, c.now_ms
+            "SELECT t.id AS tenant_id, t.external_id, t.name, t.created_at, p.id AS principal_id, p.issuer, p.subject,
+                 a.name AS token, a.scopes, a.bounds, a.expires_at, a.last_used_at, c.now_ms
              FROM access_tokens a
              JOIN tenants t ON t.id = a.tenant_id
              JOIN principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
@@ -89,26 +130,38 @@ impl Vault {
         let row: Option<CallerRow> =
             on!(&mut tx, c => sqlx::query_as(text).bind(&hash).fetch_optional(c).await)?;
         drop(tx);
-        let Some((tenant, external_id, name, created_at, principal, issuer, subject, used, now)) =
-            row
-        else {
+        let Some(row) = row else { return Ok(None) };
+        let scope = self.scope(TenantId(row.tenant_id));
+        let held = bounds(&hash, row.principal_id, &row.token, &row.scopes, row.expires_at);
+        let known = self.inner.keyring.token_bounds(row.tenant_id, &held)?;
+        if !known.iter().any(|known| known.ct_eq(&row.bounds).into()) {
+            scope.raise(AlertKind::Tampered, &format!("access token {}", row.token)).await;
             return Ok(None);
-        };
-        let tenant = Tenant::from_row((tenant, external_id, name, created_at));
-        if used.is_none_or(|used| used + LAST_USED_EVERY_MS <= now) {
-            let mut tx = self.scope(tenant.id).write().await?;
+        }
+        if row.last_used_at.is_none_or(|used| used + LAST_USED_EVERY_MS <= row.now_ms) {
+            let mut tx = scope.write().await?;
             on!(&mut tx, c => sqlx::query(
                 "UPDATE access_tokens SET last_used_at = $3 WHERE tenant_id = $1 AND hash = $2",
-            ).bind(tenant.id.0).bind(&hash).bind(now).execute(c).await.map(drop))?;
+            ).bind(row.tenant_id).bind(&hash).bind(row.now_ms).execute(c).await.map(drop))?;
             tx.commit().await?;
         }
-        let principal = Principal { id: PrincipalId(principal), issuer, subject };
-        Ok(Some(Caller { tenant, principal }))
+        let tenant = (row.tenant_id, row.external_id, row.name, row.created_at);
+        Ok(Some(Caller {
+            tenant: Tenant::from_row(tenant),
+            principal: Principal {
+                id: PrincipalId(row.principal_id),
+                issuer: row.issuer,
+                subject: row.subject,
+            },
+            token: row.token,
+            scopes: row.scopes,
+        }))
     }
 }
 
 impl TenantScope {
-    /// Makes a token: `resto_` and 43 characters of base64url. Its text is returned once and not stored.
+    /// Makes a token that may do what `scopes` say: `resto_` and 43 characters of base64url. Its text is returned once and
+    /// not stored.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the name is taken or unfit, or the principal is not the tenant's.
@@ -116,9 +169,11 @@ impl TenantScope {
         &self,
         principal: PrincipalId,
         name: &str,
+        scopes: &str,
         expires_in: Option<Duration>,
     ) -> Result<(AccessToken, SecretString)> {
         check_name("token's name", name, 100)?;
+        check_name("token's scopes", scopes, 1000)?;
         let (token, hash) = {
             let bytes = Zeroizing::new(envelope::random::<32>()?);
             let mut token = Zeroizing::new(String::with_capacity(64));
@@ -129,14 +184,20 @@ impl TenantScope {
         };
         let root_id = self.keyring().raw_id().to_vec();
         let mut tx = self.write().await?;
+        let now: i64 =
+            on!(&mut tx, c => sqlx::query_scalar("SELECT now_ms FROM clock").fetch_one(c).await)?;
+        let expires_at = expires_in
+            .map(|rest| now.saturating_add(i64::try_from(rest.as_millis()).unwrap_or(i64::MAX)));
+        let held = bounds(&hash, principal.0, name, scopes, expires_at);
+        let held = self.keyring().token_bounds(self.tenant.0, &held)?.swap_remove(0).to_vec();
         let row: Option<TokenRow> = on!(&mut tx, c => sqlx::query_as(
-            "INSERT INTO access_tokens (hash, tenant_id, principal_id, name, root_id, created_at, expires_at)
-             SELECT $1, p.tenant_id, p.id, $4, $5, (SELECT now_ms FROM clock), (SELECT now_ms FROM clock) + $6
+            "INSERT INTO access_tokens (hash, tenant_id, principal_id, name, root_id, scopes, bounds, created_at, expires_at)
+             SELECT $1, p.tenant_id, p.id, $4, $5, $6, $7, $8, $9
              FROM principals p WHERE p.tenant_id = $2 AND p.id = $3
              ON CONFLICT (tenant_id, name) DO NOTHING
-             RETURNING name, (SELECT subject FROM principals WHERE id = $3), created_at, last_used_at, expires_at",
-        ).bind(&hash).bind(self.tenant.0).bind(principal.0).bind(name).bind(&root_id)
-         .bind(expires_in.map(|rest| i64::try_from(rest.as_millis()).unwrap_or(i64::MAX / 2))).fetch_optional(c).await)?;
+             RETURNING name, (SELECT subject FROM principals WHERE id = $3), scopes, created_at, last_used_at, expires_at",
+        ).bind(&hash).bind(self.tenant.0).bind(principal.0).bind(name).bind(&root_id).bind(scopes).bind(&held)
+         .bind(now).bind(expires_at).fetch_optional(c).await)?;
         let row = row.ok_or_else(|| Error::Invalid(format!(
             "The token {name} was not made: the name is taken, or the principal is not this tenant's. Choose another name."
         )))?;
@@ -151,7 +212,7 @@ impl TenantScope {
     pub async fn tokens(&self) -> Result<Vec<AccessToken>> {
         let mut tx = self.read().await?;
         let rows: Vec<TokenRow> = on!(&mut tx, c => sqlx::query_as(
-            "SELECT a.name, p.subject, a.created_at, a.last_used_at, a.expires_at
+            "SELECT a.name, p.subject, a.scopes, a.created_at, a.last_used_at, a.expires_at
              FROM access_tokens a JOIN principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
              WHERE a.tenant_id = $1 ORDER BY a.name",
         ).bind(self.tenant.0).fetch_all(c).await)?;

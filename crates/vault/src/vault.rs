@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) cipher: Cipher,
     pub(crate) alarm: Alarm,
     pub(crate) noted: Noted,
+    /// The kind of the job that delivers an alert, where alerts are delivered.
+    pub(crate) delivering: OnceLock<&'static str>,
     pub(crate) writer: Writer,
     pub(crate) under_way: UnderWay,
     anchors: OnceLock<Arc<dyn Anchors>>,
@@ -69,6 +71,7 @@ impl Vault {
                 cipher,
                 alarm: Alarm::default(),
                 noted: Noted::default(),
+                delivering: OnceLock::new(),
                 writer: Writer::default(),
                 under_way: UnderWay::default(),
                 anchors: OnceLock::new(),
@@ -163,6 +166,11 @@ impl Vault {
             Err(error) => error.to_string(),
         };
         tracing::warn!(why, "deleted bytes stay in the database's log until the next sweep");
+    }
+
+    /// As [`Vault::erase`], by the next sweep: whoever overwrote something cannot wait.
+    pub(crate) fn erase_later(&self) {
+        self.inner.erasure_pending.store(true, Ordering::Relaxed);
     }
 
     /// Whether [`Vault::erase`] has to be repeated.

@@ -7,14 +7,15 @@ use std::{
 };
 
 use tokio::{
+    select,
     sync::mpsc::{self, Receiver, Sender},
     task::{JoinHandle, yield_now},
-    time::{sleep, timeout, timeout_at},
+    time::{self, sleep, timeout},
 };
 use uuid::Uuid;
 
 use crate::{
-    Anchors, Error, Result, ResultStatus, TenantScope, Ticket, Vault,
+    Anchor, Anchors, Error, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault,
     anchoring::Anchoring,
     batch::{self, Answer, Call, End, Finished, Work, Written},
     database::Held,
@@ -37,16 +38,27 @@ pub(crate) struct Writer {
     state: Mutex<State>,
 }
 
+/// What is given to the task.
+pub(crate) enum Given {
+    Call(Call),
+    /// Another part of this process extended a trail, from this entry on.
+    Extended {
+        anchors: Arc<dyn Anchors>,
+        from: i64,
+        last: Anchor,
+    },
+}
+
 #[derive(Default)]
 struct State {
-    queue: Option<Sender<Call>>,
+    queue: Option<Sender<Given>>,
     task: Option<JoinHandle<()>>,
     closed: bool,
 }
 
 impl Writer {
     /// The queue of the running task.
-    pub(crate) fn queue(&self) -> Result<Sender<Call>> {
+    pub(crate) fn queue(&self) -> Result<Sender<Given>> {
         let mut state = self.state();
         if state.closed {
             return Err(Error::Database {
@@ -82,8 +94,18 @@ impl Writer {
     }
 }
 
+impl Vault {
+    /// Has an anchor kept of entries that were written beside the writer: of the first one's place and the last one.
+    pub(crate) async fn anchor(&self, (from, last): (i64, Anchor)) {
+        if let (Some(anchors), Ok(queue)) = (self.anchors(), self.inner.writer.queue()) {
+            // Where the task ends before, the next entries bring an anchor.
+            drop(queue.send(Given::Extended { anchors, from, last }).await);
+        }
+    }
+}
+
 /// Ends when the last vault of this database is dropped or closed, and everything is written.
-async fn run(mut queue: Receiver<Call>) {
+async fn run(mut queue: Receiver<Given>) {
     let mut task = Task::default();
     let mut calls = Vec::new();
     loop {
@@ -91,47 +113,25 @@ async fn run(mut queue: Receiver<Call>) {
             if queue.is_empty() {
                 task.held.rest();
             }
-            let due = task.anchoring.next_due().map(tokio::time::Instant::from_std);
-            let call = match due {
-                Some(due) => timeout_at(due, queue.recv()).await,
-                None => Ok(queue.recv().await),
-            };
-            match call {
-                Ok(Some(call)) => calls.push(call),
-                Ok(None) => break,
-                Err(_) => {}
+            select! {
+                given = queue.recv() => match given {
+                    Some(given) => calls.extend(task.take(given)),
+                    None => break,
+                },
+                () = task.anchoring.ready() => {}
             }
         } else {
             sleep(PAUSE).await;
         }
-        gather(&mut queue, &mut calls).await;
+        task.gather(&mut queue, &mut calls).await;
         calls.retain(Call::is_wanted);
         calls = task.write(calls).await;
         if let Some(anchors) = &task.anchors {
-            task.anchoring.keep_due(anchors, Instant::now()).await;
+            task.anchoring.keep_due(anchors, time::Instant::now()).await;
         }
     }
     if let Some(anchors) = &task.anchors {
-        task.anchoring.keep_all(anchors, Instant::now()).await;
-    }
-}
-
-/// Takes what waits, and what those who were just answered ask next.
-async fn gather(queue: &mut Receiver<Call>, calls: &mut Vec<Call>) {
-    loop {
-        let before = calls.len();
-        while calls.len() < BATCH
-            && let Ok(call) = queue.try_recv()
-        {
-            calls.push(call);
-        }
-        if calls.len() >= BATCH {
-            return;
-        }
-        yield_now().await;
-        if calls.len() == before && queue.is_empty() {
-            return;
-        }
+        task.anchoring.keep_all(anchors).await;
     }
 }
 
@@ -150,6 +150,37 @@ struct Failure {
 }
 
 impl Task {
+    /// Takes note of what is no call.
+    fn take(&mut self, given: Given) -> Option<Call> {
+        match given {
+            Given::Call(call) => Some(call),
+            Given::Extended { anchors, from, last } => {
+                self.anchors = Some(anchors);
+                self.anchoring.note(TenantId(last.tenant), from, last, time::Instant::now());
+                None
+            }
+        }
+    }
+
+    /// Takes what waits, and what those who were just answered ask next.
+    async fn gather(&mut self, queue: &mut Receiver<Given>, calls: &mut Vec<Call>) {
+        loop {
+            let before = calls.len();
+            while calls.len() < BATCH
+                && let Ok(given) = queue.try_recv()
+            {
+                calls.extend(self.take(given));
+            }
+            if calls.len() >= BATCH {
+                return;
+            }
+            yield_now().await;
+            if calls.len() == before && queue.is_empty() {
+                return;
+            }
+        }
+    }
+
     /// Writes the calls and answers them; returns the results that are to be tried again.
     async fn write(&mut self, calls: Vec<Call>) -> Vec<Call> {
         let Some(first) = calls.first() else {
@@ -198,7 +229,7 @@ impl Task {
                 self.anchors = vault.anchors();
                 if self.anchors.is_some() {
                     for (tenant, (from, last)) in added {
-                        self.anchoring.note(tenant, from, last, Instant::now());
+                        self.anchoring.note(tenant, from, last, time::Instant::now());
                     }
                 }
                 return Ok(answers);

@@ -49,6 +49,11 @@ pub struct GetAccount {}
 impl Action for GetAccount {
     const NAME: &'static str = "get_account";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which Vercel account or team",
+        "who is logged in at the host",
+        "which team are we in at Vercel",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACCOUNT_READ;
     type Output = Person;
 

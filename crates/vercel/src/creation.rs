@@ -45,6 +45,8 @@ pub struct CreateProject {
 impl Action for CreateProject {
     const NAME: &'static str = "create_project";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["host a new website", "set up hosting", "import a repository into Vercel", "new app"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = Project;
 

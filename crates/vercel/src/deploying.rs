@@ -35,6 +35,19 @@ pub struct DeployProject {
 impl Action for DeployProject {
     const NAME: &'static str = "deploy_project";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "deploy my app",
+        "put the website online",
+        "publish the site",
+        "go live",
+        "release to production",
+        "App deployen",
+        "Website veröffentlichen",
+        "déployer le site",
+        "mettre en ligne",
+        "desplegar la web",
+        "publicar",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE_PROJECT_READ;
     type Output = Deployment;
 

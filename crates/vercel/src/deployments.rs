@@ -223,6 +223,12 @@ pub struct ListDeployments {
 impl Action for ListDeployments {
     const NAME: &'static str = "list_deployments";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "recent deployments",
+        "deployment history",
+        "when was the last deploy",
+        "latest deployments",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = Page<Deployment>;
 
@@ -251,6 +257,8 @@ pub struct GetDeployment {
 impl Action for GetDeployment {
     const NAME: &'static str = "get_deployment";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["status of a deployment", "is it live yet", "preview URL", "what was deployed"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = Deployment;
 
@@ -269,6 +277,8 @@ pub struct CancelDeployment {
 impl Action for CancelDeployment {
     const NAME: &'static str = "cancel_deployment";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["stop a deployment", "abort a build in progress", "stop the build"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = Deployment;
 
@@ -308,6 +318,8 @@ pub struct DeletedDeployment {
 impl Action for DeleteDeployment {
     const NAME: &'static str = "delete_deployment";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] =
+        &["remove an old preview", "delete a deployment for good", "get rid of an old deployment"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = DeletedDeployment;
 

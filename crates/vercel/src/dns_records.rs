@@ -105,6 +105,8 @@ pub struct ListDnsRecords {
 impl Action for ListDnsRecords {
     const NAME: &'static str = "list_dns_records";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["DNS entries at Vercel", "A, CNAME and MX records in Vercel DNS", "show Vercel DNS"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_READ;
     type Output = Page<DnsRecord>;
 
@@ -173,6 +175,11 @@ pub struct CreatedRecord {
 impl Action for CreateDnsRecord {
     const NAME: &'static str = "create_dns_record";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "add a DNS entry at Vercel",
+        "new CNAME, A or TXT record in Vercel DNS",
+        "subdomain in Vercel DNS",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_WRITE;
     type Output = CreatedRecord;
 
@@ -286,6 +293,11 @@ pub struct DeletedRecord {
 impl Action for DeleteDnsRecord {
     const NAME: &'static str = "delete_dns_record";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "remove a DNS entry at Vercel",
+        "delete a CNAME, A or TXT record in Vercel DNS",
+        "clean up DNS at Vercel",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_WRITE;
     type Output = DeletedRecord;
 

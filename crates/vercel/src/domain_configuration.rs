@@ -67,6 +67,11 @@ struct Ranked<T> {
 impl Action for GetDomainConfiguration {
     const NAME: &'static str = "get_domain_configuration";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "which DNS records does Vercel need",
+        "is my custom domain configured correctly",
+        "why does my domain not lead to the site",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAIN_AND_PROJECT_READ;
     type Output = DomainConfiguration;
 

@@ -76,6 +76,11 @@ pub struct ListProjectDomains {
 impl Action for ListProjectDomains {
     const NAME: &'static str = "list_project_domains";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "URLs of my site",
+        "which domains does the app have",
+        "under which addresses is the site reached",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_READ;
     type Output = Page<ProjectDomain>;
 
@@ -114,6 +119,8 @@ pub struct AddProjectDomain {
 impl Action for AddProjectDomain {
     const NAME: &'static str = "add_project_domain";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] =
+        &["use my own domain for the site", "attach a domain to a Vercel project", "custom domain"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = ProjectDomain;
 
@@ -148,6 +155,8 @@ pub struct VerifyProjectDomain {
 impl Action for VerifyProjectDomain {
     const NAME: &'static str = "verify_project_domain";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["prove that a domain is mine", "check domain ownership again", "domain is not verified"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = ProjectDomain;
 
@@ -203,6 +212,11 @@ pub struct RemovedDomain {
 impl Action for RemoveProjectDomain {
     const NAME: &'static str = "remove_project_domain";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "detach a domain from a site",
+        "stop serving under an address",
+        "the domain should no longer lead to the app",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = RemovedDomain;
 

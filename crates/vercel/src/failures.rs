@@ -54,6 +54,13 @@ pub struct ExplainFailedBuild {
 impl Action for ExplainFailedBuild {
     const NAME: &'static str = "explain_failed_build";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] = &[
+        "why did the deployment fail",
+        "build error",
+        "warum ist das Deployment fehlgeschlagen",
+        "échec du déploiement",
+        "the deployment broke",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = FailedBuild;
 

@@ -11,6 +11,7 @@ mod domains;
 mod errors;
 mod failures;
 mod links;
+mod notices;
 mod permissions;
 mod production;
 mod projects;
@@ -25,8 +26,8 @@ mod waits;
 use std::time::Duration;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig,
-    Paging, Provider, Scheme,
+    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, Method,
+    OAuthConfig, Paging, Provider, Revocation, Revoking, Scheme, Signer,
 };
 
 /// The facts about Vercel.
@@ -47,8 +48,19 @@ pub static VERCEL: Integration = Integration {
                 token_url: "https://api.vercel.com/v2/oauth/access_token",
                 issuer: None,
                 names_issuer: false,
-                // `{configuration_id}` comes with the code.
-                revoke_url: "https://api.vercel.com/v1/integrations/configuration/{configuration_id}",
+                // https://vercel.com/docs/rest-api/integrations/delete-an-integration-configuration
+                revocation: Revocation {
+                    grant: Revoking::Own {
+                        method: Method::DELETE,
+                        path: "/v1/integrations/configuration/{installation}",
+                        signer: Signer::AccessToken,
+                        names_token: false,
+                        find: None,
+                    },
+                    token: None,
+                    by_hand: "https://vercel.com/dashboard/integrations",
+                },
+                rights_url: "https://vercel.com/dashboard/integrations",
                 pkce: false,
                 client_auth: ClientAuth::Body,
                 resource: None,
@@ -89,6 +101,7 @@ pub static VERCEL: Integration = Integration {
             next: "/pagination/next",
         },
         classify: errors::classify,
+        webhooks: Some(notices::NOTICES),
         ..Provider::REST
     }],
     permissions: permissions::ALL,

@@ -38,6 +38,12 @@ pub struct PromoteDeployment {
 impl Action for PromoteDeployment {
     const NAME: &'static str = "promote_deployment";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "make a preview live",
+        "promote staging to production",
+        "put this deployment live",
+        "use the preview in production",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = GoesLive;
 
@@ -69,6 +75,14 @@ pub struct RollBackProduction {
 impl Action for RollBackProduction {
     const NAME: &'static str = "roll_back_production";
     const RISK: Risk = Risk::Outward;
+    const PHRASES: &'static [&'static str] = &[
+        "undo a release",
+        "go back to the previous version",
+        "the site is broken, revert",
+        "vorherige Version zurück",
+        "revenir à la version précédente",
+        "volver a la versión anterior",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE_DEPLOYMENT_READ;
     type Output = GoesLive;
 

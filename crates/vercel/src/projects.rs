@@ -108,6 +108,8 @@ pub struct ListProjects {
 impl Action for ListProjects {
     const NAME: &'static str = "list_projects";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["my hosted apps", "all websites at Vercel", "Projekte bei Vercel"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_READ;
     type Output = Page<Project>;
 
@@ -132,6 +134,8 @@ pub struct GetProject {
 impl Action for GetProject {
     const NAME: &'static str = "get_project";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["settings of an app", "build command and framework", "what is in production"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_READ;
     type Output = Project;
 
@@ -158,6 +162,8 @@ pub struct UpdateProject {
 impl Action for UpdateProject {
     const NAME: &'static str = "update_project";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["rename an app", "change the build command or framework", "project settings"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = Project;
 
@@ -204,6 +210,8 @@ pub struct DeletedProject {
 impl Action for DeleteProject {
     const NAME: &'static str = "delete_project";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] =
+        &["take a website down for good", "remove an app from Vercel", "Projekt löschen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = PROJECT_WRITE;
     type Output = DeletedProject;
 

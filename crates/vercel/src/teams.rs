@@ -23,7 +23,7 @@ pub struct Team {
 /// In which team. Actions flatten it into their input.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Scope {
-    /// Team to work in, by id or slug; the connected account's own if left out.
+    /// Team, by id or slug; the account's own if left out.
     pub team: Option<String>,
 }
 

@@ -70,6 +70,8 @@ pub struct ListEnvironmentVariables {
 impl Action for ListEnvironmentVariables {
     const NAME: &'static str = "list_environment_variables";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["which env vars are set", "configuration of the app", "Umgebungsvariablen anzeigen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_READ;
     type Output = Page<Variable>;
 
@@ -122,6 +124,14 @@ pub struct SetEnvironmentVariable {
 impl Action for SetEnvironmentVariable {
     const NAME: &'static str = "set_environment_variable";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "add an env var",
+        "set an API key for the app",
+        "DATABASE_URL",
+        "Umgebungsvariable setzen",
+        "variable d'environnement",
+        "variable de entorno",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_WRITE;
     type Output = Variable;
 
@@ -261,6 +271,8 @@ pub struct RemoveEnvironmentVariable {
 impl Action for RemoveEnvironmentVariable {
     const NAME: &'static str = "remove_environment_variable";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["delete an env var", "unset a configuration value", "remove an API key from the app"];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_WRITE;
     type Output = Variable;
 

@@ -52,6 +52,8 @@ pub struct Waited {
 impl Action for WaitForDeployment {
     const NAME: &'static str = "wait_for_deployment";
     const RISK: Risk = Risk::Read;
+    const PHRASES: &'static [&'static str] =
+        &["tell me when the deploy is done", "wait until the site is up", "deployment progress"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = Waited;
 

@@ -123,6 +123,14 @@ pub struct CreateContact {
 impl Action for CreateContact {
     const NAME: &'static str = "create_contact";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "add a person to contacts",
+        "save a phone number",
+        "new address book entry",
+        "Kontakt hinzufügen",
+        "ajouter un contact",
+        "añadir contacto",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTACTS_WRITE;
     type Output = Contact;
 
@@ -149,6 +157,11 @@ pub struct UpdateContact {
 impl Action for UpdateContact {
     const NAME: &'static str = "update_contact";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "change a phone number or address of a contact",
+        "edit a person in the address book",
+        "Kontakt ändern",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTACTS_WRITE;
     type Output = Contact;
 
@@ -210,6 +223,8 @@ pub struct DeleteContact {
 impl Action for DeleteContact {
     const NAME: &'static str = "delete_contact";
     const RISK: Risk = Risk::Irreversible;
+    const PHRASES: &'static [&'static str] =
+        &["remove a person from contacts", "erase an address book entry", "Kontakt löschen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTACTS_WRITE;
     type Output = Deleted;
 

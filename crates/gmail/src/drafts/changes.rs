@@ -37,6 +37,8 @@ pub struct UpdateDraft {
 impl Action for UpdateDraft {
     const NAME: &'static str = "update_draft";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["edit an unsent email", "change the subject or recipients of a draft", "Entwurf ändern"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_WRITE;
     type Output = Written;
 

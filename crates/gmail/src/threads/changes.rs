@@ -79,6 +79,17 @@ pub struct OrganizeThreads {
 impl Action for OrganizeThreads {
     const NAME: &'static str = "organize_threads";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "archive emails",
+        "mark as read",
+        "mark unread",
+        "star a mail",
+        "label conversations",
+        "clean up the inbox",
+        "move to a folder",
+        "put a label on mails",
+        "put mails into a folder",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_MODIFY;
     type Output = Outcome;
 
@@ -167,6 +178,14 @@ pub struct TrashThread {
 impl Action for TrashThread {
     const NAME: &'static str = "trash_thread";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] = &[
+        "delete an email",
+        "throw a mail away",
+        "move a conversation to the bin",
+        "Mail löschen",
+        "supprimer un mail",
+        "borrar correo",
+    ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_MODIFY;
     type Output = Organized;
 
@@ -187,6 +206,8 @@ pub struct RestoreThread {
 impl Action for RestoreThread {
     const NAME: &'static str = "restore_thread";
     const RISK: Risk = Risk::Write;
+    const PHRASES: &'static [&'static str] =
+        &["undelete an email", "get a mail back from the trash", "recover a deleted conversation"];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_MODIFY;
     type Output = Organized;
 

@@ -136,6 +136,7 @@ impl Host {
         readable(&entry.subject(arguments))?;
         let mut trying = Line::new(line.calls);
         trying.cancelled = line.cancelled.clone();
+        trying.lacking = Arc::clone(&line.lacking);
         // A value that is still to be typed is typed once, when it is used.
         trying.may_enter = line.ask_secret.is_some();
         let trial = self.try_call(caller, entry, arguments, trying, "prepare").await;

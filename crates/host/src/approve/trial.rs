@@ -7,8 +7,9 @@ use resto_vault::{Begun, Intent, Needs};
 use serde_json::Value;
 
 use super::Purse;
+use crate::act::Acting;
 use crate::around::{Line, Seen};
-use crate::call::{Acting, Learnt, fault, learn};
+use crate::call::{Learnt, fault, learn};
 use crate::catalog::Entry;
 use crate::host::{Caller, Host, told};
 
@@ -52,7 +53,7 @@ impl Host {
     }
 
     async fn try_now(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         entry: Entry<'_>,
         arguments: Value,

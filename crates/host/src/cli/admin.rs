@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use resto_core::{Code, Error, Result};
+use resto_core::{Code, Error, Result, Risk};
 use resto_vault::{AccessToken, Tenant, Vault};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -11,13 +11,16 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Session;
 use super::audit::short;
-use super::print::confirm;
+use super::print::{confirm, read_secret, read_whole};
+use crate::allowance::{Allowance, RISKS};
 use crate::host::told;
 
 #[derive(clap::Subcommand)]
 pub(super) enum TokenCommand {
     /// Create an access token; it is shown only once
-    #[command(after_help = "Example:\n  resto token create --name my-agent --days 90")]
+    #[command(
+        after_help = "Examples:\n  resto token create --name my-agent --days 90\n  resto token create --name reports --read-only --integrations stripe,google-analytics"
+    )]
     Create {
         /// What the token is for
         #[arg(long)]
@@ -25,6 +28,15 @@ pub(super) enum TokenCommand {
         /// Days until it expires [default: never]
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
         days: Option<u16>,
+        /// Let it only read
+        #[arg(long, conflicts_with = "max_risk")]
+        read_only: bool,
+        /// Let it do nothing worse than this [default: everything that the rules allow]
+        #[arg(long, value_name = "RISK", value_parser = RISKS.map(|(word, _)| word))]
+        max_risk: Option<String>,
+        /// Let it work at these integrations only, such as github,vercel [default: at all]
+        #[arg(long, value_name = "IDS", value_delimiter = ',')]
+        integrations: Vec<String>,
     },
     /// List the tokens, without their text
     #[command(after_help = "Example:\n  resto token list --json")]
@@ -38,14 +50,19 @@ pub(super) enum TokenCommand {
 }
 
 pub(super) async fn token(session: &Session, command: TokenCommand) -> Result<()> {
-    let (_, caller) = session.owner().await?;
+    let (host, caller) = session.owner().await?;
     let out = session.out;
     match command {
-        TokenCommand::Create { name, days } => {
+        TokenCommand::Create { name, days, read_only, max_risk, integrations } => {
+            let word = if read_only { Some("read") } else { max_risk.as_deref() };
+            let risk = RISKS.iter().find(|(known, _)| Some(*known) == word);
+            let risk = risk.map_or(Risk::Spend, |(_, risk)| *risk);
+            integrations.iter().try_for_each(|id| host.integration(id).map(drop))?;
+            let scopes = Allowance::up_to(risk, &integrations.into_iter().collect()).to_string();
             let expires_in = days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
             let principal = caller.scope.principal("local", "owner").await.map_err(told)?;
-            let (about, text) =
-                caller.scope.create_token(principal.id, &name, expires_in).await.map_err(told)?;
+            let made = caller.scope.create_token(principal.id, &name, &scopes, expires_in).await;
+            let (about, text) = made.map_err(told)?;
             // EXPOSE: its owner sees it this once.
             let text = text.expose_secret();
             if out.json {
@@ -63,18 +80,19 @@ pub(super) async fn token(session: &Session, command: TokenCommand) -> Result<()
             if out.json {
                 return out.value(&tokens.iter().map(token_json).collect::<Vec<_>>());
             }
-            let rows: Vec<[String; 4]> = tokens
+            let rows: Vec<[String; 5]> = tokens
                 .iter()
                 .map(|token| {
                     [
                         token.name.clone(),
+                        token.scopes.clone(),
                         short(token.created_at),
                         token.last_used_at.map_or_else(|| "never".into(), short),
                         token.expires_at.map_or_else(|| "never".into(), short),
                     ]
                 })
                 .collect();
-            out.table(["NAME", "CREATED (UTC)", "LAST USED", "EXPIRES"], &rows);
+            out.table(["NAME", "MAY DO", "CREATED (UTC)", "LAST USED", "EXPIRES"], &rows);
         }
         TokenCommand::Revoke { name } => {
             if !caller.scope.revoke_token(&name).await.map_err(told)? {
@@ -91,7 +109,7 @@ pub(super) async fn token(session: &Session, command: TokenCommand) -> Result<()
 
 fn token_json(token: &AccessToken) -> Value {
     json!({
-        "name": token.name, "subject": token.subject, "created_at": rfc3339(token.created_at),
+        "name": token.name, "subject": token.subject, "scopes": token.scopes, "created_at": rfc3339(token.created_at),
         "last_used_at": token.last_used_at.map(rfc3339), "expires_at": token.expires_at.map(rfc3339),
     })
 }
@@ -105,6 +123,17 @@ pub(super) enum SecretCommand {
     /// List the names, never the values
     #[command(after_help = "Example:\n  resto secret list --json")]
     List,
+    /// Store a value under a name, in place of the one that is there; tools use it by the name
+    #[command(
+        after_help = "Example:\n  resto secret set deploy_key\n  resto secret set deploy_key --secret-stdin < key"
+    )]
+    Set {
+        /// The secret's name
+        name: String,
+        /// Read the value from standard input, whole, instead of a hidden prompt
+        #[arg(long)]
+        secret_stdin: bool,
+    },
     /// Delete a secret here; what a service was given it keeps
     #[command(after_help = "Example:\n  resto secret delete deploy_key")]
     Delete {
@@ -125,6 +154,15 @@ pub(super) async fn secret(session: &Session, command: SecretCommand) -> Result<
             for name in &names {
                 out.line(name);
             }
+        }
+        SecretCommand::Set { name, secret_stdin } => {
+            let value = if secret_stdin {
+                read_whole()?
+            } else {
+                read_secret(&format!("Value of the secret {name} (not shown): "), None)?
+            };
+            caller.scope.put_secret(&name, &value).await.map_err(told)?;
+            out.remark(format!("The secret `{name}` is stored encrypted."));
         }
         SecretCommand::Delete { name } => {
             if !caller.scope.delete_secret(&name).await.map_err(told)? {

@@ -9,10 +9,14 @@ use time::macros::format_description;
 
 use super::Session;
 use super::print::Tone;
+use super::tools;
 use crate::host::{Host, told};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct AuditArgs {
+    #[command(subcommand)]
+    command: Option<AuditCommand>,
     /// Show at most this many actions, the newest first
     #[arg(long, default_value_t = 50, conflicts_with = "json", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -24,6 +28,21 @@ pub(super) struct AuditArgs {
     verify: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum AuditCommand {
+    /// Find the actions that were asked for with exactly these arguments, of which the trail holds a keyed hash alone
+    #[command(
+        after_help = "Example:\n  resto audit hash github_get_repository '{\"owner\": \"octocat\", \"repo\": \"hello-world\"}'"
+    )]
+    Hash {
+        /// The tool's name, as `resto tools` lists it
+        tool: String,
+        /// The arguments, a JSON object; their order does not matter
+        #[arg(value_name = "JSON")]
+        arguments: String,
+    },
+}
+
 /// Rows read from the database at once.
 const CHUNK: u32 = 1000;
 
@@ -31,6 +50,9 @@ pub(super) async fn show(session: &Session, args: AuditArgs) -> Result<()> {
     let host = session.host().await?;
     let scope = &trail_of(session, &host).await?;
     let out = session.out;
+    if let Some(AuditCommand::Hash { tool, arguments }) = &args.command {
+        return hash(session, scope, tool, arguments).await;
+    }
     if args.verify {
         return verify(session, scope).await;
     }
@@ -46,8 +68,40 @@ pub(super) async fn show(session: &Session, args: AuditArgs) -> Result<()> {
         out.line("Nothing was done yet that this asks for.");
         return Ok(());
     }
+    table(session, &entries);
+    Ok(())
+}
+
+fn table(session: &Session, entries: &[AuditEntry]) {
     let rows: Vec<[String; 6]> = entries.iter().map(row).collect();
-    out.table(["WHEN (UTC)", "ACTION", "WHO", "RESULT", "TOOK", "ERROR"], &rows);
+    session.out.table(["WHEN (UTC)", "ACTION", "WHO", "RESULT", "TOOK", "ERROR"], &rows);
+}
+
+/// Checks a guess: which actions had these arguments.
+async fn hash(session: &Session, scope: &TenantScope, tool: &str, arguments: &str) -> Result<()> {
+    let hashes = scope.params_hashes(tool, &tools::json(arguments)?).map_err(told)?;
+    let mut found = Vec::new();
+    let mut before_seq = None;
+    loop {
+        let filter = AuditFilter { integration: None, limit: CHUNK, before_seq };
+        let chunk = scope.audit(filter).await.map_err(told)?;
+        let Some(last) = chunk.last() else { break };
+        before_seq = Some(last.seq);
+        found.extend(chunk.into_iter().filter(|entry| hashes.contains(&entry.params_hash)));
+    }
+    let out = session.out;
+    if out.json {
+        let seqs: Vec<i64> = found.iter().map(|entry| entry.seq).collect();
+        return out.value(&json!({"params_hashes": hashes, "seqs": seqs}));
+    }
+    for hash in &hashes {
+        out.line(hash);
+    }
+    if found.is_empty() {
+        out.line("No action was asked for with these arguments.");
+    } else {
+        table(session, &found);
+    }
     Ok(())
 }
 

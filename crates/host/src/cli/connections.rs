@@ -122,6 +122,9 @@ pub(super) async fn disconnect(session: &Session, integration: &str) -> Result<(
         "The account of {} at {} is disconnected; our copy of its key is destroyed.",
         receipt.account, integration.name
     ));
+    if let Some(proof) = receipt.proof {
+        session.out.line(proof);
+    }
     if let Some(left_to_do) = receipt.left_to_do {
         session.out.line(session.out.tone(Tone::Strong, &left_to_do));
     }
@@ -148,10 +151,18 @@ pub(super) async fn list(session: &Session) -> Result<()> {
             report.provider,
             out.tone(tone, &report.status)
         ));
+        if let Some(why) = report.standing() {
+            out.line(format!("  {why}"));
+        }
         describe(session, report);
         let used = report.last_used_at.map_or_else(|| "never".to_owned(), super::audit::short);
+        let age = match report.key_age_days {
+            None => String::new(),
+            Some(1) => " (the key is 1 day old)".to_owned(),
+            Some(days) => format!(" (the key is {days} days old)"),
+        };
         out.line(format!(
-            "  Connected {}, last used {used}",
+            "  Connected {}{age}, last used {used}",
             super::audit::short(report.connected_at)
         ));
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use resto_core::{Code, Error, Result};
-use resto_vault::KeySource;
+use resto_vault::{AlertKind, KeySource};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
@@ -127,19 +127,25 @@ async fn root_keys(session: &Session) -> Result<String> {
 }
 
 async fn alerts(session: &Session, host: &Host) -> Result<String> {
-    let mut alerts = host.vault.alerts(ALERTS).await.map_err(told)?;
+    let mut alerts = host.vault.whole().open_alerts(ALERTS).await.map_err(told)?;
     if let Some(tenant) = host.vault.tenant(&session.options.tenant).await.map_err(told)? {
-        alerts.extend(host.vault.scope(tenant.id).alerts(ALERTS).await.map_err(told)?);
+        alerts.extend(host.vault.scope(tenant.id).open_alerts(ALERTS).await.map_err(told)?);
     }
-    alerts.retain(|alert| OffsetDateTime::now_utc() - alert.raised_at < RECENT);
+    alerts.retain(|alert| {
+        let is_recent = OffsetDateTime::now_utc() - alert.raised_at < RECENT;
+        is_recent && AlertKind::read(&alert.kind).is_none_or(|kind| !kind.is_reminder())
+    });
     if alerts.is_empty() {
-        return Ok("none within 7 days".to_owned());
+        return Ok("none open within 7 days".to_owned());
     }
     let lines: Vec<String> = alerts
         .iter()
         .map(|alert| format!("{} {} {}", short(alert.raised_at), alert.kind, alert.subject))
         .collect();
-    Err(Error::new(Code::Denied, format!("Someone must look at this: {}.", lines.join("; "))))
+    Err(Error::new(
+        Code::Denied,
+        format!("Someone must look at this: {}. `resto alerts` says what to do.", lines.join("; ")),
+    ))
 }
 
 /// None where there is no database yet.

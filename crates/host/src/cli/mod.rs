@@ -1,6 +1,7 @@
 //! The command line. People and tests rely on its words.
 
 mod admin;
+mod alerts;
 mod audit;
 mod connections;
 mod doctor;
@@ -9,6 +10,7 @@ mod log;
 mod plan;
 mod print;
 mod serve;
+mod stopping;
 mod tools;
 
 use std::io::Write;
@@ -26,6 +28,7 @@ use crate::config::Config;
 use crate::dumps;
 use crate::host::{Caller, Host, LOCAL_TENANT};
 use crate::observe::Exporter;
+use crate::surface::Surface;
 use print::Out;
 
 /// Operates a business's own accounts at other services, for AI agents, through MCP.
@@ -87,7 +90,7 @@ enum Command {
     #[command(
         after_help = "Example, in an agent's configuration:\n  {\"command\": \"resto\", \"args\": [\"stdio\"]}\nIt acts as the tenant's owner, or as the access token in RESTO_TOKEN says."
     )]
-    Stdio,
+    Stdio(Surface),
     /// Connect an account at a service
     #[command(
         after_help = "Example:\n  resto connect github\n  resto connect github --key-stdin < key.txt"
@@ -102,6 +105,20 @@ enum Command {
         /// The service, such as github
         integration: String,
     },
+    /// Stop connections at once: no action begins on them, on whatever machine
+    #[command(
+        after_help = "Example:\n  resto freeze\n  resto freeze github\n  resto freeze --all-tenants"
+    )]
+    Freeze(stopping::StopArgs),
+    /// Let stopped connections be used again
+    #[command(after_help = "Example:\n  resto unfreeze github")]
+    Unfreeze(stopping::StopArgs),
+    /// Stop, revoke at their providers and remove many connections
+    #[command(
+        name = "revoke-all",
+        after_help = "Example:\n  resto revoke-all\n  resto revoke-all github --all-tenants --yes"
+    )]
+    RevokeAll(stopping::RevokeAllArgs),
     /// Show what is connected, and what it may do
     #[command(after_help = "Example:\n  resto connections --json")]
     Connections,
@@ -110,9 +127,9 @@ enum Command {
         after_help = "Example:\n  resto plan saas \"Invoicing for freelancers, paid monthly\" --account Netlify --domain example.com"
     )]
     Plan(plan::PlanArgs),
-    /// List the tools as an agent sees them
-    #[command(after_help = "Example:\n  resto tools --json")]
-    Tools,
+    /// List the tools of all services, with the tokens that each costs an agent
+    #[command(after_help = "Example:\n  resto tools --toolsets github,vercel --readonly")]
+    Tools(Surface),
     /// Run a tool, with the same checks and the same audit as for an agent
     #[command(
         after_help = "Example:\n  resto call github_get_repository '{\"owner\": \"octocat\", \"repo\": \"hello-world\"}'"
@@ -123,6 +140,11 @@ enum Command {
         after_help = "Example:\n  resto audit --limit 20\n  resto audit --verify\n  resto audit --json > trail.json"
     )]
     Audit(audit::AuditArgs),
+    /// Show what a person must look at, and note that they did
+    #[command(
+        after_help = "Example:\n  resto alerts --json\n  resto alerts --acknowledge 01940c3e-7a5b-7c3d-9f00-2b1c0d4e5f60\n  resto alerts --all"
+    )]
+    Alerts(alerts::AlertsArgs),
     /// Manage access tokens of agents
     #[command(after_help = "Example:\n  resto token create --name my-agent")]
     Token {
@@ -131,7 +153,8 @@ enum Command {
     },
     /// Manage the secrets that tools use by name, such as a CI secret
     #[command(
-        after_help = "Example:\n  resto secret list\n  resto secret delete deploy_key\nOne is stored when a tool needs it: resto call github_set_workflow_secret '...'"
+        visible_alias = "secrets",
+        after_help = "Example:\n  resto secret list\n  resto secret set deploy_key\n  resto secret delete deploy_key\nOne is also stored when a tool needs it: resto call github_set_workflow_secret '...'"
     )]
     Secret {
         #[command(subcommand)]
@@ -250,17 +273,21 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
     let mut session = Session { options, config, out, host };
     let done = match cli.command {
         Command::Serve(args) => serve::serve(&mut session, args).await,
-        Command::Stdio => serve::stdio(&session).await,
+        Command::Stdio(surface) => serve::stdio(&session, surface).await,
         Command::Connect(args) => connections::connect(&session, args).await,
         Command::SignIn => connections::sign_in(&session).await,
         Command::Disconnect { integration } => {
             connections::disconnect(&session, &integration).await
         }
+        Command::Freeze(args) => stopping::freeze(&session, args, true).await,
+        Command::Unfreeze(args) => stopping::freeze(&session, args, false).await,
+        Command::RevokeAll(args) => stopping::revoke_all(&session, args).await,
         Command::Connections => connections::list(&session).await,
         Command::Plan(args) => plan::plan(&session, args).await,
-        Command::Tools => tools::list(&session).await,
+        Command::Tools(surface) => tools::list(&session, surface).await,
         Command::Call(args) => tools::call(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
+        Command::Alerts(args) => alerts::alerts(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,
         Command::Secret { command } => admin::secret(&session, command).await,
         Command::Tenant { command } => admin::tenant(&session, command).await,

@@ -1,6 +1,6 @@
 //! What people read on the terminal, and programs from a pipe. Colours only on a terminal.
 
-use std::io::{IsTerminal, Lines, StdinLock, Write};
+use std::io::{IsTerminal, Lines, Read, StdinLock, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -10,6 +10,8 @@ use anstyle::{AnsiColor, Style};
 use resto_core::{Code, Error, Result, clean};
 use secrecy::SecretString;
 use serde::Serialize;
+
+use crate::entering::as_meant;
 
 /// Standard output.
 #[derive(Clone, Copy)]
@@ -145,6 +147,16 @@ pub(super) fn read_secret(
         return Err(Error::new(Code::InvalidInput, "No value was given. Nothing was done."));
     }
     Ok(SecretString::from(text))
+}
+
+/// Reads a secret of any number of lines: all of standard input.
+pub(super) fn read_whole() -> Result<SecretString> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| {
+        Error::new(Code::InvalidInput, format!("The value cannot be read: {error}"))
+    })?;
+    as_meant(&text)
+        .ok_or_else(|| Error::new(Code::InvalidInput, "No value was given. Nothing was done."))
 }
 
 /// Lets a person type the name of the thing before something that cannot be undone.

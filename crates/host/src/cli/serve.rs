@@ -13,6 +13,7 @@ use crate::host::{Caller, Host, LOCAL_TENANT, told};
 use crate::http::Server;
 use crate::mcp::Mcp;
 use crate::observe;
+use crate::surface::Surface;
 
 /// The record that tells a later start from the first one.
 const WELCOMED: (&str, &str) = ("serve", "welcomed");
@@ -88,8 +89,9 @@ async fn welcome(
         return Ok(());
     }
     let principal = owner.scope.principal("local", "owner").await.map_err(told)?;
+    let scopes = owner.allowance.to_string();
     let (_, token) =
-        owner.scope.create_token(principal.id, "first-agent", None).await.map_err(told)?;
+        owner.scope.create_token(principal.id, "first-agent", &scopes, None).await.map_err(told)?;
     owner.scope.put_record(collection, id, &true.into(), None).await.map_err(told)?;
     // EXPOSE: its owner sees it this once, to paste it into an agent's configuration.
     let token = token.expose_secret();
@@ -119,9 +121,9 @@ async fn welcome(
     Ok(())
 }
 
-pub(super) async fn stdio(session: &Session) -> Result<()> {
+pub(super) async fn stdio(session: &Session, surface: Surface) -> Result<()> {
     let host = session.host().await?;
-    let caller = match std::env::var("RESTO_TOKEN") {
+    let mut caller = match std::env::var("RESTO_TOKEN") {
         Ok(token) => host.bearer(&token, "stdio").await?.ok_or_else(|| {
             Error::new(
                 Code::Denied,
@@ -130,6 +132,7 @@ pub(super) async fn stdio(session: &Session) -> Result<()> {
         })?,
         Err(_) => host.owner(&session.options.tenant, "stdio").await?,
     };
+    caller.surface = host.surface(surface)?;
     host.maintain();
     let failed =
         |error: String| Error::new(Code::Internal, format!("The agent's end is not MCP: {error}"));

@@ -3,15 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use resto_core::{Code, Error, Result, Risk};
+use rmcp::model::Tool;
 use serde_json::Value;
 
 use super::Session;
 use super::print::{INTERRUPTED, confirm, read_secret};
 use crate::around::Line;
 use crate::call::Failed;
-use crate::catalog::Entry;
-use crate::mcp::{own_tool, tool};
+use crate::mcp::{own_tool, tokens, tool};
 use crate::policy::Calls;
+use crate::surface::Surface;
 
 #[derive(clap::Args)]
 pub(super) struct CallArgs {
@@ -25,35 +26,58 @@ pub(super) struct CallArgs {
     secret_stdin: bool,
 }
 
-pub(super) async fn list(session: &Session) -> Result<()> {
+pub(super) async fn list(session: &Session, surface: Surface) -> Result<()> {
     let (host, caller) = session.owner().await?;
     let catalog = host.catalog_of(&caller.scope).await?;
-    let entries: Vec<Entry<'_>> = catalog.entries().collect();
+    let surface = host.surface(surface)?;
+    let all = host.catalog.adapters().iter().map(|adapter| adapter.integration.id.to_owned());
+    let all = all.collect();
+    let entries = catalog.entries().filter(|entry| surface.lists(entry, &all));
+    let own = host.own_tools().iter().filter(|own| surface.lists_own(own));
+    let tools: Vec<(Tool, Risk)> = own
+        .map(|own| (own_tool(own), own.risk))
+        .chain(entries.map(|entry| (tool(&entry), entry.action.risk)))
+        .collect();
     if session.out.json {
-        let own = host.own_tools().iter().map(own_tool);
-        return session.out.value(&own.chain(entries.iter().map(tool)).collect::<Vec<_>>());
+        let tools: Vec<Tool> = tools.into_iter().map(|(tool, _)| tool).collect();
+        return session.out.value(&tools);
     }
-    let row = |tool: &str, risk: Risk, description: &str| {
+    let mut all = 0;
+    let rows = tools.iter().map(|(tool, risk)| {
         let risk = serde_json::to_value(risk).unwrap_or_default();
-        [tool.to_owned(), risk.as_str().unwrap_or_default().to_owned(), description.to_owned()]
-    };
-    let own = host.own_tools().iter().map(|own| row(own.tool, own.risk, &own.description));
-    let actions = entries.iter().map(|entry| entry.action);
-    let actions = actions.map(|action| row(&action.tool, action.risk, &action.description));
-    let rows: Vec<[String; 3]> = own.chain(actions).collect();
-    session.out.table(["TOOL", "RISK", "WHAT IT DOES"], &rows);
+        let cost = tokens(tool);
+        all += cost;
+        [
+            tool.name.to_string(),
+            risk.as_str().unwrap_or_default().to_owned(),
+            cost.to_string(),
+            tool.description.as_deref().unwrap_or_default().to_owned(),
+        ]
+    });
+    let rows: Vec<[String; 4]> = rows.collect();
+    session.out.table(["TOOL", "RISK", "TOKENS", "WHAT IT DOES"], &rows);
+    session.out.remark(format!(
+        "{} tools cost an agent about {all} tokens, {} each.",
+        rows.len(),
+        all / rows.len().max(1)
+    ));
     Ok(())
 }
 
-pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
-    let arguments: Value = serde_json::from_str(&args.arguments).map_err(|error| {
+/// Arguments, as a person types them.
+pub(super) fn json(arguments: &str) -> Result<Value> {
+    serde_json::from_str(arguments).map_err(|error| {
         Error::new(
             Code::InvalidInput,
             format!(
                 "The arguments are not JSON: {error}. They look like '{{\"owner\": \"octocat\"}}'."
             ),
         )
-    })?;
+    })
+}
+
+pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
+    let arguments = json(&args.arguments)?;
     let (host, caller) = session.owner().await?;
     let mut line = Line::new(Calls::Person);
     let out = session.out;
@@ -75,7 +99,9 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
     });
     match host.call(&caller, &args.tool, arguments, line).await {
         Ok(called) => out.value(&called.output),
-        Err(failed @ (Failed::Tool(_) | Failed::Approval(_))) => Err(failed.error()),
+        Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
+            Err(failed.error())
+        }
         Err(Failed::UnknownTool) => Err(Error::new(
             Code::InvalidInput,
             format!(

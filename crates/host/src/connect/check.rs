@@ -19,16 +19,42 @@ impl Host {
     /// There is none, the provider refuses the credential or cannot be reached, or the account is another
     /// one now.
     pub(crate) async fn test_connection(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         integration: &'static Integration,
     ) -> Result<Report> {
+        let scope = &caller.scope;
+        if let Some(connection) = scope.connection(integration.id).await.map_err(told)? {
+            self.fresh(scope, integration, connection).await?;
+        }
+        let (mut tested, mut connection) = self.test_once(caller, integration).await?;
+        if let (Err(error), Some(refused)) = (&tested, &connection)
+            && error.code() == Code::AuthExpired
+            && self.has_another(scope, integration, refused).await
+        {
+            (tested, connection) = self.test_once(caller, integration).await?;
+        }
+        if let (Err(error), Some(connection)) = (&tested, &connection) {
+            stop(caller, integration, connection.generation, error).await;
+        }
+        tested?;
+        self.connection(caller, integration).await?.ok_or_else(|| {
+            told(resto_vault::Error::NotConnected { integration_id: integration.id.into() })
+        })
+    }
+
+    /// What a test came to, of which connection.
+    async fn test_once(
+        self: &Arc<Self>,
+        caller: &Caller,
+        integration: &'static Integration,
+    ) -> Result<(Result<()>, Option<Connection>)> {
         let intent = Intent {
             connection: Needs::Active,
             ..lifecycle(caller, integration, "check", &Value::Null)
         };
         let Begun { ticket, connection, .. } = caller.scope.begin(intent).await.map_err(told)?;
-        let generation = connection.as_ref().map(|(connection, _)| connection.generation);
+        let used = connection.as_ref().map(|(connection, _)| connection.clone());
         let tested = match connection {
             Some((connection, sealed)) => {
                 self.identify(caller, integration, &connection, sealed).await
@@ -37,16 +63,14 @@ impl Host {
                 integration_id: integration.id.into(),
             })),
         };
-        if let (Err(error), Some(generation)) = (&tested, generation) {
-            stop(caller, integration, generation, error).await;
+        if let (Ok(_), Some(connection)) = (&tested, &used) {
+            self.has_worked(&caller.scope, integration, connection);
+            self.confirmed.note(connection);
         }
         let learnt =
             Learnt { permissions: tested.as_ref().ok().cloned().flatten(), rate_limits: None };
         self.finish(caller, ticket, &recorded(&tested), learnt).await;
-        tested?;
-        self.connection(caller, integration).await?.ok_or_else(|| {
-            told(resto_vault::Error::NotConnected { integration_id: integration.id.into() })
-        })
+        Ok((tested.map(drop), used))
     }
 
     /// The rights as stored with the connection, where the provider tells them.
@@ -86,7 +110,8 @@ impl Host {
         }
         let known = Grants::read(&connection.permissions);
         Ok(match permissions {
-            Permissions::Known(rights) if !rights.is_empty() => {
+            // Who told rights before, and tells none now, granted them no longer.
+            Permissions::Known(rights) if !rights.is_empty() || known.known => {
                 let grants = Grants::from(Permissions::Known(rights));
                 if known.known && known.granted != grants.granted {
                     caller.scope.raise(AlertKind::PermissionsChanged, integration.id).await;
@@ -99,16 +124,20 @@ impl Host {
 }
 
 /// Stops a connection that its provider refuses, or that opens another account now, and tells people.
-async fn stop(caller: &Caller, integration: &Integration, generation: i64, error: &Error) {
+pub(crate) async fn stop(
+    caller: &Caller,
+    integration: &Integration,
+    generation: i64,
+    error: &Error,
+) {
     let (status, alert) = match error.code() {
         Code::AuthExpired => (Status::NeedsReauth, AlertKind::ConnectionFailed),
         Code::Conflict => (Status::Frozen, AlertKind::AccountChanged),
         _ => return,
     };
-    match caller.scope.set_status(integration.id, generation, status).await {
-        Ok(true) => caller.scope.raise(alert, integration.id).await,
-        // It was connected again meanwhile.
-        Ok(false) => {}
+    match caller.scope.set_status_raising(integration.id, generation, status, alert).await {
+        // Or it was connected again meanwhile.
+        Ok(_) => {}
         Err(error) => tracing::error!(%error, "a connection that failed could not be stopped"),
     }
 }

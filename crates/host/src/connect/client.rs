@@ -5,7 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use resto_core::{Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result};
+use resto_core::{
+    Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking,
+};
 use secrecy::SecretString;
 use url::Url;
 
@@ -24,6 +26,8 @@ pub(crate) struct OAuthClient<'a> {
     pub client_auth: ClientAuth,
     pub authorize_url: Url,
     pub token_url: Url,
+    /// Where tokens are revoked by the standard's request, where that is so and known.
+    pub revoke_url: Option<Url>,
     /// Who answers, where that is known.
     pub issuer: Option<&'a str>,
     /// Whether an answer that does not say who answers is refused.
@@ -64,6 +68,12 @@ impl<'a> OAuthClient<'a> {
             address("authorize_url", named.authorize_url.as_ref(), facts.authorize_url)?;
         let token_url = address("token_url", named.token_url.as_ref(), facts.token_url)?;
         // Elsewhere answers somebody else.
+        let own_revocation = match facts.revocation.grant {
+            Revoking::Standard(url) if named.token_url.is_none() => Some(url),
+            _ => None,
+        };
+        let revoke_url = named.revoke_url.as_deref().or(own_revocation);
+        let revoke_url = revoke_url.map(|url| address("revoke_url", None, url)).transpose()?;
         let own_issuer = facts.issuer.filter(|_| named.authorize_url.is_none());
         Ok(Some(Self {
             provider,
@@ -73,21 +83,29 @@ impl<'a> OAuthClient<'a> {
             client_auth: facts.client_auth,
             authorize_url,
             token_url,
+            revoke_url,
             issuer: named.issuer.as_deref().or(own_issuer),
             names_issuer: named.issuer.is_some() || (own_issuer.is_some() && facts.names_issuer),
         }))
     }
 
-    /// Reads the client's secret, which is kept nowhere else; `None` where it has none.
-    pub fn secret(&self) -> Result<Option<SecretString>> {
-        self.secret_file.map(read_secret).transpose()
+    /// Reads the client's secret, which is kept nowhere else.
+    pub fn secret(&self) -> Result<SecretString> {
+        match self.secret_file {
+            Some(file) => read_secret("client", file),
+            None => Err(Error::new(
+                Code::Internal,
+                format!("Our client at {} has no secret.", self.provider.name),
+            )),
+        }
     }
 }
 
-fn read_secret(file: &Path) -> Result<SecretString> {
+/// Reads a secret of one line from a file that only this process's user can read. `what` it is: `client`, `webhook`.
+pub(crate) fn read_secret(what: &str, file: &Path) -> Result<SecretString> {
     let refuse = |why: &str| {
         let name = file.display();
-        Error::new(Code::InvalidInput, format!("The client secret file {name} {why}."))
+        Error::new(Code::InvalidInput, format!("The {what} secret file {name} {why}."))
     };
     let opened = File::open(file).map_err(|error| refuse(&format!("cannot be read: {error}")))?;
     let about = opened.metadata().map_err(|_| refuse("cannot be inspected"))?;
@@ -102,7 +120,7 @@ fn read_secret(file: &Path) -> Result<SecretString> {
         )));
     }
     if about.size() > LONGEST {
-        return Err(refuse("is too long for a client secret"));
+        return Err(refuse("is too long for a secret"));
     }
     let mut text = String::new();
     opened
@@ -126,6 +144,18 @@ impl Host {
             Some(remote) => Ok(remote.has_oauth()),
             None => self.oauth_client(integration).map(|client| client.is_some()),
         }
+    }
+
+    /// As [`Host::oauth_client`], once a remote server was asked.
+    ///
+    /// # Errors
+    /// It does not say where people sign in, or the configuration names half a client.
+    pub(crate) async fn known_client(
+        &self,
+        integration: &'static Integration,
+    ) -> Result<Option<OAuthClient<'_>>> {
+        self.discover(integration).await?;
+        self.oauth_client(integration)
     }
 
     /// How people consent at an integration's provider; `None` where the configuration names no client, and before a remote
@@ -175,9 +205,21 @@ pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter])
                 Error::new(Code::InvalidInput, format!("integrations.{id}.{name}: {error}"))
             })?;
         }
+        if let Some(file) = &named.webhook_secret_file {
+            if adapter.integration.providers.iter().all(|provider| provider.webhooks.is_none()) {
+                return Err(Error::new(
+                    Code::InvalidInput,
+                    format!(
+                        "integrations.{id}: it sends no messages, and takes no webhook_secret_file. Leave it out."
+                    ),
+                ));
+            }
+            read_secret("webhook", file)?;
+        }
         if provider.auth.iter().any(is_discovered) {
             // Its addresses are asked for when a person connects it.
-            named.client_secret_file.as_deref().map(read_secret).transpose()?;
+            let file = named.client_secret_file.as_deref();
+            file.map(|file| read_secret("client", file)).transpose()?;
             continue;
         }
         if let Some(client) = OAuthClient::of(adapter.integration, named)? {

@@ -1,38 +1,55 @@
-//! Removing a connection.
+//! Removing a connection: stopped, revoked at its provider, proven, destroyed.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use resto_core::{Api, Auth, Code, Error, Integration, Proof, Result, Risk};
-use resto_vault::{AuthType, Begun, Connection, Intent, Needs, Sealed, Status, crash_point};
-use serde::Serialize;
+use resto_core::{Code, Error, Integration, Result};
+use resto_vault::{AlertKind, Begun, Connection, Intent, Needs, Sealed, Status, crash_point};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 
+use super::revoke::Taken;
 use super::{lifecycle, recorded};
-use crate::around::{Around, Opening};
 use crate::call::Learnt;
-use crate::host::{Caller, Host, provider_of, told};
+use crate::host::{Caller, Host, told};
+use crate::maintain::Kind;
+
+/// The collection of receipts, by integration.
+const RECEIPT: &str = "disconnect.receipt";
+
+/// How long a receipt is shown.
+const SHOWN: Duration = Duration::from_hours(90 * 24);
+
+/// When a revocation that did not come to its end is tried again, by whoever serves.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// What disconnecting did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Receipt {
     /// The integration's id.
     pub integration: String,
     /// Whose account it was.
     pub account: String,
-    /// Whether the provider revoked the credential.
+    /// Whether the provider no longer takes the credential.
     pub revoked: bool,
+    /// What shows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// What a person still has to do, and where.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_to_do: Option<String>,
+    /// When our copy was destroyed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub disconnected_at: OffsetDateTime,
 }
 
 impl Host {
     /// Removes a connection: stops its use, removes what we made at the provider, revokes the
-    /// credential where that is possible, destroys our copy.
+    /// credential where that is possible, asks the provider for the proof, destroys our copy.
     ///
     /// # Errors
-    /// There is no such connection, or the provider could not be reached; it then stays stopped, to
-    /// be tried again.
+    /// There is no such connection, or the provider could not be reached or did not prove it; the connection then
+    /// stays stopped, and whoever serves tries again.
     pub async fn disconnect(
         &self,
         caller: &Caller,
@@ -64,73 +81,94 @@ impl Host {
     ) -> Result<Receipt> {
         let scope = &caller.scope;
         let generation = connection.generation;
-        let stopped = scope.set_status(integration.id, generation, Status::RevocationPending).await;
-        if !stopped.map_err(told)? {
+        if !self.stop_for_good(caller, &connection).await? {
             return Err(replaced(integration));
         }
         crash_point("disconnect.frozen");
-        let (provider, auth) =
-            provider_of(integration, &connection.provider, connection.auth_type.as_str())?;
-        let endpoints = self.endpoints(integration, provider)?;
-        let credentials = Arc::new(Opening::new(sealed, &endpoints, integration));
-        let api = Api::new(
-            self.http.clone(),
-            provider,
-            auth.scheme(),
-            endpoints,
-            credentials.clone(),
-            Arc::new(Around::quiet(scope, "disconnect")),
-            Risk::Write,
-        );
-        let adapter = self.adapter(integration)?;
-        let undone = async {
-            adapter.clean_up(&api).await?;
-            adapter.revoke(&api).await
-        };
-        let proof = match undone.await {
-            Ok(proof) => proof,
-            // It will not take the credential later either: our copy must not stay for that.
-            Err(error) if matches!(error.code(), Code::AuthExpired | Code::PermissionDenied) => {
-                Proof::PersonMust {
-                    instruction: format!(
-                        "{} no longer took the credential, so nothing could be cleaned up or revoked there with it. See in the account's own settings that it is gone.",
-                        provider.name
-                    ),
-                    url: match auth {
-                        Auth::Key(key) => key.create_url.to_owned(),
-                        Auth::OAuth(_) => String::new(),
-                    },
+        let Taken { proof, left_to_do } =
+            match self.take_back(caller, integration, &connection, sealed).await {
+                Ok(taken) => taken,
+                Err(error) => {
+                    scope.raise(AlertKind::RevocationPending, integration.id).await;
+                    return Err(pending(error));
                 }
-            }
-            Err(error) => return Err(credentials.redact_error(error)),
-        };
+            };
         crash_point("disconnect.revoked");
         if !scope.disconnect(integration.id, generation).await.map_err(told)? {
+            // What was revoked may have been the consent on which the new one lives too.
+            let job = (Kind::Probe.word(), integration.id);
+            if let Err(error) = scope.schedule_job(job.0, job.1, Duration::ZERO).await {
+                tracing::warn!(%error, "what was connected meanwhile is tested tomorrow");
+            }
             return Err(replaced(integration));
         }
-        let left_to_do = match &proof {
-            Proof::Revoked => None,
-            // What the adapter says of a key is not true of an app.
-            Proof::PersonMust { .. } if connection.auth_type == AuthType::OAuth2 => Some(format!(
-                "Remove this server's app in the settings of the {} account; until then what it was given may still be used.",
-                provider.name
-            )),
-            Proof::PersonMust { instruction, url } => Some(format!("{instruction} {url}")),
-        };
-        Ok(Receipt {
+        let receipt = Receipt {
             integration: integration.id.to_owned(),
             account: connection.account_name,
-            revoked: proof == Proof::Revoked,
+            revoked: proof.is_some(),
+            proof,
             left_to_do,
-        })
+            disconnected_at: OffsetDateTime::now_utc(),
+        };
+        let kept = serde_json::to_value(&receipt).unwrap_or_default();
+        if let Err(error) = scope.put_record(RECEIPT, integration.id, &kept, Some(SHOWN)).await {
+            tracing::warn!(%error, "the receipt of a disconnection is in the audit trail only");
+        }
+        Ok(receipt)
     }
+
+    /// Stops a connection that is to be disconnected, and sees to it that somebody goes on if this process dies. `false`
+    /// when it was replaced meanwhile.
+    pub(super) async fn stop_for_good(
+        &self,
+        caller: &Caller,
+        connection: &Connection,
+    ) -> Result<bool> {
+        if connection.status == Status::RevocationPending {
+            return Ok(true);
+        }
+        let which = (connection.integration_id.as_str(), connection.generation);
+        let job = (Kind::Revoke.word(), AGAIN);
+        let stopped = caller.scope.set_status_with(which, Status::RevocationPending, job).await;
+        stopped.map_err(told)
+    }
+
+    /// What came of the last disconnection, as long as nothing else is connected.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(crate) async fn receipt(
+        &self,
+        caller: &Caller,
+        integration: &Integration,
+    ) -> Result<Option<Receipt>> {
+        let kept = caller.scope.record(RECEIPT, integration.id).await.map_err(told)?;
+        Ok(kept.and_then(|kept| serde_json::from_value(kept).ok()))
+    }
+
+    /// Another account is connected now, or the same one again.
+    pub(super) async fn forget_receipt(&self, caller: &Caller, integration: &Integration) {
+        if let Err(error) = caller.scope.delete_record(RECEIPT, integration.id).await {
+            tracing::warn!(%error, "a receipt of before is still kept");
+        }
+    }
+}
+
+/// Why it is not over, and what happens next.
+fn pending(mut error: Error) -> Error {
+    let details = error.details_mut();
+    details.message = format!(
+        "{} It is not revoked yet. Agents can no longer use the connection, and a server that runs (resto serve) tries again until it is.",
+        details.message
+    );
+    error
 }
 
 fn replaced(integration: &Integration) -> Error {
     Error::new(
         Code::Conflict,
         format!(
-            "{} was connected again meanwhile. What was connected before is gone; what is connected now was left as it is. Disconnect again if it should go too.",
+            "{} was connected again or disconnected meanwhile. What was connected before is gone; what is connected now was left as it is. Disconnect again if it should go too.",
             integration.name
         ),
     )

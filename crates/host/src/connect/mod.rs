@@ -7,15 +7,20 @@ mod disconnect;
 mod key;
 mod oauth;
 mod request;
+mod revoke;
+mod rights;
+mod stopping;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use resto_core::{
     Account, Api, Code, Credentials, Error, HttpRequest, Integration, Permissions, Provider,
     Result, Risk, Scheme, Secrets,
 };
-use resto_vault::{AlertKind, AuthType, Connection, Credential, Intent, Needs, NewConnection};
+use resto_vault::{AuthType, Connection, Credential, Intent, Needs, NewConnection, Status};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -24,12 +29,15 @@ use crate::around::Around;
 use crate::catalog::Catalog;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
-use crate::maintain::{DAILY, Kind, jittered};
+use crate::maintain::{DAILY, Kind, due_in, is_renewed, jittered};
 use crate::redact::{redact, redact_error, redact_name};
 
-pub(crate) use client::{OAuthClient, check_overrides};
+pub(crate) use check::stop;
+pub(crate) use client::{OAuthClient, check_overrides, read_secret};
 pub use disconnect::Receipt;
 pub(crate) use oauth::Answer;
+pub(crate) use rights::{Confirmed, Lacking};
+pub(crate) use tokens::{NoTokens, TokenUrlOnly, Tokens};
 
 /// A connection as people and programs are told of it.
 #[derive(Debug, Serialize)]
@@ -62,12 +70,28 @@ pub struct Report {
     /// When it was last used.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<OffsetDateTime>,
+    /// How many days ago the key was stored; none where a person signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_age_days: Option<i64>,
     /// When its access token or key stops working.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<OffsetDateTime>,
-    /// Whose account was connected before, told once: when it was replaced or renewed.
+    /// Whether it is then renewed without a person.
+    pub renewed: bool,
+    /// What took the place of what, told once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaced: Option<String>,
+    pub replaced: Option<Replaced>,
+}
+
+/// What was connected before.
+#[derive(Debug, Serialize)]
+pub struct Replaced {
+    /// Whose account it was.
+    pub account: String,
+    /// Whether it is another one now.
+    pub is_another: bool,
+    /// Whether it was being disconnected, and its credential not revoked yet.
+    pub was_leaving: bool,
 }
 
 impl Report {
@@ -76,21 +100,49 @@ impl Report {
     pub fn outcome(&self) -> String {
         let account = &called(&self.account, self.mode.as_deref());
         let provider = &self.provider;
-        match &self.replaced {
-            None => format!("The account of {account} at {provider} is connected."),
-            Some(before) if before == account => {
-                format!("The access to the account of {account} at {provider} is renewed.")
+        let Some(Replaced { account: before, is_another, was_leaving }) = &self.replaced else {
+            return format!("The account of {account} at {provider} is connected.");
+        };
+        let what = if *is_another {
+            format!(
+                "The account of {account} at {provider} has taken the place of the account of {before}."
+            )
+        } else {
+            format!("The access to the account of {account} at {provider} is renewed.")
+        };
+        let old = match (*was_leaving, *is_another) {
+            (true, _) => {
+                " The credential of before was being revoked, and is not: our copy is destroyed, so end it there yourself."
             }
-            Some(before) => format!(
-                "The account of {account} at {provider} has taken the place of the account of {before}. Delete the old key there if nothing else uses it."
+            (false, true) => " Delete the old key there if nothing else uses it.",
+            (false, false) => "",
+        };
+        format!("{what}{old}")
+    }
+
+    /// What its status means and what happens next, where that is not plain.
+    #[must_use]
+    pub fn standing(&self) -> Option<String> {
+        let provider = &self.provider;
+        match self.status.as_str() {
+            "revocation_pending" => Some(format!(
+                "It is being disconnected. Agents can no longer use it; {provider} has not confirmed yet that the credential is revoked, and a server that runs tries again until it has. Whoever connects again ends that, and revokes the old credential there themselves."
+            )),
+            "frozen" => Some(
+                "It is stopped: agents cannot use it. A person lets it go on with `resto unfreeze`, or connects again."
+                    .to_owned(),
             ),
+            "needs_reauth" => Some(format!(
+                "{provider} no longer takes the credential. A person connects again."
+            )),
+            _ => None,
         }
     }
 
-    /// Whether its access token or key has stopped working.
+    /// Whether its access token or key has stopped working, and only a person can renew it.
     #[must_use]
     pub fn has_expired(&self) -> bool {
-        self.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc())
+        !self.renewed && self.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc())
     }
 }
 
@@ -200,20 +252,52 @@ impl Host {
             permissions: serde_json::to_value(&grants).unwrap_or_default(),
             secrets,
         };
+        let mut jobs =
+            vec![(Kind::Probe.word(), jittered(DAILY)), (Kind::Remind.word(), Duration::ZERO)];
+        let renews_at =
+            candidate.expires_at.filter(|_| credential.secrets.contains_key("refresh_token"));
+        if let Some(end) = renews_at {
+            let life = (end - OffsetDateTime::now_utc()).try_into().unwrap_or_default();
+            jobs.push((Kind::Refresh.word(), due_in(life, life)));
+        }
         let new = NewConnection {
             integration_id: integration.id.to_owned(),
             credential,
             expires_at: candidate.expires_at,
             reauthorize_by: candidate.reauthorize_by,
-            jobs: vec![(Kind::Probe.word(), jittered(DAILY))],
+            jobs,
+            replaces_account: candidate.replaces,
         };
-        let connection = caller.scope.connect(new).await.map_err(told)?;
+        let connected = caller.scope.connect(new).await.map_err(told)?;
+        let is_another = connected.is_another_account();
         if is_another {
-            caller.scope.raise(AlertKind::AccountChanged, integration.id).await;
+            self.forget_made(caller, adapter).await;
         }
-        let report = self.report(&*self.catalog_of(&caller.scope).await?, &connection)?;
-        let replaced = before.map(|before| called(&before.account_name, before.mode.as_deref()));
+        self.forget_receipt(caller, integration).await;
+        self.confirmed.note(&connected.connection);
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let report = self.report(&catalog, &connected.connection)?;
+        let replaced = connected.before.map(|before| Replaced {
+            account: called(&before.account_name, before.mode.as_deref()),
+            is_another,
+            was_leaving: before.status == Status::RevocationPending,
+        });
         Ok(Report { replaced, ..report })
+    }
+
+    /// Forgets what was made at an account that is connected no longer: nobody can remove it there any more.
+    async fn forget_made(&self, caller: &Caller, adapter: &resto_core::Adapter) {
+        for collection in adapter.made {
+            let forgotten = async {
+                for (id, _) in caller.scope.records(collection, None, 100).await? {
+                    caller.scope.delete_record(collection, &id).await?;
+                }
+                Ok::<(), resto_vault::Error>(())
+            };
+            if let Err(error) = forgotten.await {
+                tracing::warn!(%error, collection, "what was made at a former account is not forgotten");
+            }
+        }
     }
 
     fn adapter(&self, integration: &Integration) -> Result<&resto_core::Adapter> {
@@ -251,7 +335,9 @@ impl Host {
             rate_limits: connection.rate_limits.clone(),
             connected_at: connection.connected_at,
             last_used_at: connection.last_used_at,
+            key_age_days: connection.key_age_days(OffsetDateTime::now_utc()),
             expires_at: connection.expires_at,
+            renewed: is_renewed(connection),
             replaced: None,
         })
     }

@@ -1,29 +1,19 @@
 //! The authorization code flow: a person consents at the provider and comes back with a code. What
 //! ties the two ends together is used once, and bound to the person, the browser and the provider.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth2::basic::{
-    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
-    BasicTokenIntrospectionResponse, BasicTokenType,
-};
-use oauth2::{
-    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
-    EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, StandardRevocableToken,
-    StandardTokenResponse, TokenResponse, TokenUrl,
-};
-use resto_core::{BoxFuture, ClientAuth, Code, Error, Http, Integration, Result, Secrets, quote};
-use resto_vault::{AlertKind, Outcome, ResultStatus};
+use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, Scope};
+use resto_core::{Code, Error, Integration, Result, Secrets, quote};
+use resto_vault::{AlertKind, Outcome, ResultStatus, crash_point};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::OffsetDateTime;
 use url::Url;
 
 use super::client::OAuthClient;
+use super::tokens::Tokens;
 use super::{Candidate, Report, lifecycle, recorded};
 use crate::call::{Learnt, fault, summary};
 use crate::host::{Host, told};
@@ -34,22 +24,6 @@ const STATE: &str = "oauth.state";
 
 /// How long a person may take to consent.
 const CONSENT: Duration = Duration::from_mins(10);
-
-/// No token is said to live longer.
-const LONGEST: Duration = Duration::from_hours(24 * 3660);
-
-type Client = oauth2::Client<
-    BasicErrorResponse,
-    Tokens,
-    BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    BasicRevocationErrorResponse,
-    EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointSet,
->;
 
 /// What waits, sealed, for a person to come back.
 #[derive(Serialize, Deserialize)]
@@ -65,18 +39,6 @@ struct Waiting {
     replaces: bool,
 }
 
-/// What some providers tell besides the standard's fields.
-#[derive(Debug, Serialize, Deserialize)]
-struct Extra {
-    /// In how many seconds the refresh token ends; GitHub's and others' word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_token_expires_in: Option<u64>,
-}
-
-impl ExtraTokenFields for Extra {}
-
-type Tokens = StandardTokenResponse<Extra, BasicTokenType>;
-
 /// What a person comes back with, as the address holds it.
 #[derive(Deserialize)]
 pub(crate) struct Answer {
@@ -87,8 +49,8 @@ pub(crate) struct Answer {
 }
 
 impl Host {
-    /// The page of the provider on which this person consents; whether another account may then take the
-    /// place of the connected one.
+    /// The page of the provider on which this person consents: to all that our actions need, or to what this tool lacks
+    /// on top of what is granted. Whether another account may then take the place of the connected one.
     ///
     /// # Errors
     /// The configuration names no client for it.
@@ -97,9 +59,18 @@ impl Host {
         person: &Person,
         integration: &'static Integration,
         replaces: bool,
+        tool: Option<&str>,
     ) -> Result<Url> {
         self.discover(integration).await?;
         let ours = self.our_client(integration)?;
+        let lacking = match tool {
+            Some(tool) => self.lacking(&person.caller, integration, tool).await?,
+            None => None,
+        };
+        let scopes = match &lacking {
+            Some(lacking) => lacking.scopes(integration, ours.facts),
+            None => ours.facts.scopes.to_vec(),
+        };
         let (challenge, verifier) = if ours.facts.pkce {
             let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
             (Some(challenge), Some(verifier.into_secret()))
@@ -117,11 +88,12 @@ impl Host {
         let waiting = serde_json::to_value(&waiting).unwrap_or_default();
         let scope = &person.caller.scope;
         let state = scope.put_handle(STATE, &waiting, CONSENT).await.map_err(told)?;
-        let client = self.client(&ours, integration)?;
+        crash_point("connect.state_saved");
+        let client = ours.public(self.callback(integration)?);
         // EXPOSE: the browser carries it to the provider and back.
         let mut request = client.authorize_url(|| CsrfToken::new(state.expose_secret().to_owned()));
-        for scope in ours.facts.scopes {
-            request = request.add_scope(Scope::new((*scope).to_owned()));
+        for scope in scopes {
+            request = request.add_scope(Scope::new(scope.to_owned()));
         }
         for (name, value) in ours.facts.authorize_parameters {
             request = request.add_extra_param(*name, *value);
@@ -160,6 +132,7 @@ impl Host {
         integration: &'static Integration,
         answer: Answer,
     ) -> Result<Report> {
+        crash_point("connect.callback_received");
         let caller = &person.caller;
         self.discover(integration).await?;
         let ours = self.our_client(integration)?;
@@ -201,9 +174,14 @@ impl Host {
         let again = "Nothing was connected. Begin again on this server's page of the service.";
         let scope = &person.caller.scope;
         let waiting = match &answer.state {
-            Some(state) => scope.take_handle(STATE, state).await.map_err(told)?,
+            Some(state) => {
+                let subject = format!("consent {}", integration.id);
+                self.tell_of_stranger(scope, STATE, state, &subject).await?;
+                scope.take_handle(STATE, state).await.map_err(told)?
+            }
             None => None,
         };
+        crash_point("connect.state_consumed");
         let waiting: Option<Waiting> =
             waiting.and_then(|waiting| serde_json::from_value(waiting).ok());
         let Some(waiting) = waiting else {
@@ -250,28 +228,27 @@ impl Host {
         code: AuthorizationCode,
         waiting: Waiting,
     ) -> Result<Candidate> {
-        let mut client = self.client(ours, integration)?.set_auth_type(match ours.client_auth {
-            ClientAuth::Body | ClientAuth::Public => AuthType::RequestBody,
-            ClientAuth::Basic => AuthType::BasicAuth,
-        });
-        if let Some(secret) = ours.secret()? {
-            // EXPOSE: it goes to the token URL.
-            client = client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
-        }
-        let mut request = client.exchange_code(code);
-        if let Some(resource) = ours.facts.resource {
-            request = request.add_extra_param("resource", resource);
-        }
-        if let Some(verifier) = waiting.verifier {
-            request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
-        }
-        let door = TokenUrlOnly { http: &self.http, url: &ours.token_url };
-        let answered = request.request_async(&door).await;
-        let tokens = answered.map_err(|error| refused(integration, &error))?;
-        Ok(candidate(ours, &tokens, waiting.replaces))
+        let name = integration.name;
+        let redeemed = (code, self.callback(integration)?);
+        let tokens = ours.redeem(&self.http, redeemed, waiting.verifier).await;
+        crash_point("connect.tokens_received");
+        let tokens = tokens.map_err(|none| {
+            none.error(integration, |word| {
+                let word = quote(word);
+                Error::new(
+                    Code::Denied,
+                    format!("{name} gave no tokens: {word}. Nothing was connected. Begin again."),
+                )
+            })
+        })?;
+        Ok(candidate(ours, tokens, waiting.replaces))
     }
 
-    fn our_client(&self, integration: &'static Integration) -> Result<OAuthClient<'_>> {
+    /// Our client at an integration's provider.
+    ///
+    /// # Errors
+    /// The configuration names none.
+    pub(crate) fn our_client(&self, integration: &'static Integration) -> Result<OAuthClient<'_>> {
         self.oauth_client(integration)?.ok_or_else(|| {
             Error::new(
                 Code::ActionRequired,
@@ -283,116 +260,28 @@ impl Host {
         })
     }
 
-    fn client(&self, ours: &OAuthClient<'_>, integration: &Integration) -> Result<Client> {
-        let callback = self.place.page(&["oauth", "callback", integration.id])?;
-        Ok(oauth2::Client::new(ClientId::new(ours.id.to_owned()))
-            .set_auth_uri(AuthUrl::from_url(ours.authorize_url.clone()))
-            .set_token_uri(TokenUrl::from_url(ours.token_url.clone()))
-            .set_redirect_uri(RedirectUrl::from_url(callback)))
+    fn callback(&self, integration: &Integration) -> Result<Url> {
+        self.place.page(&["oauth", "callback", integration.id])
     }
 }
 
-/// The tokens as a credential. Refreshing them needs the refresh token and the end.
-fn candidate(ours: &OAuthClient<'_>, tokens: &Tokens, replaces: bool) -> Candidate {
+/// The tokens as a credential.
+fn candidate(ours: &OAuthClient<'_>, tokens: Tokens, replaces: bool) -> Candidate {
     let mut secrets = Secrets::new();
-    // EXPOSE: to be sealed.
-    secrets.insert("access_token".into(), tokens.access_token().secret().as_str().into());
-    if let Some(refresh) = tokens.refresh_token() {
-        secrets.insert("refresh_token".into(), refresh.secret().as_str().into());
-    }
-    // The standard puts spaces between scopes, GitHub commas.
-    let told = tokens.scopes().into_iter().flatten();
-    let mut scopes: BTreeSet<String> = told
-        .flat_map(|scope| scope.split([' ', ',']).map(str::to_owned).collect::<Vec<_>>())
-        .filter(|scope| !scope.is_empty())
-        .collect();
-    if tokens.scopes().is_none() {
-        // What is not told is as it was asked for.
-        scopes.extend(ours.facts.scopes.iter().map(|scope| (*scope).to_owned()));
-    }
-    // Whoever says nothing, or nonsense, ends never as far as we know.
-    let after = |rest: Duration| {
-        OffsetDateTime::now_utc().saturating_add(rest.min(LONGEST).try_into().unwrap_or_default())
-    };
-    let refresh_ends = tokens.extra_fields().refresh_token_expires_in;
+    tokens.put_into(&mut secrets);
+    // What is not told is as it was asked for.
+    let asked = || ours.facts.scopes.iter().map(|scope| (*scope).to_owned()).collect();
     Candidate {
         provider: ours.provider,
         auth_type: resto_vault::AuthType::OAuth2,
         scheme: &ours.facts.scheme,
         secrets,
-        scopes: Some(scopes),
-        expires_at: tokens.expires_in().or(ours.facts.access_lifetime).map(after),
-        reauthorize_by: refresh_ends.map(Duration::from_secs).map(after),
+        expires_at: tokens.expires_at,
+        // With nothing to renew it with, only a person can.
+        reauthorize_by: tokens
+            .refresh_ends_at
+            .or(tokens.expires_at.filter(|_| tokens.refresh.is_none())),
+        scopes: Some(tokens.scopes.unwrap_or_else(asked)),
         replaces,
-    }
-}
-
-/// Why there are no tokens, without anything that the answer may repeat.
-fn refused(
-    integration: &Integration,
-    error: &RequestTokenError<Error, BasicErrorResponse>,
-) -> Error {
-    let name = integration.name;
-    match error {
-        RequestTokenError::Request(error) => error.clone(),
-        RequestTokenError::ServerResponse(answer) => match answer.error() {
-            BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
-                misconfigured(integration)
-            }
-            // GitHub's word for it.
-            BasicErrorResponseType::Extension(word) if word == "incorrect_client_credentials" => {
-                misconfigured(integration)
-            }
-            word => Error::new(
-                Code::Denied,
-                format!(
-                    "{name} gave no tokens: {}. Nothing was connected. Begin again.",
-                    quote(word.as_ref())
-                ),
-            ),
-        },
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => Error::new(
-            Code::ProviderDown,
-            format!("{name} sent tokens in no form that we understand. Nothing was connected."),
-        ),
-    }
-}
-
-fn misconfigured(integration: &Integration) -> Error {
-    Error::new(
-        Code::ProviderMisconfigured,
-        format!(
-            "{} does not know our OAuth client. Whoever runs this server corrects client_id and client_secret_file in [integrations.{}].",
-            integration.name, integration.id
-        ),
-    )
-}
-
-/// The guarded HTTP client, for the token URL alone.
-struct TokenUrlOnly<'a> {
-    http: &'a Http,
-    url: &'a Url,
-}
-
-impl<'c> AsyncHttpClient<'c> for TokenUrlOnly<'_> {
-    type Error = Error;
-    type Future = BoxFuture<'c, Result<HttpResponse>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
-            if *request.uri() != *self.url.as_str() {
-                return Err(Error::new(
-                    Code::Internal,
-                    "A request for tokens would have gone elsewhere. Nothing was sent.",
-                ));
-            }
-            let mut response = self.http.exchange(request).await?;
-            // GitHub answers 200 whatever it says.
-            let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-            if response.status().is_success() && body.get("error").is_some() {
-                *response.status_mut() = http::StatusCode::BAD_REQUEST;
-            }
-            Ok(response)
-        })
     }
 }

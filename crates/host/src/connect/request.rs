@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use resto_core::{Code, Error, Integration, Result};
-use resto_vault::AlertKind;
+use resto_vault::{AlertKind, TenantScope};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
@@ -37,6 +37,26 @@ impl Host {
         Ok(url)
     }
 
+    /// Tells the business that asked for a link, when a person of another one comes with it.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub(super) async fn tell_of_stranger(
+        &self,
+        scope: &TenantScope,
+        kind: &str,
+        handle: &SecretString,
+        subject: &str,
+    ) -> Result<()> {
+        if let Some(theirs) = self.vault.scope_of_handle(handle)
+            && theirs.tenant() != scope.tenant()
+            && theirs.handle(kind, handle).await.map_err(told)?.is_some()
+        {
+            theirs.raise(AlertKind::ForeignLink, subject).await;
+        }
+        Ok(())
+    }
+
     /// Whether a link was asked for in the name of this person, and for this integration.
     ///
     /// # Errors
@@ -48,6 +68,8 @@ impl Host {
         request: &SecretString,
     ) -> Result<()> {
         let scope = &person.caller.scope;
+        let subject = format!("connect {}", integration.id);
+        self.tell_of_stranger(scope, ASKED, request, &subject).await?;
         let asked = scope.handle(ASKED, request).await.map_err(told)?;
         let field = |name: &str| asked.as_ref().and_then(|asked| asked.get(name)?.as_str());
         if field("integration") != Some(integration.id) {
@@ -57,7 +79,6 @@ impl Host {
             ));
         }
         if field("principal") != Some(&person.caller.principal.id.to_string()) {
-            let subject = format!("connect {}", integration.id);
             scope.raise(AlertKind::ForeignLink, &subject).await;
             return Err(Error::new(
                 Code::Denied,

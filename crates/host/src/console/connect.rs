@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::page::{leaving, page, problem, status};
-use super::service::{REPLACE, Service, list};
+use super::service::{FOR, REPLACE, Service, list, told_of};
 use super::sign_in::{Fields, person, sender};
 use crate::call::fault;
 use crate::connect::{Answer, Report};
@@ -38,6 +38,8 @@ pub(super) async fn services(State(host): State<Arc<Host>>, headers: HeaderMap) 
 #[derive(Deserialize)]
 pub(super) struct Asked {
     request: Option<SecretString>,
+    /// The tool that lacks a right.
+    r#for: Option<String>,
 }
 
 /// `GET /connect/{integration}`.
@@ -56,7 +58,8 @@ pub(super) async fn service(
     {
         return problem(Some(&person), "This link is not for you", &error);
     }
-    show(&host, &person, integration, None).await
+    let shown = Shown { wrong: None, tool: asked.r#for };
+    show(&host, &person, integration, shown).await
 }
 
 /// `POST /connect/{integration}/key`.
@@ -106,7 +109,10 @@ pub(super) async fn consent(
         Ok(from) => from,
         Err(refused) => return refused,
     };
-    match host.begin_consent(&person, integration, fields.contains_key(REPLACE)).await {
+    // EXPOSE: the name of a tool.
+    let tool = fields.get(FOR).map(ExposeSecret::expose_secret);
+    let replaces = fields.contains_key(REPLACE);
+    match host.begin_consent(&person, integration, replaces, tool).await {
         // Not a redirect: where a form may lead, our policy and some browsers hold all the
         // redirects of the provider against.
         Ok(url) => {
@@ -115,9 +121,9 @@ pub(super) async fn consent(
                 p { "You consent at " (integration.name) ", then come back here." }
                 p { a.button href=(url) rel="noreferrer" { "Continue to " (integration.name) } }
             };
-            leaving(&title, &person, &content, url.as_str()).into_response()
+            leaving(&title, Some(&person), &content, url.as_str()).into_response()
         }
-        Err(error) => show(&host, &person, integration, Some(error)).await,
+        Err(error) => show(&host, &person, integration, error.into()).await,
     }
 }
 
@@ -167,16 +173,13 @@ pub(super) async fn disconnect(
     match done.await.unwrap_or_else(|_| Err(fault())) {
         Ok(receipt) => {
             let content = html! {
-                p { "The account of " (receipt.account) " is disconnected; our copy of its credential is destroyed." }
-                @if let Some(left) = &receipt.left_to_do {
-                    p.told role="alert" { (left) }
-                }
+                (told_of(&receipt))
                 p { a href=(format!("/connect/{}", integration.id)) { "Back to " (integration.name) } }
             };
             page(&format!("{} is disconnected", integration.name), Some(&person), &content)
                 .into_response()
         }
-        Err(error) => show(&host, &person, integration, Some(error)).await,
+        Err(error) => show(&host, &person, integration, error.into()).await,
     }
 }
 
@@ -221,7 +224,7 @@ pub(super) async fn after(
 ) -> Response {
     match connected {
         Ok(report) => done(host, person, integration, &report).await,
-        Err(error) => show(host, person, integration, Some(error)).await,
+        Err(error) => show(host, person, integration, error.into()).await,
     }
 }
 
@@ -238,12 +241,26 @@ async fn done(
     Redirect::to(&format!("/connect/{}", integration.id)).into_response()
 }
 
-/// The page of an integration, with what went wrong just now.
+/// What brings a person to the page of an integration.
+struct Shown {
+    /// What went wrong just now.
+    wrong: Option<Error>,
+    /// The tool that lacks a right.
+    tool: Option<String>,
+}
+
+impl From<Error> for Shown {
+    fn from(error: Error) -> Self {
+        Self { wrong: Some(error), tool: None }
+    }
+}
+
+/// The page of an integration.
 async fn show(
     host: &Host,
     person: &Person,
     integration: &'static Integration,
-    wrong: Option<Error>,
+    Shown { wrong, tool }: Shown,
 ) -> Response {
     // One that cannot be asked can still be looked at, and disconnected.
     let wrong = match host.discover(integration).await {
@@ -256,8 +273,29 @@ async fn show(
         let notice = host.take_notice(person, integration).await?;
         let catalog = host.catalog_of(&person.caller.scope).await?;
         let offer = host.offer_of(&person.caller, integration).await?;
+        let receipt = match &connection {
+            None => host.receipt(&person.caller, integration).await?,
+            Some(_) => None,
+        };
+        let lacking = match &tool {
+            Some(tool) => host.lacking(&person.caller, integration, tool).await?,
+            None => None,
+        };
+        let lacking = lacking.zip(tool);
         let wrong = wrong.as_ref();
-        Ok(Service { host, person, integration, client, connection, catalog, offer, notice, wrong })
+        Ok(Service {
+            host,
+            person,
+            integration,
+            client,
+            connection,
+            catalog,
+            offer,
+            notice,
+            receipt,
+            lacking,
+            wrong,
+        })
     };
     match view.await {
         Ok(view) => {

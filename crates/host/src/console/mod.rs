@@ -1,9 +1,11 @@
 //! The people's pages: what this server is and can operate, signing in, connecting accounts. They
 //! work without a script.
 
+mod alerts;
 mod approve;
 mod connect;
 mod page;
+mod secrets;
 mod service;
 mod sign_in;
 mod tools;
@@ -28,8 +30,11 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/sign-in", get(sign_in::explain).post(sign_in::sign_in))
+        .route("/sign-in/start", post(sign_in::start))
+        .route("/sign-in/callback", get(sign_in::callback))
         .route("/sign-in/{code}", get(sign_in::confirm))
         .route("/sign-out", post(sign_in::sign_out))
+        .route("/alerts", get(alerts::list).post(alerts::acknowledge))
         .route("/approve", get(approve::list))
         .route("/approve/{print}", get(approve::ask).post(approve::decide))
         .route("/connect", get(connect::services))
@@ -38,6 +43,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/connect/{integration}/oauth", post(connect::consent))
         .route("/connect/{integration}/tools", post(tools::approve))
         .route("/connect/{integration}/disconnect", post(connect::disconnect))
+        .route("/secrets/{link}", get(secrets::ask).post(secrets::enter))
         .route("/oauth/callback/{integration}", get(connect::callback))
         .route("/oauth/client.json", get(connect::client))
         .layer(DefaultBodyLimit::max(MAX_FORM))

@@ -28,8 +28,13 @@ pub(super) fn page(title: &str, person: Option<&Person>, content: &Markup) -> Ht
 }
 
 /// A page from which the browser goes on to another site by itself.
-pub(super) fn leaving(title: &str, person: &Person, content: &Markup, to: &str) -> Html<String> {
-    framed(title, Some(person), content, Some(to))
+pub(super) fn leaving(
+    title: &str,
+    person: Option<&Person>,
+    content: &Markup,
+    to: &str,
+) -> Html<String> {
+    framed(title, person, content, Some(to))
 }
 
 fn framed(
@@ -57,6 +62,10 @@ fn framed(
                         a href="/connect" { "Services" }
                         a href="/approve" { "Approvals" }
                         @if let Some(person) = person {
+                            a href="/alerts" {
+                                "Alerts"
+                                @if person.open_alerts > 0 { " (" (person.open_alerts) ")" }
+                            }
                             form method="post" action="/sign-out" {
                                 (csrf(person))
                                 button.plain { "Sign out" }

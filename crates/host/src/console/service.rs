@@ -11,13 +11,16 @@ use time::macros::format_description;
 use super::page::csrf;
 use super::tools::waiting;
 use crate::catalog::Catalog;
-use crate::connect::{OAuthClient, Report};
+use crate::connect::{Lacking, OAuthClient, Receipt, Report};
 use crate::host::Host;
 use crate::remote::Offer;
 use crate::sessions::Person;
 
 /// The field with which a person lets another account take the place of the connected one.
 pub(super) const REPLACE: &str = "replace";
+
+/// The field that names the tool for which a person grants more.
+pub(super) const FOR: &str = "for";
 
 /// The list of services and how each stands.
 pub(super) fn list(host: &Host, connections: &[Report]) -> Markup {
@@ -75,6 +78,10 @@ pub(super) struct Service<'a> {
     pub offer: Option<Offer>,
     /// What was done just now.
     pub notice: Option<String>,
+    /// What came of disconnecting, where nothing is connected.
+    pub receipt: Option<Receipt>,
+    /// What a tool of this name lacks.
+    pub lacking: Option<(Lacking, String)>,
     /// What went wrong just now.
     pub wrong: Option<&'a Error>,
 }
@@ -93,6 +100,16 @@ impl Service<'_> {
             @if let Some(report) = &self.connection {
                 (self.connected(report))
                 @if let Some(offer) = &self.offer { (waiting(self.person, self.integration, offer)) }
+            }
+            @if let Some(receipt) = &self.receipt {
+                section.box aria-labelledby="receipt" {
+                    h2 id="receipt" { "Disconnected" }
+                    p.quiet { (day(receipt.disconnected_at)) }
+                    (told_of(receipt))
+                }
+            }
+            @if let Some((lacking, _)) = &self.lacking {
+                (self.missing(lacking))
             }
             @if self.connection.is_some() {
                 h2 { "Connect " (name) " again" }
@@ -138,7 +155,10 @@ impl Service<'_> {
 
     fn oauth(&self, client: &OAuthClient<'_>) -> Markup {
         let name = client.provider.name;
-        let scopes = client.facts.scopes;
+        let scopes = match &self.lacking {
+            Some((lacking, _)) => lacking.scopes(self.integration, client.facts),
+            None => client.facts.scopes.to_vec(),
+        };
         html! {
             section.box aria-labelledby="oauth" {
                 h4 id="oauth" { "Sign in at " (name) }
@@ -147,15 +167,41 @@ impl Service<'_> {
                 } @else {
                     p { (name) " asks you to allow exactly this:" }
                     ul {
-                        @for scope in scopes {
+                        @for scope in &scopes {
                             li { code { (scope) } " " (self.allows(scope)) }
                         }
                     }
                 }
                 form method="post" action=(format!("/connect/{}/oauth", self.integration.id)) {
                     (csrf(self.person))
+                    @if let Some((_, tool)) = &self.lacking {
+                        input type="hidden" name=(FOR) value=(tool);
+                    }
                     (self.replaces("oauth"))
                     button { "Continue to " (name) }
+                }
+            }
+        }
+    }
+
+    /// Which right is missing for what, and where it is granted.
+    fn missing(&self, lacking: &Lacking) -> Markup {
+        let elsewhere = self.client.as_ref().map(|client| client.facts.rights_url);
+        html! {
+            section.box aria-labelledby="missing" {
+                h2 id="missing" { "A right is missing" }
+                p { "\u{201c}" (lacking.title) "\u{201d} needs what was not granted so far:" }
+                ul {
+                    @for right in &lacking.rights {
+                        li { code { (right) } " " (self.allows(right)) }
+                    }
+                }
+                @match elsewhere {
+                    Some(url) if !url.is_empty() => p {
+                        "What this server's app may do is decided at " (self.integration.name) ": "
+                        a href=(url) rel="noreferrer" { "grant it there" } ", then connect again here."
+                    },
+                    _ => p { "Connect again below, if you want to grant it." },
                 }
             }
         }
@@ -215,8 +261,15 @@ impl Service<'_> {
                 h2 id="account" { (standing(Some(report))) }
                 p.quiet {
                     "Since " (day(report.connected_at)) "."
-                    @if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
+                    @match report.key_age_days {
+                        None => {}
+                        Some(1) => { " The key is 1 day old." }
+                        Some(days) => { " The key is " (days) " days old." }
+                    }
+                    @if report.renewed { " The access is renewed by itself." }
+                    @else if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
                 }
+                @if let Some(why) = report.standing() { p.told { (why) } }
                 (self.actions("What will work", &report.allowed, ""))
                 (self.actions("What will not work", &report.refused, "The credential lacks the rights for these. Connect again with more, if you want them."))
                 (self.actions("Unknown until tried", &report.unknown, "The provider does not tell what the credential may do; each of these shows it when it is first used."))
@@ -262,6 +315,17 @@ impl Service<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What came of disconnecting.
+pub(super) fn told_of(receipt: &Receipt) -> Markup {
+    html! {
+        p { "The account of " (receipt.account) " is disconnected; our copy of its credential is destroyed." }
+        @if let Some(proof) = &receipt.proof { p { (proof) } }
+        @if let Some(left) = &receipt.left_to_do {
+            p.told role="alert" { (left) }
         }
     }
 }

@@ -4,18 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Form;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 use maud::html;
 use resto_core::{Code, Error};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq as _;
 
-use super::page::{page, problem};
+use super::page::{leaving, page, problem};
 use crate::host::Host;
+use crate::identity::{Answer, SIGNING_IN};
 use crate::sessions::{Person, SESSION};
+
+/// The cookie of a session, and that of a browser that was sent to the identity provider.
+const SESSION_COOKIE: &str = "resto";
+const COMING_COOKIE: &str = "resto-sign-in";
+
+/// How long that browser may take, in seconds.
+const COMING_S: u64 = SIGNING_IN.as_secs();
 
 /// The fields of a form; any of them may be secret.
 pub(super) type Fields = Form<BTreeMap<String, SecretString>>;
@@ -33,13 +41,13 @@ pub(super) async fn own_forms(request: Request, next: Next) -> Response {
 
 /// The person at this browser, or the page that says how to sign in.
 pub(super) async fn person(host: &Host, headers: &HeaderMap) -> Result<Person, Response> {
-    let found = match cookie(host, headers) {
+    let found = match cookie(host, headers, SESSION_COOKIE) {
         Some(cookie) => host.person(&cookie).await,
         None => Ok(None),
     };
     match found {
         Ok(Some(person)) => Ok(person),
-        Ok(None) => Err((StatusCode::UNAUTHORIZED, how()).into_response()),
+        Ok(None) => Err((StatusCode::UNAUTHORIZED, how(host)).into_response()),
         Err(error) => Err(problem(None, "Not now", &error)),
     }
 }
@@ -65,20 +73,67 @@ fn forged() -> Error {
 }
 
 /// `GET /sign-in`.
-pub(super) async fn explain() -> impl IntoResponse {
-    how()
+pub(super) async fn explain(State(host): State<Arc<Host>>) -> impl IntoResponse {
+    how(&host)
 }
 
-fn how() -> Html<String> {
+fn how(host: &Host) -> Html<String> {
     page(
         "Sign in",
         None,
         &html! {
-            p { "This page belongs to somebody who is signed in. Whoever runs this server gets a link to sign in at its terminal:" }
-            pre { "resto sign-in" }
-            p { "Open that link in this browser, then open the page that you came for again. Links that somebody else sent you do not sign you in here: do not follow them." }
+            @if host.has_identity() {
+                p { "This page belongs to somebody who is signed in. You sign in where your business does, and come back here; then open the page that you came for again." }
+                form method="post" action="/sign-in/start" {
+                    button { "Sign in" }
+                }
+                p.quiet { "Whoever runs this server can sign in with a link from its terminal: " code { "resto sign-in" } }
+            } @else {
+                p { "This page belongs to somebody who is signed in. Whoever runs this server gets a link to sign in at its terminal:" }
+                pre { "resto sign-in" }
+                p { "Open that link in this browser, then open the page that you came for again. Links that somebody else sent you do not sign you in here: do not follow them." }
+            }
         },
     )
+}
+
+/// `POST /sign-in/start`: on to the identity provider.
+pub(super) async fn start(State(host): State<Arc<Host>>) -> Response {
+    match host.begin_sign_in().await {
+        Ok((url, browser)) => {
+            let content = html! {
+                p { "You sign in at your identity provider, then come back here." }
+                p { a.button href=(url) rel="noreferrer" { "Continue" } }
+            };
+            // EXPOSE: the browser brings it back.
+            let cookie = set_cookie(&host, COMING_COOKIE, browser.expose_secret(), COMING_S);
+            let page = leaving("On to your identity provider", None, &content, url.as_str());
+            ([(header::SET_COOKIE, cookie)], page).into_response()
+        }
+        Err(error) => problem(None, "Sign in", &error),
+    }
+}
+
+/// `GET /sign-in/callback`: the way back from there.
+pub(super) async fn callback(
+    State(host): State<Arc<Host>>,
+    Query(answer): Query<Answer>,
+    headers: HeaderMap,
+) -> Response {
+    let browser = cookie(&host, &headers, COMING_COOKIE);
+    match host.finish_sign_in(browser, answer).await {
+        Ok(session) => signed_in(&host, &session),
+        Err(error) => problem(None, "Sign in", &error),
+    }
+}
+
+/// The code leaves the address bar.
+fn signed_in(host: &Host, session: &SecretString) -> Response {
+    // EXPOSE: the browser keeps it.
+    let kept = set_cookie(host, SESSION_COOKIE, session.expose_secret(), SESSION.as_secs());
+    let gone = set_cookie(host, COMING_COOKIE, "", 0);
+    let cookies = AppendHeaders([(header::SET_COOKIE, kept), (header::SET_COOKIE, gone)]);
+    (cookies, Redirect::to("/connect")).into_response()
 }
 
 /// `GET /sign-in/{code}`: asks first, since whatever previews links opens them too.
@@ -104,11 +159,7 @@ pub(super) async fn sign_in(State(host): State<Arc<Host>>, Form(fields): Fields)
         None => Ok(None),
     };
     match session {
-        Ok(Some(session)) => {
-            // EXPOSE: the browser keeps it.
-            let cookie = set_cookie(&host, session.expose_secret(), SESSION.as_secs());
-            ([(header::SET_COOKIE, cookie)], Redirect::to("/connect")).into_response()
-        }
+        Ok(Some(session)) => signed_in(&host, &session),
         Ok(None) => {
             let why = "This link was used before, is older than 10 minutes, or is not one of this server. Get another: resto sign-in";
             problem(None, "Sign in", &Error::new(Code::Denied, why))
@@ -126,21 +177,23 @@ pub(super) async fn sign_out(
     if let Err(refused) = sender(&host, &headers, &fields).await {
         return refused;
     }
-    if let Some(cookie) = cookie(&host, &headers)
+    if let Some(cookie) = cookie(&host, &headers, SESSION_COOKIE)
         && let Err(error) = host.sign_out(&cookie).await
     {
         return problem(None, "Not now", &error);
     }
-    ([(header::SET_COOKIE, set_cookie(&host, "", 0))], Redirect::to("/")).into_response()
+    ([(header::SET_COOKIE, set_cookie(&host, SESSION_COOKIE, "", 0))], Redirect::to("/"))
+        .into_response()
 }
 
 /// With the prefix a browser keeps the cookie to HTTPS and to this very host.
-fn cookie_name(host: &Host) -> &'static str {
-    if host.place.is_https() { "__Host-resto" } else { "resto" }
+fn cookie_name(host: &Host, name: &str) -> String {
+    let prefix = if host.place.is_https() { "__Host-" } else { "" };
+    format!("{prefix}{name}")
 }
 
-fn cookie(host: &Host, headers: &HeaderMap) -> Option<SecretString> {
-    let name = cookie_name(host);
+fn cookie(host: &Host, headers: &HeaderMap, name: &str) -> Option<SecretString> {
+    let name = cookie_name(host, name);
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -151,8 +204,8 @@ fn cookie(host: &Host, headers: &HeaderMap) -> Option<SecretString> {
         .map(|(_, value)| SecretString::from(value))
 }
 
-fn set_cookie(host: &Host, value: &str, max_age_s: u64) -> String {
-    let name = cookie_name(host);
+fn set_cookie(host: &Host, name: &str, value: &str, max_age_s: u64) -> String {
+    let name = cookie_name(host, name);
     let secure = if host.place.is_https() { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}")
 }

@@ -1,7 +1,10 @@
 //! What is done without being called: a worker in each serving process takes the jobs that are due from the database,
 //! where each is held by one process at a time.
 
+mod deliver;
 mod probe;
+mod refresh;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +14,15 @@ use resto_vault::{Job, Next, TenantScope};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::allowance::Allowance;
 use crate::call::fault;
 use crate::host::{Caller, Host, told};
 use crate::observe;
+use crate::surface::Surface;
 
+pub(crate) use deliver::Sink;
 pub(crate) use probe::DAILY;
+pub(crate) use refresh::{Renewing, due_in, is_renewed, replay};
 
 /// How often a worker looks for jobs that are due.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,15 +42,31 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 pub(crate) enum Kind {
     /// Asks the provider of a connection whether it still stands.
     Probe,
+    /// Renews the access of a connection before it ends.
+    Refresh,
+    /// Goes on with a disconnection until the provider has revoked.
+    Revoke,
+    /// Tells the operator's webhook of an alert.
+    Deliver,
+    /// Reminds people of a key that is old or a credential that ends.
+    Remind,
+    /// Tells people once a quarter what is connected.
+    Summarise,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Probe];
+    const ALL: [Self; 6] =
+        [Self::Probe, Self::Refresh, Self::Revoke, Self::Deliver, Self::Remind, Self::Summarise];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+            Self::Deliver => "deliver",
+            Self::Remind => "remind",
+            Self::Summarise => "summarise",
         }
     }
 
@@ -74,35 +97,64 @@ impl Host {
     /// # Errors
     /// The database cannot be used.
     pub(crate) async fn work(self: &Arc<Self>) -> Result<()> {
-        while !self.closing.is_cancelled() {
-            let claimed = self.vault.claim_jobs(AT_ONCE, HOLD).await.map_err(told)?;
-            if claimed.is_empty() {
-                break;
-            }
-            let mut running = tokio::task::JoinSet::new();
+        let mut running = tokio::task::JoinSet::new();
+        loop {
+            // Tracked: a server that stops waits for what it claims, and then claims no more.
+            let claiming = self.tasks.token();
+            let is_ending = self.tasks.is_closed() || self.closing.is_cancelled();
+            let free = AT_ONCE.saturating_sub(u32::try_from(running.len()).unwrap_or(AT_ONCE));
+            let claimed = match free {
+                1.. if !is_ending => self.vault.claim_jobs(free, HOLD).await,
+                _ => Ok(Vec::new()),
+            };
+            let claimed = match claimed {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    running.join_all().await;
+                    return Err(told(error));
+                }
+            };
             for (scope, job) in claimed {
                 let host = Arc::clone(self);
                 // Tracked: a server that stops lets them end.
                 running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
             }
-            running.join_all().await;
+            drop(claiming);
+            // One that takes long does not keep the others waiting.
+            if let Ok(None) = tokio::time::timeout(LOOK, running.join_next()).await {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     async fn job(self: Arc<Self>, scope: TenantScope, job: Job) {
+        let doing = {
+            let (host, scope, job) = (Arc::clone(&self), scope.clone(), job.clone());
+            async move { host.try_job(scope, &job).await }
+        };
+        // What failed was logged, and is tried again.
+        let _ = self.hold(scope, job, doing).await;
+    }
+
+    /// Holds a job while this is being done, and lets it go then.
+    ///
+    /// # Errors
+    /// That of what was done.
+    async fn hold(
+        self: Arc<Self>,
+        scope: TenantScope,
+        job: Job,
+        doing: impl Future<Output = Result<Next>> + Send + 'static,
+    ) -> Result<()> {
         let done = CancellationToken::new();
         let keeping = tokio::spawn(keep(scope.clone(), job.clone(), done.clone()));
         // A fault in one job harms only this one.
-        let doing = tokio::spawn({
-            let (host, scope, job) = (Arc::clone(&self), scope.clone(), job.clone());
-            async move { host.try_job(scope, &job).await }
-        });
-        let next = doing.await.unwrap_or_else(|_| Err(fault())).unwrap_or_else(|error| {
+        let doing = tokio::spawn(doing);
+        let did = doing.await.unwrap_or_else(|_| Err(fault())).inspect_err(|error| {
             let Job { kind, subject, attempts, .. } = &job;
             tracing::warn!(%error, kind, subject, attempts, "a job failed and is tried again");
-            Next::Retry(pause(job.attempts))
         });
+        let next = did.as_ref().map_or_else(|_| Next::Retry(pause(job.attempts)), |next| *next);
         observe::job(&job.kind, !matches!(next, Next::Retry(_)));
         done.cancel();
         // What keeps the job must not give it a new hold afterwards.
@@ -112,6 +164,7 @@ impl Host {
             Ok(false) => tracing::warn!(kind = job.kind, "a job took longer than it was held"),
             Err(error) => tracing::warn!(%error, kind = job.kind, "a job is done once more"),
         }
+        did.map(drop)
     }
 
     async fn try_job(self: &Arc<Self>, scope: TenantScope, job: &Job) -> Result<Next> {
@@ -119,9 +172,13 @@ impl Host {
             // A newer program on the same database knows it.
             return Ok(Next::Retry(LONGEST_PAUSE));
         };
-        let caller = self.maintainer(scope).await?;
         match kind {
-            Kind::Probe => self.probe(&caller, job).await,
+            Kind::Deliver => self.deliver(&scope, job).await,
+            Kind::Remind => scope.remind(job, Kind::Summarise.word()).await.map_err(told),
+            Kind::Summarise => scope.summarise(job).await.map_err(told),
+            Kind::Probe => self.probe(&self.maintainer(scope).await?, job).await,
+            Kind::Refresh => self.refresh(&self.maintainer(scope).await?, job, None).await,
+            Kind::Revoke => self.revoke(&self.maintainer(scope).await?, job).await,
         }
     }
 
@@ -137,6 +194,9 @@ impl Host {
             principal,
             actor: "resto (maintenance)".to_owned(),
             tenant: tenant.external_id,
+            surface: Surface::default(),
+            allowance: Allowance::all(),
+            token: None,
         })
     }
 }

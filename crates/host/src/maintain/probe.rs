@@ -1,5 +1,6 @@
 //! Once a day each connection is tested: does it still open the same account, with the same rights?
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Code, Result};
@@ -11,11 +12,11 @@ use crate::host::{Caller, Host, told};
 /// How often a connection is tested.
 pub(crate) const DAILY: Duration = Duration::from_hours(24);
 
-/// After so many failures to reach the provider, people are told.
+/// After so many failures to reach the provider, and as many again, people are told.
 const PATIENCE: i64 = 5;
 
 impl Host {
-    pub(super) async fn probe(&self, caller: &Caller, job: &Job) -> Result<Next> {
+    pub(super) async fn probe(self: &Arc<Self>, caller: &Caller, job: &Job) -> Result<Next> {
         let integration = self.integration(&job.subject)?;
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else { return Ok(Next::Never) };
@@ -30,11 +31,14 @@ impl Host {
                 Ok(Next::In(jittered(DAILY)))
             }
             Err(error) => {
-                if job.attempts == PATIENCE {
-                    caller.scope.raise(AlertKind::ConnectionFailed, integration.id).await;
-                }
                 tracing::warn!(%error, integration = integration.id, "a connection could not be tested");
-                Ok(Next::Retry(pause(job.attempts)))
+                let again = Next::Retry(pause(job.attempts));
+                if job.attempts % PATIENCE != 0 {
+                    return Ok(again);
+                }
+                let alert = (AlertKind::ConnectionFailed, integration.id);
+                caller.scope.finish_raising(job, again, alert).await.map_err(told)?;
+                Ok(Next::Done)
             }
         }
     }

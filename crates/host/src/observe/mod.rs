@@ -64,6 +64,7 @@ impl Watched {
             Ok(_) => "success".to_owned(),
             Err(Failed::UnknownTool) => "unknown_tool".to_owned(),
             Err(Failed::Approval(_)) => "approval".to_owned(),
+            Err(Failed::Secret(_)) => "secret".to_owned(),
             Err(Failed::Tool(error)) => error.code().to_string(),
         };
         self.span.record("status", status.as_str());

@@ -83,7 +83,7 @@ impl Host {
         };
         let base = remote.integration.providers.first().map(|provider| provider.base_url);
         let base = Url::parse(base.unwrap_or_default()).map_err(|_| refuse("it has no address"))?;
-        let resource = self.resource(&base).await?.ok_or_else(|| {
+        let resource = self.description(&base).await?.ok_or_else(|| {
             refuse("there is no description of it as a protected resource (RFC 9728)")
         })?;
         let text =
@@ -136,6 +136,7 @@ impl Host {
             named: Overrides {
                 authorize_url: Some(address("authorization_endpoint")?),
                 token_url: Some(address("token_endpoint")?),
+                revoke_url: address("revocation_endpoint").ok(),
                 issuer: Some(issuer.to_owned()),
                 client_id: Some(client_id),
                 ..remote.named.clone()
@@ -150,7 +151,7 @@ impl Host {
     }
 
     /// How a server describes itself: where its refusal of a request without a credential says, or at the standard's place.
-    async fn resource(&self, base: &Url) -> Result<Option<Value>> {
+    async fn description(&self, base: &Url) -> Result<Option<Value>> {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
         let mut asked = request(Method::POST, base, body.into_bytes())?;
         asked.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -15,7 +15,7 @@ use std::time::Duration;
 use resto_core::{
     Account, ActionSpec, Adapter, Api, Auth, BoxFuture, Category, ClientAuth, Code, Draft,
     Endpoints, Error, Integration, KeyAuth, OAuthConfig, Permissions, Proof, Provider, Result,
-    Risk, Scheme,
+    Revocation, Revoking, Risk, Scheme,
 };
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ impl Remote {
             }),
             step(Arc::clone(self), |ours, _| Box::pin(async move { Ok(ours.proof()) })),
         );
-        Adapter::made(self.integration, steps, actions)
+        Adapter::with(self.integration, steps, actions)
     }
 
     /// Whether a tool of this published name may come to be offered, as far as the configuration says.
@@ -160,6 +160,7 @@ impl Remote {
             title: told.title.clone(),
             description: format!("{} says: {}", self.integration.name, told.description),
             risk,
+            phrases: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),
             output_schema: output_schema(),
@@ -277,7 +278,8 @@ fn integration(id: &str, entry: &RemoteServer, has_secret: bool) -> &'static Int
                 token_url: "",
                 issuer: None,
                 names_issuer: false,
-                revoke_url: "",
+                revocation: Revocation { grant: Revoking::Standard(""), token: None, by_hand: "" },
+                rights_url: "",
                 pkce: true,
                 client_auth: if has_secret { ClientAuth::Basic } else { ClientAuth::Public },
                 resource: Some(url),

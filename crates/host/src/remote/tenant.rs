@@ -75,7 +75,7 @@ impl Host {
     /// # Errors
     /// The tool is another one by now, or the server cannot be reached.
     pub(crate) async fn approve_tool(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         integration: &'static Integration,
         tool: &str,

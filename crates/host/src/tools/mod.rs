@@ -1,8 +1,10 @@
 //! The tools of this server itself: what an agent asks of the host, not of a service. Adding one costs a struct, its
 //! [`Own`], and a line in [`own_tools`].
 
+mod alerts;
 mod connections;
 mod detect;
+mod find;
 mod plan;
 mod preview;
 
@@ -19,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
+use crate::allowance::scope;
 use crate::asking::Asked;
 use crate::call::{Failed, summary};
 use crate::catalog::check;
@@ -72,28 +75,40 @@ pub struct OwnTool {
     pub risk: Risk,
     /// The schema of the arguments.
     pub input_schema: Map<String, Value>,
-    /// The schema of the result.
-    pub output_schema: Map<String, Value>,
+    /// The schema of the result; `run_action` gives that of the action.
+    pub output_schema: Option<Map<String, Value>>,
     arguments: Validator,
-    run: Run,
+    /// `run_action` does nothing itself.
+    run: Option<Run>,
 }
 
 impl OwnTool {
     fn of<T: Own>() -> Result<Self> {
-        let tool = T::NAME;
+        let output_schema = Some(output_schema::<T::Output>());
+        let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK)?;
+        Ok(Self { output_schema, run: Some(run::<T>), ..own })
+    }
+
+    /// One that does nothing itself.
+    fn new<T: JsonSchema>(tool: &'static str, title: &'static str, risk: Risk) -> Result<Self> {
         let (input_schema, description) = input_schema::<T>();
         let arguments = jsonschema::validator_for(&Value::Object(input_schema.clone()))
             .map_err(|error| Error::new(Code::Internal, format!("{tool}: {error}")))?;
         Ok(Self {
             tool,
-            title: T::TITLE,
+            title,
             description,
-            risk: T::RISK,
+            risk,
             input_schema,
-            output_schema: output_schema::<T::Output>(),
+            output_schema: None,
             arguments,
-            run: run::<T>,
+            run: None,
         })
+    }
+
+    /// Whether it is `run_action`, which means another tool.
+    pub(crate) fn is_run(&self) -> bool {
+        self.run.is_none()
     }
 }
 
@@ -131,13 +146,37 @@ pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
         OwnTool::of::<connections::ConnectIntegration>()?,
         OwnTool::of::<DetectIntegrations>()?,
         OwnTool::of::<connections::DisconnectIntegration>()?,
+        OwnTool::of::<find::FindActions>()?,
+        OwnTool::of::<alerts::ListAlerts>()?,
         OwnTool::of::<connections::ListIntegrations>()?,
         OwnTool::of::<PlanIntegrations>()?,
         OwnTool::of::<preview::PreviewAction>()?,
+        find::RunAction::tool()?,
     ])
 }
 
+/// The integration that a call of one of them is about.
+fn about(arguments: &Value) -> Option<&str> {
+    arguments.get("integration").and_then(Value::as_str)
+}
+
 impl Host {
+    /// The scope that a caller's access token would need for this call besides those it has.
+    pub(crate) fn lacking_scope(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Value,
+    ) -> Option<String> {
+        let (integration, risk) = match (self.own_tool(tool), self.catalog.find(tool)) {
+            (Some(own), _) => (about(arguments), own.risk),
+            (None, Some(entry)) => (Some(entry.integration().id), entry.action.risk),
+            (None, None) => return None,
+        };
+        let allowed = caller.allowance.allows(integration, risk);
+        (!allowed).then(|| scope(integration, risk))
+    }
+
     /// One of this server's own tools.
     #[must_use]
     pub fn own_tool(&self, name: &str) -> Option<&OwnTool> {
@@ -173,7 +212,12 @@ impl Host {
         arguments: &Value,
     ) -> Result<Done, Failed> {
         check(own.tool, &own.input_schema, &own.arguments, arguments)?;
-        let done = (own.run)(self, caller, arguments.clone()).await;
+        let run = own.run.ok_or(Failed::UnknownTool)?;
+        let allowed = caller.allowance.check(own.tool, about(arguments), own.risk);
+        let done = match allowed.and_then(|()| caller.surface.check_own(own)) {
+            Ok(()) => run(self, caller, arguments.clone()).await,
+            Err(error) => Err(error),
+        };
         let intent = Intent {
             integration_id: OURS,
             action: own.tool,
@@ -185,7 +229,11 @@ impl Host {
         };
         let message = done.as_ref().err().map(summary);
         let outcome = Outcome {
-            status: if done.is_ok() { ResultStatus::Success } else { ResultStatus::Error },
+            status: match &done {
+                Ok(_) => ResultStatus::Success,
+                Err(error) if error.code() == Code::Denied => ResultStatus::Denied,
+                Err(_) => ResultStatus::Error,
+            },
             error_message: message.as_deref(),
             output: None,
             permissions: None,

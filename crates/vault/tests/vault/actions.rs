@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use resto_vault::{AuditFilter, Error, Intent, Outcome, ResultStatus, TenantScope, Vault};
-use serde_json::json;
+use resto_vault::{AuditFilter, Error, Intent, Needs, Outcome, ResultStatus, TenantScope, Vault};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::store::{Store, canary, intent, new_connection, on_both, outcome};
+use crate::store::{Store, canary, intent, new_connection, new_tenant, on_both, outcome};
 
 on_both! {
     f1_writes_the_intent_before_and_the_result_after
@@ -15,16 +17,23 @@ on_both! {
     f2_an_action_that_nobody_finished_ends_as_unknown
     f2_an_action_under_way_is_not_unknown_however_long_it_takes
     f2_a_result_that_comes_after_all_is_reconciled
+    f2_one_tenant_that_cannot_be_swept_does_not_keep_the_others_from_it
     sweeps_what_expired_and_nothing_else
     f6_many_actions_at_once_keep_one_chain
 }
 
 pub const NOW: Duration = Duration::ZERO;
+/// Three times as long as a tenant's lock is waited for.
+const LIMIT: Duration = Duration::from_secs(15);
 
 pub async fn connected(store: &Store) -> (Vault, TenantScope) {
     let (vault, scope) = store.tenant().await;
     scope.connect(new_connection("github", &canary())).await.unwrap();
     (vault, scope)
+}
+
+fn unconnected(params: &Value) -> Intent<'_> {
+    Intent { connection: Needs::Nothing, ..intent("read", params) }
 }
 
 pub async fn last(scope: &TenantScope) -> resto_vault::AuditEntry {
@@ -99,7 +108,7 @@ async fn an_event_is_one_entry_with_its_result(store: Store) {
     };
     let event = Intent {
         integration_id: "resto",
-        connection: resto_vault::Needs::Nothing,
+        connection: Needs::Nothing,
         ..intent("connect", &params)
     };
     scope.record_event(event, denied).await.unwrap();
@@ -159,6 +168,52 @@ async fn f2_an_action_under_way_is_not_unknown_however_long_it_takes(store: Stor
     assert_eq!(store.tamper(hour_ago).await, 1);
     assert_eq!(vault.sweep_unfinished(minute).await.unwrap(), 1);
     assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Unknown));
+}
+
+async fn f2_one_tenant_that_cannot_be_swept_does_not_keep_the_others_from_it(store: Store) {
+    let (vault, first) = connected(&store).await;
+    let mut scopes = vec![first];
+    for name in ["other", "third"] {
+        scopes.push(vault.scope(new_tenant(&vault, name).await.id));
+    }
+    let params = json!({});
+    for scope in &scopes {
+        drop(scope.begin(unconnected(&params)).await.unwrap());
+    }
+    // Each of them in its turn, whichever is swept first.
+    for (broken, scope) in scopes.iter().enumerate() {
+        let refusing = if store.is_postgres() {
+            format!(
+                "CREATE FUNCTION refuse() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+                     IF NEW.tenant_id = {} THEN RAISE EXCEPTION 'not this one'; END IF; RETURN NEW; END $$;
+                 CREATE TRIGGER refuse BEFORE INSERT ON integration_audit_log FOR EACH ROW EXECUTE FUNCTION refuse()",
+                store.id(scope)
+            )
+        } else {
+            format!(
+                "CREATE TRIGGER refuse BEFORE INSERT ON integration_audit_log WHEN NEW.tenant_id = {}
+                 BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+                store.id(scope)
+            )
+        };
+        store.tamper(&refusing).await;
+        let error = vault.sweep_unfinished(NOW).await.unwrap_err();
+        assert!(error.to_string().contains("not this one"), "{error}");
+        for (n, scope) in scopes.iter().enumerate() {
+            let ended = (n != broken).then_some(ResultStatus::Unknown);
+            assert_eq!(last(scope).await.result_status, ended, "{n} while {broken} is broken");
+        }
+        let mended = if store.is_postgres() {
+            "DROP TRIGGER refuse ON integration_audit_log; DROP FUNCTION refuse()"
+        } else {
+            "DROP TRIGGER refuse"
+        };
+        store.tamper(mended).await;
+        assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 1);
+        for scope in &scopes {
+            drop(scope.begin(unconnected(&params)).await.unwrap());
+        }
+    }
 }
 
 async fn f2_a_result_that_comes_after_all_is_reconciled(store: Store) {
@@ -239,4 +294,27 @@ async fn f2_a_result_survives_a_database_that_falters_once() {
     assert_eq!(store.number("SELECT last_value FROM attempts").await, 2);
     assert_eq!(last(&scope).await.result_status, Some(ResultStatus::Success));
     assert_eq!(scope.verify_audit().await.unwrap().events, 2);
+}
+
+#[tokio::test]
+async fn f2_one_tenant_that_stays_locked_does_not_keep_the_others_from_being_swept() {
+    let Some(store) = Store::postgres().await else {
+        return;
+    };
+    let (vault, first) = connected(&store).await;
+    let second = vault.scope(new_tenant(&vault, "other").await.id);
+    let params = json!({});
+    for scope in [&first, &second] {
+        drop(scope.begin(unconnected(&params)).await.unwrap());
+    }
+    let mut other = store.admin_options().connect().await.unwrap();
+    let lock = format!("SELECT pg_advisory_lock(hashtextextended('{}', 0))", first.tenant());
+    other.execute(AssertSqlSafe(lock)).await.unwrap();
+    let error = timeout(LIMIT, vault.sweep_unfinished(NOW)).await.unwrap().unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(last(&second).await.result_status, Some(ResultStatus::Unknown));
+    assert_eq!(last(&first).await.result_status, None);
+    other.execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 1);
+    other.close().await.unwrap();
 }

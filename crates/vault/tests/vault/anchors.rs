@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Write, path::PathBuf, sync::Arc, time::Duration};
 
-use resto_vault::{AnchorFile, Anchors, ResultStatus, TenantScope, Vault};
+use resto_vault::{AnchorFile, Anchors, Intent, Needs, ResultStatus, TenantScope, Vault};
 use serde_json::json;
 
 use crate::store::{Store, intent, new_tenant, on_both, outcome};
@@ -11,6 +11,7 @@ on_both! {
     f6_an_anchor_shows_where_the_tail_was_cut_off
     f6_an_anchor_shows_that_a_cut_tail_was_written_anew
     f6_a_hundred_entries_are_anchored_while_the_program_runs
+    f6_what_the_sweeper_adds_is_anchored_without_another_call
     f6_half_a_line_in_the_file_of_anchors_spoils_no_other
 }
 
@@ -86,8 +87,11 @@ async fn f6_a_hundred_entries_are_anchored_while_the_program_runs(store: Store) 
     let scope = vault.scope(new_tenant(&vault, "acme").await.id);
     let kept = AnchorFile::open(&file(&store)).unwrap();
     write(&scope, 49).await;
+    let params = json!({});
+    let free = Intent { connection: Needs::Nothing, ..intent("read", &params) };
+    let begun = scope.begin(free).await.unwrap();
     assert_eq!(kept.kept(scope.tenant()).unwrap(), []);
-    write(&scope, 1).await;
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
     let appears = async {
         while kept.kept(scope.tenant()).unwrap().is_empty() {
             tokio::task::yield_now().await;
@@ -96,6 +100,23 @@ async fn f6_a_hundred_entries_are_anchored_while_the_program_runs(store: Store) 
     tokio::time::timeout(LIMIT, appears).await.unwrap();
     assert_eq!(kept.kept(scope.tenant()).unwrap()[0].seq, 100);
     assert_eq!(scope.verify_audit().await.unwrap().anchored, 100);
+}
+
+async fn f6_what_the_sweeper_adds_is_anchored_without_another_call(store: Store) {
+    let vault = anchored(&store).await;
+    let scope = vault.scope(new_tenant(&vault, "acme").await.id);
+    let params = json!({});
+    let free = Intent { connection: Needs::Nothing, ..intent("read", &params) };
+    drop(scope.begin(free).await.unwrap());
+    vault.close().await;
+    // A program that starts after the one that was stopped, and that nobody calls.
+    let vault = anchored(&store).await;
+    assert_eq!(vault.sweep_unfinished(Duration::ZERO).await.unwrap(), 1);
+    vault.close().await;
+    let scope = anchored(&store).await.scope(scope.tenant());
+    assert_eq!(scope.verify_audit().await.unwrap().anchored, 2);
+    store.tamper("DELETE FROM integration_audit_log WHERE seq = 2").await;
+    assert_eq!(problems(&scope).await.0, [2]);
 }
 
 async fn f6_half_a_line_in_the_file_of_anchors_spoils_no_other(store: Store) {

@@ -1,6 +1,6 @@
 //! Connections: opened for their own tenant, integration and generation only, and gone when they are disconnected.
 
-use resto_vault::{Error, NewConnection, ResultStatus, Status, TenantScope};
+use resto_vault::{AuthType, Error, NewConnection, ResultStatus, Status, TenantScope};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -17,6 +17,10 @@ on_both! {
     refuses_a_connection_that_is_not_active
     learns_permissions_and_rate_limits_without_losing_the_credential
     learns_nothing_about_a_credential_that_was_replaced_meanwhile
+    c11_of_two_accounts_that_connect_at_once_one_is_told_of_the_other
+    g3_a_freeze_moves_what_is_active_and_an_unfreeze_what_is_frozen
+    c10_what_is_to_be_revoked_is_stopped_and_has_its_job_in_one_step
+    finds_the_consents_of_an_account_whosever_they_are
 }
 
 /// The token of a connection, opened the way an action opens it.
@@ -44,7 +48,7 @@ async fn gives_back_what_was_connected(store: Store) {
         reauthorize_by: Some(expires_at + Duration::days(30)),
         ..new_connection("github", &canary())
     };
-    let connected = scope.connect(new).await.unwrap();
+    let connected = scope.connect(new).await.unwrap().connection;
     assert_eq!(connected.status, Status::Active);
     assert_eq!(connected.generation, 1);
     assert_eq!(connected.account_name, "octocat");
@@ -63,9 +67,13 @@ async fn gives_back_what_was_connected(store: Store) {
 
 async fn a_reconnect_keeps_the_id_and_counts_the_generation(store: Store) {
     let (_, scope) = store.tenant().await;
-    let first = scope.connect(new_connection("github", "old")).await.unwrap();
+    let first = scope.connect(new_connection("github", "old")).await.unwrap().connection;
     scope.set_status("github", 1, Status::NeedsReauth).await.unwrap();
-    let second = scope.connect(new_connection("github", "new")).await.unwrap();
+    let connected = scope.connect(new_connection("github", "new")).await.unwrap();
+    assert!(!connected.is_another_account());
+    let before = connected.before.unwrap();
+    assert_eq!((before.generation, before.status), (1, Status::NeedsReauth));
+    let second = connected.connection;
     assert_eq!((second.id, second.generation), (first.id, 2));
     assert_eq!(second.status, Status::Active);
     assert_eq!(token(&scope, "github").await, "new");
@@ -209,6 +217,109 @@ async fn learns_nothing_about_a_credential_that_was_replaced_meanwhile(store: St
     assert_eq!(connection.permissions, json!({ "contents": "granted" }));
     assert_eq!(connection.last_used_at, None);
     assert_eq!(token(&scope, "github").await, "new");
+}
+
+/// A connection of another account than the others.
+fn of_hubot(replaces_account: bool) -> NewConnection {
+    let mut credential = credential("of hubot");
+    credential.account_id = "2".into();
+    NewConnection { credential, replaces_account, ..new_connection("github", "") }
+}
+
+async fn c11_of_two_accounts_that_connect_at_once_one_is_told_of_the_other(store: Store) {
+    let (_, scope) = store.tenant().await;
+    let octocat = scope.connect(new_connection("github", "of octocat"));
+    let (octocat, hubot) = tokio::join!(octocat, scope.connect(of_hubot(false)));
+    let refused = Error::AnotherAccount { integration_id: "github".into() };
+    let of_both = [octocat.is_ok(), hubot.is_ok()];
+    assert_eq!(of_both.iter().filter(|is_ok| **is_ok).count(), 1, "{of_both:?}");
+    assert_eq!(octocat.err().or(hubot.err()), Some(refused));
+    let is_hubots = token(&scope, "github").await == "of hubot";
+    assert_eq!(of_both, [!is_hubots, is_hubots]);
+
+    scope
+        .connect(NewConnection { replaces_account: true, ..new_connection("github", "x") })
+        .await
+        .unwrap();
+    let replaced = scope.connect(of_hubot(true)).await.unwrap();
+    assert!(replaced.is_another_account());
+    assert_eq!(replaced.before.unwrap().account_id, "583231");
+    let mut credential = credential("of hubot for real");
+    credential.account_id = "2".into();
+    credential.mode = Some("test".into());
+    let new = NewConnection { credential, ..new_connection("github", "") };
+    assert!(scope.connect(new).await.is_err(), "another mode is another account");
+}
+
+async fn g3_a_freeze_moves_what_is_active_and_an_unfreeze_what_is_frozen(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let other = vault.scope(new_tenant(&vault, "other").await.id);
+    for name in ["github", "stripe", "vercel"] {
+        scope.connect(new_connection(name, "x")).await.unwrap();
+    }
+    other.connect(new_connection("github", "x")).await.unwrap();
+    scope.set_status("vercel", 1, Status::NeedsReauth).await.unwrap();
+    let frozen = scope.move_status(Some("stripe"), Status::Active, Status::Frozen).await.unwrap();
+    assert_eq!(frozen, ["stripe"]);
+    assert!(open(&scope, "stripe").await.is_err() && open(&scope, "github").await.is_ok());
+    let frozen = scope.move_status(None, Status::Active, Status::Frozen).await.unwrap();
+    assert_eq!(frozen, ["github"]);
+    assert!(open(&scope, "github").await.is_err() && open(&other, "github").await.is_ok());
+    let freed = scope.move_status(None, Status::Frozen, Status::Active).await.unwrap();
+    assert_eq!(freed, ["github", "stripe"]);
+    assert!(open(&scope, "github").await.is_ok() && open(&scope, "vercel").await.is_err());
+}
+
+async fn c10_what_is_to_be_revoked_is_stopped_and_has_its_job_in_one_step(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    scope.connect(new_connection("github", "x")).await.unwrap();
+    let now = ("revoke", std::time::Duration::ZERO);
+    let revoke = async |generation| {
+        scope.set_status_with(("github", generation), Status::RevocationPending, now).await.unwrap()
+    };
+    assert!(!revoke(2).await);
+    let hold = std::time::Duration::from_secs(30);
+    assert!(vault.claim_jobs(9, hold).await.unwrap().is_empty());
+    assert!(revoke(1).await);
+    let held = vault.claim_jobs(9, hold).await.unwrap();
+    assert_eq!((held.len(), held[0].1.kind.as_str()), (1, "revoke"));
+    assert!(open(&scope, "github").await.is_err());
+    // Whoever connects again ends it.
+    scope.connect(new_connection("github", "y")).await.unwrap();
+    assert!(!scope.finish_job(&held[0].1, resto_vault::Next::Retry(hold)).await.unwrap());
+    assert_eq!(token(&scope, "github").await, "y");
+}
+
+async fn finds_the_consents_of_an_account_whosever_they_are(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let other = vault.scope(new_tenant(&vault, "other").await.id);
+    let consent = |integration_id: &str, account_id: &str| {
+        let mut credential = credential("x");
+        credential.auth_type = AuthType::OAuth2;
+        credential.account_id = account_id.into();
+        NewConnection { credential, ..new_connection(integration_id, "") }
+    };
+    for name in ["github", "beside", "leaving"] {
+        scope.connect(consent(name, "1")).await.unwrap();
+    }
+    scope.set_status("leaving", 1, Status::RevocationPending).await.unwrap();
+    other.connect(consent("github", "1")).await.unwrap();
+    other.connect(consent("hub", "2")).await.unwrap();
+    let key = new_connection("by key", "x");
+    other.connect(key).await.unwrap();
+    let mut found: Vec<_> = vault
+        .consents_of_account("github", "1")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(found, integration)| (found.tenant() == scope.tenant(), integration))
+        .collect();
+    found.sort();
+    let expected = [(false, "github"), (true, "beside"), (true, "github")];
+    assert_eq!(found, expected.map(|(is_own, name)| (is_own, name.to_owned())));
+    for (provider, account) in [("vercel", "1"), ("github", "583231")] {
+        assert!(vault.consents_of_account(provider, account).await.unwrap().is_empty());
+    }
 }
 
 #[test]

@@ -65,7 +65,7 @@ async fn b3_stores_no_secret_in_any_form(store: Store) {
     let done = resto_vault::Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
     scope.finish(begun.ticket, done).await.unwrap();
     let principal = scope.principal("local", "owner").await.unwrap();
-    let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
+    let (_, token) = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();
     // Everything is opened, sealed anew, and a part of it deleted.
     open(&scope, "github").await.unwrap();
     scope.rotate_key().await.unwrap();

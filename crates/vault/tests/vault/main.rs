@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod actions;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod anchors;
 #[cfg(test)]
 mod audit;
@@ -24,6 +26,9 @@ mod opening;
 mod operations;
 #[cfg(test)]
 mod records;
+mod reminders;
+#[cfg(test)]
+mod renewals;
 #[cfg(test)]
 mod roots;
 #[cfg(test)]

@@ -371,7 +371,7 @@ async fn an_owner_who_is_no_superuser_migrates_postgres() {
         .await
         .unwrap();
     let principal = scope.principal("local", "owner").await.unwrap();
-    let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
+    let (_, token) = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();
     let caller = vault.authenticate(secrecy::ExposeSecret::expose_secret(&token)).await.unwrap();
     assert_eq!(caller.unwrap().principal, principal);
     vault.sweep_unfinished(Duration::ZERO).await.unwrap();

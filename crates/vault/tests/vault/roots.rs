@@ -47,7 +47,7 @@ async fn b7_a_new_root_key_takes_over_everything_and_the_old_one_may_go(store: S
     let scope = vault.scope(tenant);
     scope.connect(new_connection("github", &secret)).await.unwrap();
     let principal = scope.principal("local", "owner").await.unwrap();
-    let (_, access) = scope.create_token(principal.id, "laptop", None).await.unwrap();
+    let (_, access) = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();
     let access = access.expose_secret().to_owned();
     let begun = scope.begin(pay).await.unwrap();
     scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();

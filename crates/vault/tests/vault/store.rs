@@ -226,7 +226,8 @@ impl Store {
             sqlx::query_scalar(sql).bind(name).fetch_all(&mut connection).await.unwrap()
         } else {
             let mut connection = self.sqlite_options().connect().await.unwrap();
-            let sql = "SELECT name FROM pragma_table_info($1) ORDER BY cid";
+            // Generated columns too.
+            let sql = "SELECT name FROM pragma_table_xinfo($1) ORDER BY cid";
             sqlx::query_scalar(sql).bind(name).fetch_all(&mut connection).await.unwrap()
         }
     }
@@ -378,6 +379,7 @@ pub fn new_connection(integration_id: &str, token: &str) -> NewConnection {
         expires_at: None,
         reauthorize_by: None,
         jobs: Vec::new(),
+        replaces_account: false,
     }
 }
 

@@ -13,6 +13,7 @@ on_both! {
     b1_refuses_every_value_moved_to_another_tenant
     b2_refuses_every_change_of_a_stored_credential_under_either_cipher
     b5_takes_a_changed_connection_apart_without_opening_its_credential
+    b5_takes_a_connection_apart_whose_key_was_destroyed
     b6_refuses_every_value_moved_to_another_purpose
 }
 
@@ -86,6 +87,32 @@ async fn b1_refuses_every_value_moved_to_another_tenant(store: Store) {
     }
     assert_eq!(read(&other).await, [Ok(()), Ok(()), Ok(()), Ok(())]);
     assert!(other.alerts(9).await.unwrap().is_empty());
+}
+
+async fn b5_takes_a_connection_apart_whose_key_was_destroyed(store: Store) {
+    let (_, scope) = store.tenant().await;
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    let changed = store.literal(b"changed");
+    store
+        .tamper(&format!("UPDATE integration_credentials SET encrypted_credentials = {changed}"))
+        .await;
+    // What does not open is not sealed anew, and its key goes with the exchange.
+    scope.rotate_key().await.unwrap();
+    assert_eq!(alerts(&store, &scope).await, ["tampered credential github"]);
+    let params = json!(null);
+    assert_eq!(scope.begin(intent("read", &params)).await.unwrap_err(), Error::CannotOpen);
+    assert_eq!(alerts(&store, &scope).await, ["tampered credential github"]);
+    let begun = scope
+        .begin(Intent { connection: Needs::AnyStatus, ..intent("disconnect", &params) })
+        .await
+        .unwrap();
+    let (connection, sealed) = begun.connection.unwrap();
+    assert_eq!(connection.account_name, "octocat");
+    assert_eq!(sealed.open().unwrap_err(), Error::CannotOpen);
+    scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+    assert_eq!(alerts(&store, &scope).await, ["tampered credential github"]);
+    assert!(scope.disconnect("github", connection.generation).await.unwrap());
+    assert_eq!(store.number("SELECT count(*) FROM integration_credentials").await, 0);
 }
 
 async fn b6_refuses_every_value_moved_to_another_purpose(store: Store) {

@@ -16,6 +16,7 @@ on_both! {
     a_principal_is_found_again
     a_token_lets_its_principal_in_until_it_is_revoked
     an_expired_token_lets_nobody_in
+    a8_an_edit_in_the_database_widens_no_token
     the_database_holds_no_token
     one_tenant_sees_nothing_of_another
 }
@@ -44,7 +45,7 @@ async fn a_deleted_tenant_leaves_its_audit_trail_and_nothing_else(store: Store) 
         scope.put_secret("dns", &canary().into()).await.unwrap();
         scope.put_record("quotes", "1", &json!(1), None).await.unwrap();
         let principal = scope.principal("local", "owner").await.unwrap();
-        scope.create_token(principal.id, "laptop", None).await.unwrap();
+        scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();
         let params = json!({});
         let pay = resto_vault::Intent { unsafe_: true, ..intent("pay", &params) };
         let begun = scope.begin(pay).await.unwrap();
@@ -117,7 +118,7 @@ async fn a_principal_is_found_again(store: Store) {
 async fn a_token_lets_its_principal_in_until_it_is_revoked(store: Store) {
     let (vault, scope) = store.tenant().await;
     let principal = scope.principal("local", "owner").await.unwrap();
-    let (made, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
+    let (made, token) = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();
     let token = token.expose_secret();
     assert!(token.starts_with("resto_") && token.len() == 49);
     assert_eq!((made.name.as_str(), made.subject.as_str()), ("laptop", "owner"));
@@ -127,6 +128,7 @@ async fn a_token_lets_its_principal_in_until_it_is_revoked(store: Store) {
     assert_eq!(caller.tenant.id, scope.tenant());
     assert_eq!(caller.tenant.external_id, "acme");
     assert_eq!(caller.principal, principal);
+    assert_eq!((caller.token.as_str(), caller.scopes.as_str()), ("laptop", "spend"));
     let listed = scope.tokens().await.unwrap();
     assert!(listed[0].last_used_at.unwrap() >= made.created_at);
 
@@ -136,7 +138,7 @@ async fn a_token_lets_its_principal_in_until_it_is_revoked(store: Store) {
     for unknown in ["", "resto_", &wrong, &other_key, &token.to_uppercase(), &token[6..]] {
         assert_eq!(vault.authenticate(unknown).await.unwrap(), None, "{}", unknown.len());
     }
-    let refused = scope.create_token(principal.id, "laptop", None).await.unwrap_err();
+    let refused = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap_err();
     assert!(refused.to_string().contains("the name is taken"), "{refused}");
 
     assert!(scope.revoke_token("laptop").await.unwrap());
@@ -148,10 +150,12 @@ async fn an_expired_token_lets_nobody_in(store: Store) {
     let (vault, scope) = store.tenant().await;
     let principal = scope.principal("local", "owner").await.unwrap();
     let now = scope.tokens().await.map(|_| OffsetDateTime::now_utc()).unwrap();
-    let (_, past) =
-        scope.create_token(principal.id, "past", Some(std::time::Duration::ZERO)).await.unwrap();
+    let (_, past) = scope
+        .create_token(principal.id, "past", "spend", Some(std::time::Duration::ZERO))
+        .await
+        .unwrap();
     let (made, future) = scope
-        .create_token(principal.id, "future", Some(std::time::Duration::from_hours(24)))
+        .create_token(principal.id, "future", "spend", Some(std::time::Duration::from_hours(24)))
         .await
         .unwrap();
     assert!(made.expires_at.unwrap() > now);
@@ -159,10 +163,46 @@ async fn an_expired_token_lets_nobody_in(store: Store) {
     assert!(vault.authenticate(future.expose_secret()).await.unwrap().is_some());
 }
 
+async fn a8_an_edit_in_the_database_widens_no_token(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let principal = scope.principal("local", "owner").await.unwrap();
+    let other = scope.principal("local", "other").await.unwrap();
+    let day = Some(std::time::Duration::from_hours(24));
+    for edit in [
+        "scopes = 'spend'",
+        "name = 'another'",
+        "expires_at = NULL",
+        "expires_at = expires_at + 1",
+        "principal_id = (SELECT id FROM principals WHERE subject = 'other')",
+        "bounds = hash",
+    ] {
+        let (_, token) = scope.create_token(principal.id, "agent", "read", day).await.unwrap();
+        let token = token.expose_secret();
+        assert_eq!(vault.authenticate(token).await.unwrap().unwrap().scopes, "read");
+        store.tamper(&format!("UPDATE access_tokens SET {edit}")).await;
+        assert_eq!(vault.authenticate(token).await.unwrap(), None, "{edit}");
+        store.tamper("DELETE FROM access_tokens").await;
+    }
+    let alerts = scope.alerts(9).await.unwrap();
+    assert!(alerts.iter().any(|alert| alert.subject == "access token agent"), "{alerts:?}");
+    // The bounds of one token are not those of another.
+    let (_, narrow) = scope.create_token(principal.id, "narrow", "read", None).await.unwrap();
+    let (_, wide) = scope.create_token(other.id, "wide", "spend", None).await.unwrap();
+    let columns = "name || '2', scopes, bounds, principal_id";
+    store
+        .tamper(&format!(
+            "UPDATE access_tokens SET (name, scopes, bounds, principal_id) =
+             (SELECT {columns} FROM access_tokens WHERE name = 'wide') WHERE name = 'narrow'"
+        ))
+        .await;
+    assert_eq!(vault.authenticate(narrow.expose_secret()).await.unwrap(), None);
+    assert!(vault.authenticate(wide.expose_secret()).await.unwrap().is_some());
+}
+
 async fn the_database_holds_no_token(store: Store) {
     let (vault, scope) = store.tenant().await;
     let principal = scope.principal("local", "owner").await.unwrap();
-    let (_, token) = scope.create_token(principal.id, "laptop", None).await.unwrap();
+    let (_, token) = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();
     let token: &str = token.expose_secret();
     assert!(vault.authenticate(token).await.unwrap().is_some());
     assert!(!store.dump_holds(token.as_bytes()).await);
@@ -176,7 +216,7 @@ async fn one_tenant_sees_nothing_of_another(store: Store) {
     let (vault, acme) = store.tenant().await;
     let other = vault.scope(new_tenant(&vault, "other").await.id);
     let principal = acme.principal("local", "owner").await.unwrap();
-    acme.create_token(principal.id, "laptop", None).await.unwrap();
+    acme.create_token(principal.id, "laptop", "spend", None).await.unwrap();
     acme.connect(new_connection("github", &canary())).await.unwrap();
     acme.put_secret("dns", &SecretString::from(canary())).await.unwrap();
     acme.put_record("quotes", "1", &json!(1), None).await.unwrap();
@@ -188,7 +228,10 @@ async fn one_tenant_sees_nothing_of_another(store: Store) {
 
     assert_eq!(other.tokens().await.unwrap(), []);
     assert!(!other.revoke_token("laptop").await.unwrap());
-    assert!(matches!(other.create_token(principal.id, "mine", None).await, Err(Error::Invalid(_))));
+    assert!(matches!(
+        other.create_token(principal.id, "mine", "spend", None).await,
+        Err(Error::Invalid(_))
+    ));
     assert_eq!(other.connections().await.unwrap(), []);
     assert_eq!(other.connection("github").await.unwrap(), None);
     assert!(!other.disconnect("github", 1).await.unwrap());

@@ -1,0 +1,37 @@
+//! What connects a call with the client that waits for it.
+
+use rmcp::model::ProgressNotificationParam;
+use rmcp::service::{RequestContext, RoleServer};
+use serde_json::Value;
+
+use crate::around::Line;
+use crate::call::OP_ID;
+use crate::observe::Trace;
+use crate::policy::Calls;
+
+pub(super) fn line(context: &RequestContext<RoleServer>) -> Line {
+    let mut line = Line::new(Calls::Agent);
+    line.cancelled = context.ct.clone();
+    let op_id = context.meta.get(OP_ID).and_then(Value::as_str);
+    line.op_id = op_id.map(str::to_owned);
+    let text = |name: &str| context.meta.get(name).and_then(Value::as_str).map(str::to_owned);
+    line.trace = Trace { parent: text("traceparent"), state: text("tracestate") };
+    if let Some(token) = context.meta.get_progress_token() {
+        let peer = context.peer.clone();
+        line.progress = Box::new(move |done, total, message| {
+            #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
+            let mut update =
+                ProgressNotificationParam::new(token.clone(), done as f64).with_message(message);
+            #[expect(clippy::cast_precision_loss, reason = "the protocol counts in floats")]
+            if let Some(total) = total {
+                update = update.with_total(total as f64);
+            }
+            let peer = peer.clone();
+            // Progress is a courtesy: nobody waits for it, and its loss harms nothing.
+            tokio::spawn(async move {
+                let _ = peer.notify_progress(update).await;
+            });
+        });
+    }
+    line
+}

@@ -1,0 +1,135 @@
+//! The tools as MCP publishes them: which are listed for whom, and when that changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use resto_core::Risk;
+use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
+
+use super::{Mcp, internal};
+use crate::catalog::Entry;
+use crate::host::{Caller, Host};
+use crate::tools::OwnTool;
+
+/// Tools in one page of `tools/list`. Clients of small models choke on more; most ask for all pages.
+const PAGE: usize = 200;
+
+/// How long a client may keep the list, unless it is told before.
+pub(super) const LIST_TTL_MS: u64 = 30_000;
+
+/// How often it is looked whether an account was connected or disconnected, which other processes do too.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Every tool by name, made once: a list copies no schema.
+#[derive(Default)]
+pub(super) struct Tools(OnceLock<BTreeMap<String, Tool>>);
+
+impl Tools {
+    pub fn of(&self, host: &Host) -> &BTreeMap<String, Tool> {
+        self.0.get_or_init(|| {
+            let own = host.own_tools().iter().map(own_tool);
+            let all = own.chain(host.catalog.entries().map(|entry| tool(&entry)));
+            all.map(|tool| (tool.name.to_string(), tool)).collect()
+        })
+    }
+}
+
+impl Mcp {
+    /// A page of the tools that a caller is shown: those of this server itself come first.
+    pub(super) async fn list(
+        &self,
+        caller: &Caller,
+        cursor: Option<String>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let connected = self.host.connected(caller).await.map_err(|error| internal(&error))?;
+        let surface = &caller.surface;
+        let is_listed = |entry: &Entry<'_>| {
+            caller.sees(Some(entry.integration().id), entry.action.risk)
+                && surface.lists(entry, &connected)
+        };
+        let catalog = self.host.catalog_of(&caller.scope).await;
+        let catalog = catalog.map_err(|error| internal(&error))?;
+        let Some(page) = catalog.page(cursor.as_deref(), PAGE, is_listed) else {
+            return Err(ErrorData::invalid_params("the cursor is not one of this list", None));
+        };
+        let all = self.tools.of(&self.host);
+        let own = self.host.own_tools().iter();
+        let own = own.filter(|own| cursor.is_none() && caller.sees(None, own.risk));
+        let own = own.filter(|own| surface.lists_own(own)).filter_map(|own| {
+            let mut tool = all.get(own.tool)?.clone();
+            if surface.readonly {
+                tool.annotations = Some(annotations(own.title, Risk::Read));
+            }
+            Some(tool)
+        });
+        // Those of remote servers are the tenant's own.
+        let actions = page
+            .entries
+            .iter()
+            .map(|entry| all.get(&entry.action.tool).cloned().unwrap_or_else(|| tool(entry)));
+        let mut result = ListToolsResult::with_all_items(own.chain(actions).collect())
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private);
+        result.next_cursor = page.next;
+        Ok(result)
+    }
+
+    /// Ends when an account was connected or disconnected since `known` was looked up, which is empty at first.
+    pub(super) async fn list_changed(&self, caller: &Caller, known: &mut Option<BTreeSet<String>>) {
+        loop {
+            // What cannot be read now is read the next time.
+            if let Ok(now) = self.host.connected(caller).await {
+                let changed = known.as_ref().is_some_and(|known| *known != now);
+                *known = Some(now);
+                if changed {
+                    return;
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// The tokens that a tool costs a model that is shown it, about four bytes each: its name, its description and the schema
+/// of its arguments.
+#[must_use]
+pub fn tokens(tool: &Tool) -> usize {
+    let description = tool.description.as_deref().unwrap_or_default();
+    let schema = serde_json::to_string(&tool.input_schema).unwrap_or_default();
+    (tool.name.len() + description.len() + schema.len()).div_ceil(4)
+}
+
+fn annotations(title: &str, risk: Risk) -> ToolAnnotations {
+    ToolAnnotations::with_title(title)
+        .read_only(risk == Risk::Read)
+        .destructive(risk >= Risk::Irreversible)
+        .idempotent(risk == Risk::Read)
+        .open_world(true)
+}
+
+/// An action as MCP publishes it.
+#[must_use]
+pub fn tool(entry: &Entry<'_>) -> Tool {
+    let action = entry.action;
+    Tool::new(
+        action.tool.clone(),
+        action.description.clone(),
+        Arc::new(action.input_schema.clone()),
+    )
+    .with_title(format!("{}: {}", entry.integration().name, action.title))
+    .with_raw_output_schema(Arc::new(action.output_schema.clone()))
+    .with_annotations(annotations(&action.title, action.risk))
+}
+
+/// A tool of this server itself as MCP publishes it.
+#[must_use]
+pub fn own_tool(own: &OwnTool) -> Tool {
+    let tool = Tool::new(own.tool, own.description.clone(), Arc::new(own.input_schema.clone()))
+        .with_title(own.title)
+        .with_annotations(annotations(own.title, own.risk));
+    match &own.output_schema {
+        Some(schema) => tool.with_raw_output_schema(Arc::new(schema.clone())),
+        None => tool,
+    }
+}

@@ -1,0 +1,116 @@
+//! Open alerts as a resource, and clients that are told when it changes.
+
+use std::time::Duration;
+
+use rmcp::model::{
+    CacheScope, ErrorData, ListResourcesResult, ReadResourceResult, Resource, ResourceContents,
+    ResourceUpdatedNotificationParam,
+};
+use rmcp::service::{Peer, RoleServer, SubscriptionContext};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::listing::LIST_TTL_MS;
+use super::{Mcp, internal};
+use crate::host::Caller;
+
+/// The resource.
+pub(super) const ALERTS: &str = "resto://alerts";
+
+/// How often it is looked whether there is a new one: another process may have raised it.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a client is told over HTTP before it has to show its access token again.
+const LONGEST: Duration = Duration::from_hours(1);
+
+pub(super) fn resources() -> ListResourcesResult {
+    let alerts = Resource::new(ALERTS, "alerts")
+        .with_title("Alerts")
+        .with_description("What a person of the business must look at, as list_alerts tells it.")
+        .with_mime_type("application/json");
+    ListResourcesResult::with_all_items(vec![alerts])
+        .with_ttl_ms(LIST_TTL_MS)
+        .with_cache_scope(CacheScope::Private)
+}
+
+impl Mcp {
+    pub(super) async fn read_alerts(
+        &self,
+        caller: &Caller,
+        uri: &str,
+    ) -> Result<ReadResourceResult, ErrorData> {
+        if uri != ALERTS {
+            return Err(ErrorData::resource_not_found("there is no such resource", None));
+        }
+        let found = self.host.open_alerts(caller).await;
+        let (alerts, more) = found.map_err(|error| internal(&error))?;
+        let text = json!({"alerts": alerts, "more": more}).to_string();
+        let contents = ResourceContents::text(text, ALERTS).with_mime_type("application/json");
+        Ok(ReadResourceResult::new(vec![contents])
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    /// Ends when an alert is open that is newer than the one before, and makes it the one before.
+    async fn changed(&self, caller: &Caller, before: &mut Option<Uuid>) {
+        loop {
+            match caller.scope.open_alerts(1).await {
+                Ok(found) => {
+                    let newest = found.first().map(|alert| alert.id);
+                    if newest > *before {
+                        *before = newest;
+                        return;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the alerts could not be looked up"),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Tells a client of the newest generation of what is open and of each new alert, and of tools that come and go, until
+    /// it goes.
+    pub(super) async fn tell_listener(&self, caller: &Caller, listener: &SubscriptionContext) {
+        let (mut before, mut known) = (None, None);
+        let telling = async {
+            loop {
+                let told = tokio::select! {
+                    () = self.changed(caller, &mut before) => {
+                        listener.sink().notify_resource_updated(ALERTS).await
+                    }
+                    () = self.list_changed(caller, &mut known) => {
+                        listener.sink().notify_tool_list_changed().await
+                    }
+                };
+                if told.is_err() {
+                    return;
+                }
+            }
+        };
+        let telling = tokio::time::timeout(LONGEST, telling);
+        tokio::select! {
+            _ = telling => {}
+            () = listener.cancelled() => {}
+            () = self.host.closing.cancelled() => {}
+        }
+    }
+
+    /// The same for an older client that has this process to itself.
+    pub(super) fn tell_peer(&self, caller: Caller, peer: Peer<RoleServer>) {
+        let ours = self.clone();
+        tokio::spawn(async move {
+            let mut before = None;
+            let closing = ours.host.closing.clone();
+            let telling = async {
+                loop {
+                    ours.changed(&caller, &mut before).await;
+                    let updated = ResourceUpdatedNotificationParam::new(ALERTS);
+                    if peer.notify_resource_updated(updated).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            closing.run_until_cancelled(telling).await;
+        });
+    }
+}
