@@ -354,7 +354,7 @@ fn an_agent_is_told_when_an_account_is_connected_or_disconnected() {
     assert!(answered.contains("\"listChanged\":true"), "{answered}");
     let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
-    let mut tools = |agent: &mut Conversation, before: &str| {
+    let tools = |agent: &mut Conversation, before: &str| {
         let listed: Value = serde_json::from_str(&agent.ask(&format!("{before}{list}"))).unwrap();
         listed["result"]["tools"].as_array().unwrap().len()
     };

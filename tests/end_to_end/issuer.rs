@@ -122,7 +122,7 @@ impl Issuer {
     }
 
     /// From now on an access lives so long; how many were renewed until now.
-    pub fn from_now(&self, life: i64) -> usize {
+    pub fn live_from_now(&self, life: i64) -> usize {
         let mut state = self.state();
         state.life = life;
         state.sent.len()
@@ -173,7 +173,7 @@ impl Issuer {
     /// Connects an account whose access has ended when this returns; no server runs then.
     pub fn connect_ended(&self, product: &Product, integration: &str) {
         self.configure(product);
-        self.from_now(0);
+        self.live_from_now(0);
         let mut server = product.serve();
         self.connect(product, &server, integration);
         server.process.terminate();

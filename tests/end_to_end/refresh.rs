@@ -62,9 +62,9 @@ fn renewed_once_by(servers_of: usize) {
         let servers: Vec<Server<'_>> = (0..servers_of).map(|_| product.serve()).collect();
         let servers: Vec<&Server<'_>> = servers.iter().collect();
         for n in 0..waves() {
-            issuer.from_now(0);
+            issuer.live_from_now(0);
             issuer.connect(product, servers[n % servers.len()], "github");
-            let before = issuer.from_now(3600);
+            let before = issuer.live_from_now(3600);
             wave(&servers);
             assert_eq!(issuer.renewals() - before, 1, "wave {n}");
         }
@@ -89,7 +89,7 @@ fn c8_an_access_that_is_refused_before_its_end_is_renewed_once_and_the_calls_go_
     on_both(&issuer.provider, |product| {
         issuer.configure(product);
         let servers = [product.serve(), product.serve()];
-        issuer.from_now(3600);
+        issuer.live_from_now(3600);
         issuer.connect(product, &servers[0], "github");
         let before = issuer.renewals();
         issuer.state().end_access();
@@ -160,7 +160,7 @@ fn c9_fewer_rights_are_noticed_and_told() {
     issuer.state().rotates = false;
     on_both(&issuer.provider, |product| {
         issuer.connect_ended(product, "gmail");
-        issuer.from_now(3600);
+        issuer.live_from_now(3600);
         let narrower = SCOPES[..3].join(" ");
         issuer.state().faults.push_back(Fault::Says(json!({"scope": narrower})));
         product.must(&["call", "gmail_get_profile"], "");
@@ -197,7 +197,7 @@ fn c9_an_access_that_opens_another_account_now_is_stopped_soon() {
     let issuer = Issuer::start();
     let product = Product::at(&issuer.provider.url);
     issuer.connect_ended(&product, "github");
-    issuer.from_now(3600);
+    issuer.live_from_now(3600);
     issuer.state().account = 2;
     let _server = product.serve();
     let start = Instant::now();
@@ -213,7 +213,7 @@ fn a_lost_answer_is_asked_for_again_where_the_provider_allows_it() {
     issuer.state().grace = true;
     on_both(&issuer.provider, |product| {
         issuer.connect_ended(product, "github");
-        issuer.from_now(3600);
+        issuer.live_from_now(3600);
         for lost in [Fault::Lost, Fault::Unavailable] {
             issuer.state().faults.push_back(lost);
         }
@@ -292,7 +292,7 @@ fn an_access_is_renewed_before_anybody_calls_and_the_page_says_so() {
     let issuer = Issuer::start();
     on_both_with_sql(&issuer.provider, |product, sql| {
         issuer.connect_ended(product, "github");
-        let before = issuer.from_now(3600);
+        let before = issuer.live_from_now(3600);
         let server = product.serve();
         let start = Instant::now();
         let renewed = "SELECT count(*) FROM integration_credentials WHERE former IS NULL AND renewed_at IS NOT NULL";

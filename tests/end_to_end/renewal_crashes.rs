@@ -141,7 +141,7 @@ fn waiting(product: &Product) -> Vec<String> {
 #[test]
 fn i2_tokens_that_no_database_takes_outlive_the_process() {
     each(false, &["refresh.spill_written"], |issuer, product, sql, point| {
-        let before = issuer.from_now(3600);
+        let before = issuer.live_from_now(3600);
         refuse_tokens(product, sql, true);
         die(issuer, product, point);
         let files = waiting(product);
@@ -159,7 +159,7 @@ fn i2_tokens_that_no_database_takes_outlive_the_process() {
 #[test]
 fn i2_tokens_that_no_database_takes_are_stored_when_it_does() {
     each(false, &[""], |issuer, product, sql, _| {
-        let before = issuer.from_now(3600);
+        let before = issuer.live_from_now(3600);
         refuse_tokens(product, sql, true);
         std::thread::scope(|scope| {
             let reading = scope.spawn(|| product.run(&READ, ""));

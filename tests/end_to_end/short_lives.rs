@@ -40,7 +40,7 @@ fn c8_two_processes_under_load_outlive_many_accesses_without_using_a_refresh_tok
         configure(product, &tokens);
         let servers: [Server<'_>; 2] = [product.serve(), product.serve()];
         let browser = Browser::of(product, &servers[0], "local");
-        let back = tokens.consent(&browser.consent("gmail"));
+        let back = Tokens::consent(&browser.consent("gmail"));
         let back: Vec<(&str, &str)> =
             back.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let back = browser.back("gmail", &back);

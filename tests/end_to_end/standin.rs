@@ -119,7 +119,7 @@ impl Tokens {
     }
 
     /// Has somebody consent to what a person was sent for; what the person comes back with.
-    pub fn consent(&self, consent: &Consent) -> Vec<(&'static str, String)> {
+    pub fn consent(consent: &Consent) -> Vec<(&'static str, String)> {
         let answer = send("GET", &consent.0, &[], "");
         let back = answer.header("location").unwrap_or_else(|| panic!("{answer:?}"));
         let query = back.split_once('?').unwrap().1;

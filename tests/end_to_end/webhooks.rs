@@ -17,6 +17,11 @@ use crate::wire::{Message, send};
 const SECRET: &str = "plainly-fake-webhook-secret";
 
 /// A signature as another program computes it.
+/// A message that tells of this second.
+type Body<'a> = &'a dyn Fn(u64) -> Value;
+/// The header that signs a message.
+type Sign<'a> = &'a dyn Fn(&str) -> (&'static str, String);
+
 fn signature(hash: &str, signed: &str) -> String {
     let program = "import hmac, sys; print(hmac.new(sys.argv[1].encode(), sys.argv[2].encode(), sys.argv[3]).hexdigest())";
     let mut python = Command::new(tool("python/bin/python"));
@@ -140,8 +145,7 @@ fn messages_of_vercel_and_stripe_end_a_connection_of_before_them() {
         let digits = signature("sha256", &format!("{now}.{body}"));
         ("stripe-signature", format!("t={now},v1={digits}"))
     };
-    type Sign<'a> = &'a dyn Fn(&str) -> (&'static str, String);
-    let cases: [(&str, &dyn Fn(u64) -> Value, Sign<'_>); 2] =
+    let cases: [(&str, Body<'_>, Sign<'_>); 2] =
         [("vercel", &vercel, &signed_vercel), ("stripe", &stripe, &signed_stripe)];
     for (name, body, sign) in cases {
         let provider = services();

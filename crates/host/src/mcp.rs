@@ -337,7 +337,8 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
 
 /// A client would wait for ever for the answer of a call that panicked outside its own task.
 async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
-    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| Err(fault().into()))
+    // On the heap: what a call holds is large, and its client's task waits with it.
+    AssertUnwindSafe(Box::pin(call)).catch_unwind().await.unwrap_or_else(|_| Err(fault().into()))
 }
 
 fn internal(error: &Error) -> ErrorData {

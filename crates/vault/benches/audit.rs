@@ -117,7 +117,7 @@ async fn agents(vault: &Vault) -> Vec<Agent> {
         let scope = vault.scope(new_tenant(vault, &format!("tenant {n}")).await.id);
         drop(scope.connect(new_connection("github", &"x".repeat(2048))).await);
         let principal = scope.principal("local", "agent").await.unwrap();
-        let (_, token) = scope.create_token(principal.id, "bench", None).await.unwrap();
+        let (_, token) = scope.create_token(principal.id, "bench", "spend", None).await.unwrap();
         agents.push(Agent { vault: vault.clone(), scope, token });
     }
     agents

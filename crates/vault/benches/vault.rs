@@ -181,7 +181,6 @@ fn connection() -> NewConnection {
         },
         expires_at: None,
         reauthorize_by: None,
-        alert: None,
         jobs: Vec::new(),
         replaces_account: false,
     }

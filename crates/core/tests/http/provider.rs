@@ -47,6 +47,7 @@ const FACTS: Provider = Provider {
     omits_empty_lists: false,
     idempotency_header: None,
     paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
+    webhooks: None,
     classify: |_| None,
 };
 static ACME: Provider = FACTS;

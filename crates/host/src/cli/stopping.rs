@@ -56,9 +56,10 @@ pub(super) async fn freeze(session: &Session, args: StopArgs, is_frozen: bool) -
     if out.json {
         return out.value(&moved);
     }
-    let (word, none) = match is_frozen {
-        true => ("stopped: no action begins on it", "Nothing was active, so nothing was stopped."),
-        false => ("active again", "Nothing was stopped, so nothing goes on."),
+    let (word, none) = if is_frozen {
+        ("stopped: no action begins on it", "Nothing was active, so nothing was stopped.")
+    } else {
+        ("active again", "Nothing was stopped, so nothing goes on.")
     };
     for one in &moved {
         out.line(format!(
@@ -76,9 +77,10 @@ pub(super) async fn freeze(session: &Session, args: StopArgs, is_frozen: bool) -
 pub(super) async fn revoke_all(session: &Session, args: RevokeAllArgs) -> Result<()> {
     let host = session.host().await?;
     let (tenants, integration) = args.what.meant(session, &host).await?;
-    let whose = match args.what.all_tenants {
-        true => "all businesses".to_owned(),
-        false => format!("the business {}", session.options.tenant),
+    let whose = if args.what.all_tenants {
+        "all businesses".to_owned()
+    } else {
+        format!("the business {}", session.options.tenant)
     };
     if !args.yes {
         let (what, name) = match integration {

@@ -131,7 +131,7 @@ impl Host {
             Auth::OAuth(facts) => rights.iter().any(|right| !facts.scopes.contains(right)),
             Auth::Key(_) => false,
         };
-        let sets = entry.action.permissions.iter().map(|set| missing(set));
+        let sets = entry.action.permissions.iter().map(missing);
         let rights = sets
             .min_by_key(|rights| (cannot_be_asked(rights), rights.len()))
             .filter(|rights| !rights.is_empty());

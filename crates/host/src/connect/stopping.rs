@@ -52,9 +52,10 @@ impl Host {
         integration: Option<&Integration>,
         is_frozen: bool,
     ) -> Result<Vec<Moved>> {
-        let (from, to, action) = match is_frozen {
-            true => (Status::Active, Status::Frozen, "freeze"),
-            false => (Status::Frozen, Status::Active, "unfreeze"),
+        let (from, to, action) = if is_frozen {
+            (Status::Active, Status::Frozen, "freeze")
+        } else {
+            (Status::Frozen, Status::Active, "unfreeze")
         };
         let id = integration.map(|integration| integration.id);
         let mut moved = Vec::new();

@@ -117,7 +117,7 @@ impl Host {
             for (scope, job) in claimed {
                 let host = Arc::clone(self);
                 // Tracked: a server that stops lets them end.
-                running.spawn(self.tasks.track_future(async move { host.job(scope, job).await }));
+                running.spawn(self.tasks.track_future(Box::pin(host.job(scope, job))));
             }
             drop(claiming);
             // One that takes long does not keep the others waiting.

@@ -82,11 +82,13 @@ async fn f8_of_many_who_notice_the_same_one_raises_it(store: Store) {
 
 async fn f8_what_happens_and_its_alert_are_written_together(store: Store) {
     let (vault, scope) = delivering(&store).await;
-    let alert = Some(AlertKind::AccountChanged);
-    scope.connect(NewConnection { alert, ..new_connection("github", "x") }).await.unwrap();
+    scope.connect(new_connection("github", "x")).await.unwrap();
+    let mut other = NewConnection { replaces_account: true, ..new_connection("github", "x") };
+    other.credential.account_id = "another".to_owned();
+    scope.connect(other).await.unwrap();
     let stop = |generation| scope.set_status_raising("github", generation, Status::Frozen, FAILED);
     assert!(!stop(7).await.unwrap());
-    assert!(stop(1).await.unwrap());
+    assert!(stop(2).await.unwrap());
     scope.schedule_job("probe", "github", Duration::ZERO).await.unwrap();
     let (_, job) = vault
         .claim_jobs(9, HOUR)

@@ -10,6 +10,7 @@ mod anchors;
 mod audit;
 #[cfg(test)]
 mod budgets;
+#[cfg(test)]
 mod children;
 #[cfg(test)]
 mod connections;
@@ -19,6 +20,7 @@ mod disk;
 mod handles;
 #[cfg(test)]
 mod jobs;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod opening;
@@ -26,6 +28,7 @@ mod opening;
 mod operations;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
 mod reminders;
 #[cfg(test)]
 mod renewals;

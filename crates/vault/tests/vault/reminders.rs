@@ -65,7 +65,7 @@ async fn f8_in_400_days_each_credential_is_reminded_of_once_a_period(store: Stor
     let in_days = |days| Some(start + time::Duration::days(days));
     scope.connect(key("github")).await.unwrap();
     let ends = NewConnection { expires_at: in_days(100), ..key("stripe") };
-    let start_of_keys = scope.connect(ends).await.unwrap().connected_at;
+    let start_of_keys = scope.connect(ends).await.unwrap().connection.connected_at;
     let renews = NewConnection { reauthorize_by: in_days(180), ..signed_in("gmail") };
     scope.connect(renews).await.unwrap();
     scope.connect(signed_in("vercel")).await.unwrap();
@@ -115,7 +115,7 @@ async fn f8_in_400_days_each_credential_is_reminded_of_once_a_period(store: Stor
 
 async fn a_key_that_is_exchanged_is_reminded_of_from_then_on(store: Store) {
     let (vault, scope) = store.tenant().await;
-    let start = scope.connect(key("github")).await.unwrap().connected_at;
+    let start = scope.connect(key("github")).await.unwrap().connection.connected_at;
     for day in 0..=200_u32 {
         store.move_clock(DAY * day).await;
         if day == 89 {

@@ -27,9 +27,9 @@ on_both! {
 const HOUR: Duration = Duration::from_hours(1);
 const JOBS: [(&str, Duration); 1] = [("refresh", HOUR)];
 
-fn end(hours: i64) -> Option<OffsetDateTime> {
+fn end(hours: i64) -> OffsetDateTime {
     let now = OffsetDateTime::from_unix_timestamp(1_900_000_000).unwrap();
-    Some(now + time::Duration::hours(hours))
+    now + time::Duration::hours(hours)
 }
 
 /// Begins to renew the connection as it is now, and has new tokens.
@@ -37,7 +37,7 @@ async fn renewal(scope: &TenantScope, new: &str) -> Renewal {
     let params = json!({});
     let begun = scope.begin(intent("refresh", &params)).await.unwrap();
     let (_, sealed) = begun.connection.unwrap();
-    let renewal = sealed.renew(&credential(new), end(1), end(9)).unwrap();
+    let renewal = sealed.renew(&credential(new), Some(end(1)), Some(end(9))).unwrap();
     scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
     renewal
 }
@@ -55,12 +55,12 @@ async fn former(scope: &TenantScope) -> Option<String> {
 
 async fn c9_new_tokens_take_the_place_of_those_that_they_were_got_with(store: Store) {
     let (vault, scope) = store.tenant().await;
-    let first = scope.connect(new_connection("github", "old")).await.unwrap();
+    let first = scope.connect(new_connection("github", "old")).await.unwrap().connection;
     assert_eq!((first.renewed_at, first.keeps_former), (None, false));
     assert!(renewal(&scope, "new").await.store(&JOBS).await.unwrap());
     let now = scope.connection("github").await.unwrap().unwrap();
     assert_eq!((now.id, now.generation), (first.id, 2));
-    assert_eq!((now.expires_at, now.reauthorize_by), (end(1), end(9)));
+    assert_eq!((now.expires_at, now.reauthorize_by), (Some(end(1)), Some(end(9))));
     assert_eq!(now.connected_at, first.connected_at);
     assert!(now.renewed_at.is_some_and(|at| at >= first.connected_at));
     assert_eq!(token(&scope, "github").await, "new");

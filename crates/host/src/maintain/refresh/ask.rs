@@ -154,7 +154,7 @@ impl Refresh<'_> {
                 // It was connected again meanwhile.
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::error!(%error, "a connection that ended could not be stopped")
+                    tracing::error!(%error, "a connection that ended could not be stopped");
                 }
             }
         }
@@ -225,7 +225,7 @@ pub(crate) async fn replay(vault: &Vault, spill: &Spill) {
         // When they are to be renewed in turn, whoever looks will see.
         match vault.store_spilled(&file, &[(Kind::Refresh.word(), Duration::ZERO)]).await {
             Ok(is_stored) => {
-                tracing::warn!(is_stored, "new tokens that waited in a file are settled")
+                tracing::warn!(is_stored, "new tokens that waited in a file are settled");
             }
             Err(error @ resto_vault::Error::Database { .. }) => {
                 tracing::error!(%error, "new tokens wait in a file for the next start");
