@@ -29,6 +29,7 @@ mod limits;
 mod memory;
 mod oauth;
 mod observing;
+mod others;
 mod pages;
 mod places;
 mod postgres;

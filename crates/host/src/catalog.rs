@@ -75,7 +75,7 @@ impl Catalog {
                         tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
                     }
                     _ => {
-                        tracing::warn!(tool = action.tool, "a tool of a remote server is left out")
+                        tracing::warn!(tool = action.tool, "a tool of a remote server is left out");
                     }
                 }
             }

@@ -369,7 +369,6 @@ impl Credentials for Unsealed {
     }
 
     fn redact(&self, value: Value) -> Value {
-        // Only an error has no value.
         redact(&self.0, Ok(value)).unwrap_or_default()
     }
 }

@@ -135,7 +135,7 @@ impl Service<'_> {
                 }
                 @let needed = self.host.needed(self.integration, provider);
                 @if needed.is_empty() {
-                    p { "Whatever the key may do, as far as this server's tools use it. Give it the least that you need." }
+                    p { "Whatever the credential may do, as far as the tools of " (provider.name) " use it. Give it the least that you need." }
                 } @else {
                     p { "All actions together need these rights. Leave out what you do not want agents to do: the actions that need it are then refused." }
                     dl {

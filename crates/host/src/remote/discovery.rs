@@ -209,9 +209,10 @@ fn request(method: Method, url: &Url, body: Vec<u8>) -> Result<Request<Vec<u8>>>
 
 /// HTTPS; on this machine anything goes where the operator's own address is there too.
 fn is_safe(url: &Url, base: &Url) -> bool {
-    match is_loopback(url) {
-        true => is_loopback(base) && matches!(url.scheme(), "http" | "https"),
-        false => url.scheme() == "https",
+    if is_loopback(url) {
+        is_loopback(base) && matches!(url.scheme(), "http" | "https")
+    } else {
+        url.scheme() == "https"
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod offer;
+mod output;
 mod schema;
 mod session;
 mod tenant;
@@ -17,10 +18,10 @@ use resto_core::{
     Endpoints, Error, Integration, KeyAuth, OAuthConfig, Permissions, Proof, Provider, Result,
     Revocation, Revoking, Risk, Scheme,
 };
-use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Overrides};
 use discovery::Discovered;
@@ -34,7 +35,7 @@ const OFFERS: &str = "remote.tools";
 
 /// How long a server may take to list its tools, and to answer a call.
 const LISTING: Duration = Duration::from_secs(30);
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 
 /// An MCP server that becomes an integration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -163,7 +164,7 @@ impl Remote {
             phrases: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),
-            output_schema: output_schema(),
+            output_schema: output::schema(),
             held: self.held(name, pin.standing()),
             runs: run(move |arguments, api| {
                 let (ours, theirs) = (Arc::clone(&ours), theirs.clone());
@@ -224,15 +225,15 @@ impl Remote {
         let name = self.integration.name;
         let session = Session::open(api.channel(CALL), name, &self.is_legacy).await?;
         // A change goes on whatever the caller does, so that its outcome is known.
-        let cancelled = (risk == Risk::Read).then(|| api.cancelled()).unwrap_or_default();
+        let cancelled = if risk == Risk::Read { api.cancelled() } else { CancellationToken::new() };
         let called = session.call(tool, arguments, cancelled).await;
         session.close();
-        called.map(|result| output(&result)).map_err(|error| outcome(error, risk.is_unsafe()))
+        called.map(|result| output::of(&result)).map_err(|error| outcome(error, risk.is_unsafe()))
     }
 
     fn proof(&self) -> Proof {
         let key = self.integration.providers.iter().flat_map(|provider| provider.auth);
-        let url = key.filter_map(|auth| match auth {
+        let mut url = key.filter_map(|auth| match auth {
             Auth::Key(key) => Some(key.create_url.to_owned()),
             Auth::OAuth(_) => None,
         });
@@ -241,7 +242,7 @@ impl Remote {
                 "Delete the key of {}, where it was created:",
                 self.integration.name
             ),
-            url: url.last().unwrap_or_default(),
+            url: url.next().unwrap_or_default(),
         }
     }
 }
@@ -308,92 +309,4 @@ fn integration(id: &str, entry: &RemoteServer, has_secret: bool) -> &'static Int
         providers: Box::leak(Box::new([provider])),
         permissions: &[],
     }))
-}
-
-/// What each tool answers with: what servers say of their own answers is not relied on.
-fn output_schema() -> Map<String, Value> {
-    let schema = json!({
-        "type": "object",
-        "properties": {
-            "text": {"type": "array", "items": {"type": "string"}, "description": "What the server says."},
-            "structured": {"type": "object", "description": "The same as data, where the server has it."},
-            "files": {
-                "type": "array",
-                "description": "What the server has besides; the bytes of images and the like are left out.",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "kind": {"type": "string"},
-                        "uri": {"type": "string"},
-                        "name": {"type": "string"},
-                        "mime_type": {"type": "string"},
-                        "text": {"type": "string"},
-                        "base64_length": {"type": "integer"}
-                    },
-                    "required": ["kind"]
-                }
-            }
-        }
-    });
-    match schema {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
-}
-
-fn output(result: &CallToolResult) -> Value {
-    let structured = result.structured_content.as_ref().filter(|value| value.is_object());
-    let (mut text, mut files) = (Vec::new(), Vec::new());
-    for block in &result.content {
-        match block {
-            // The same as text, for clients that know no other.
-            ContentBlock::Text(told)
-                if structured.is_some()
-                    && serde_json::from_str(&told.text).ok().as_ref() == structured => {}
-            ContentBlock::Text(told) => text.push(Value::from(told.text.as_str())),
-            other => files.push(file(other)),
-        }
-    }
-    let mut output = Map::new();
-    if let Some(structured) = structured {
-        output.insert("structured".into(), structured.clone());
-    } else if let Some(other) = &result.structured_content
-        && text.is_empty()
-    {
-        text.push(other.to_string().into());
-    }
-    for (name, list) in [("text", text), ("files", files)] {
-        if !list.is_empty() {
-            output.insert(name.into(), list.into());
-        }
-    }
-    output.into()
-}
-
-fn file(block: &ContentBlock) -> Value {
-    let mut file = match block {
-        ContentBlock::Image(image) => {
-            json!({"kind": "image", "mime_type": image.mime_type, "base64_length": image.data.len()})
-        }
-        ContentBlock::Audio(audio) => {
-            json!({"kind": "audio", "mime_type": audio.mime_type, "base64_length": audio.data.len()})
-        }
-        ContentBlock::Resource(embedded) => match &embedded.resource {
-            ResourceContents::TextResourceContents { uri, mime_type, text, .. } => {
-                json!({"kind": "text", "uri": uri, "mime_type": mime_type, "text": text})
-            }
-            ResourceContents::BlobResourceContents { uri, mime_type, blob, .. } => {
-                json!({"kind": "bytes", "uri": uri, "mime_type": mime_type, "base64_length": blob.len()})
-            }
-            _ => json!({"kind": "unknown"}),
-        },
-        ContentBlock::ResourceLink(link) => {
-            json!({"kind": "link", "uri": link.uri, "name": link.name, "mime_type": link.mime_type})
-        }
-        _ => json!({"kind": "unknown"}),
-    };
-    if let Some(fields) = file.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    file
 }

@@ -70,7 +70,7 @@ pub(super) fn definitions(
         .filter(|tool| is_plain(&tool.name) && is_allowed(&tool.name))
         .filter_map(|tool| Some((tool.name.to_string(), Definition::of(tool)?)))
         .collect();
-    let bytes = serde_json::to_vec(&listed).map(|all| all.len()).unwrap_or(usize::MAX);
+    let bytes = serde_json::to_vec(&listed).map_or(usize::MAX, |all| all.len());
     if bytes > ALL {
         return Err(Error::new(
             Code::ProviderDown,

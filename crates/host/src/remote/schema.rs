@@ -79,9 +79,10 @@ fn kept(schema: &Value, root: &Value, depth: usize, parts: &mut usize) -> Value 
             ("required", Value::Array(names)) => {
                 names.iter().filter(|name| name.is_string()).cloned().collect()
             }
-            ("items", Value::Object(_)) => kept(value, root, depth + 1, parts),
             ("additionalProperties", Value::Bool(_)) => value.clone(),
-            ("additionalProperties", Value::Object(_)) => kept(value, root, depth + 1, parts),
+            ("items" | "additionalProperties", Value::Object(_)) => {
+                kept(value, root, depth + 1, parts)
+            }
             ("anyOf" | "oneOf", Value::Array(options)) => {
                 options.iter().map(|option| kept(option, root, depth + 1, parts)).collect()
             }

@@ -16,9 +16,12 @@ use crate::host::{Caller, Host, told};
 /// Catalogs that are kept made; the others are made again.
 const KEPT: usize = 256;
 
+/// What is kept of each remote server for one tenant, and the catalog that was made of it.
+type Made = (Vec<Option<Value>>, Arc<Catalog>);
+
 /// The catalogs of tenants, as long as what they were made of stays the same.
 #[derive(Default)]
-pub(crate) struct Offers(Mutex<HashMap<TenantId, (Vec<Option<Value>>, Arc<Catalog>)>>);
+pub(crate) struct Offers(Mutex<HashMap<TenantId, Made>>);
 
 impl Host {
     /// The actions that there are for a tenant: those that everybody has, and the tools of the remote servers that it has
