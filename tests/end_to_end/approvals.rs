@@ -82,7 +82,8 @@ fn page_of(server: &Server<'_>, answer: &Value) -> String {
     refused["url"].as_str().unwrap().strip_prefix(origin).expect("a page of ours").to_owned()
 }
 
-fn decide(browser: &Browser, page: &str, decision: &str, name: &str) -> Message {
+/// Decides as a person does on the page of an approval.
+pub fn decide(browser: &Browser, page: &str, decision: &str, name: &str) -> Message {
     let shown = browser.get(page);
     assert_eq!(shown.status(), 200, "{shown:?}");
     let operation = between(&shown.body, "name=\"operation\" value=\"", "\"");

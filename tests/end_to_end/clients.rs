@@ -1,4 +1,5 @@
-//! MCP clients that others wrote: the Inspector and the official Python client, each in its two generations.
+//! MCP clients that others wrote: the Inspector and the official Python client, each in its two generations, and those of
+//! Node.
 
 use std::process::Command;
 
@@ -109,19 +110,10 @@ fn url(way: Way<'_>, server: &Server<'_>) -> String {
     }
 }
 
-/// One connection of the official Python client.
-pub struct Python(Conversation);
+/// One connection of a client.
+pub struct Agent(Conversation);
 
-impl Python {
-    pub fn connect(era: Era, way: Way<'_>) -> Self {
-        Self::start(era, way, &[])
-    }
-
-    /// One whose person can be asked: [`Python::begin`] and [`Python::act`].
-    pub fn with_person(era: Era, way: Way<'_>) -> Self {
-        Self::start(era, way, &[("MCP_ELICITS", "1")])
-    }
-
+impl Agent {
     /// Begins a call during which the person is asked; tells what for.
     pub fn begin(&mut self, name: &str, arguments: &Value) -> Value {
         self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments}))["asked"]
@@ -133,12 +125,38 @@ impl Python {
         Answer(self.ask(&json!({ "action": action })))
     }
 
-    /// As [`Python::act`], with what the person entered.
+    /// As [`Agent::act`], with what the person entered.
     pub fn act_with(&mut self, action: &str, content: &Value) -> Answer {
         Answer(self.ask(&json!({"action": action, "content": content})))
     }
 
-    fn start(era: Era, way: Way<'_>, environment: &[(&str, &str)]) -> Self {
+    pub fn call(&mut self, name: &str, arguments: &Value) -> Answer {
+        Answer(self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments})))
+    }
+
+    pub fn tools(&mut self) -> Vec<Value> {
+        tools(&self.ask(&json!({"method": "tools/list"})))
+    }
+
+    fn ask(&mut self, call: &Value) -> Value {
+        serde_json::from_str(&self.0.ask(&call.to_string())).expect("an answer in JSON")
+    }
+}
+
+/// The official Python client.
+pub struct Python;
+
+impl Python {
+    pub fn connect(era: Era, way: Way<'_>) -> Agent {
+        Self::start(era, way, &[])
+    }
+
+    /// One whose person can be asked: [`Agent::begin`] and [`Agent::act`].
+    pub fn with_person(era: Era, way: Way<'_>) -> Agent {
+        Self::start(era, way, &[("MCP_ELICITS", "1")])
+    }
+
+    fn start(era: Era, way: Way<'_>, environment: &[(&str, &str)]) -> Agent {
         let mut command = Command::new(tool("python/bin/python"));
         command.env_clear().arg(top().join("tests/tools/mcp_client.py"));
         command.arg(match era {
@@ -156,19 +174,29 @@ impl Python {
             }
         }
         command.envs(environment.iter().copied());
-        Self(Conversation::start(&mut command))
+        Agent(Conversation::start(&mut command))
+    }
+}
+
+/// The clients for Node, by the names that `node_client.mjs` has for them.
+pub struct Node;
+
+impl Node {
+    pub fn connect(client: &str, url: &str, token: &str) -> Agent {
+        Agent(Conversation::start(&mut Self::command(client, url, token)))
     }
 
-    pub fn call(&mut self, name: &str, arguments: &Value) -> Answer {
-        Answer(self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments})))
+    /// One whose person can be asked.
+    pub fn with_person(client: &str, url: &str, token: &str) -> Agent {
+        let mut command = Self::command(client, url, token);
+        Agent(Conversation::start(command.env("MCP_ELICITS", "1")))
     }
 
-    pub fn tools(&mut self) -> Vec<Value> {
-        tools(&self.ask(&json!({"method": "tools/list"})))
-    }
-
-    fn ask(&mut self, call: &Value) -> Value {
-        serde_json::from_str(&self.0.ask(&call.to_string())).expect("an answer in JSON")
+    fn command(client: &str, url: &str, token: &str) -> Command {
+        let mut command = Command::new(tool("bin/node"));
+        command.env_clear().env("MCP_TOKEN", token);
+        command.arg(top().join("tests/tools/node_client.mjs")).args([client, url]);
+        command
     }
 }
 

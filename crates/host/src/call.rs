@@ -181,7 +181,9 @@ impl Host {
             return Err(Error::new(Code::ActionRequired, why)
                 .url(self.place.page(&["connect", integration.id])?));
         }
-        let connection = self.fresh(&caller.scope, integration, connection).await?;
+        // Boxed: it is rarely needed, and large.
+        let fresh = Box::pin(self.fresh(&caller.scope, integration, connection));
+        let connection = fresh.await?;
         check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
     }
 

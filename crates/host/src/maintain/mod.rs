@@ -214,7 +214,7 @@ async fn keep(scope: TenantScope, job: Job, done: CancellationToken) {
 
 /// How long to wait after so many attempts: a minute, twice that, and so on.
 pub(crate) fn pause(attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or_default().min(16);
+    let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 16)).unwrap_or_default();
     jittered((Duration::from_mins(1) * 2_u32.pow(doublings)).min(LONGEST_PAUSE))
 }
 

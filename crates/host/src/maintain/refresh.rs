@@ -127,8 +127,9 @@ impl Host {
         if now.generation != refused.generation {
             return now.status == Status::Active;
         }
-        let is_young = now.renewed_at.is_some_and(|at| OffsetDateTime::now_utc() - at < YOUNG);
-        if is_young || !is_renewed(&now) {
+        let (_, life) = life(&now);
+        let age = now.renewed_at.map(|at| OffsetDateTime::now_utc() - at);
+        if age.is_some_and(|age| age < YOUNG.min(life / 2)) || !is_renewed(&now) {
             return false;
         }
         let renewed = self.renew(scope, integration, now.generation).await;

@@ -89,7 +89,7 @@ async fn a_deleted_tenant_leaves_its_audit_trail_and_nothing_else(store: Store) 
         };
         assert_eq!(store.number(&count).await, expected, "{table}");
     }
-    assert_eq!(emptied, 10);
+    assert_eq!(emptied, 12);
 
     // What was running ends in the trail all the same, and so does the deletion.
     scope.finish(running.ticket, outcome(ResultStatus::Success)).await.unwrap();

@@ -1,0 +1,52 @@
+// CopilotKit's runtime, whose agent works with the tools of Resto, and the page that talks to it.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createOpenAI } from "@ai-sdk/openai";
+import { BuiltInAgent, CopilotRuntime } from "@copilotkit/runtime/v2";
+import { createCopilotNodeListener } from "@copilotkit/runtime/v2/node";
+
+const { RESTO_TOKEN, RESTO_URL = "http://127.0.0.1:8787/mcp", MODEL = "gpt-5-mini", PORT = "3000" } = process.env;
+if (!RESTO_TOKEN) {
+  console.error("RESTO_TOKEN is missing: `resto token create --name copilotkit` prints one.");
+  process.exit(1);
+}
+
+const headers = { Authorization: `Bearer ${RESTO_TOKEN}` };
+const resto = new URL(RESTO_URL).pathname.endsWith("/sse")
+  ? { type: "sse", url: RESTO_URL, headers }
+  : { type: "http", url: RESTO_URL, options: { requestInit: { headers } } };
+
+const agent = new BuiltInAgent({
+  // OPENAI_API_KEY, and OPENAI_BASE_URL where the model is elsewhere.
+  model: createOpenAI().chat(MODEL),
+  maxSteps: 10,
+  prompt:
+    "You operate a business's accounts with the tools of Resto. When a tool answers action_required or with a link, the page shows " +
+    "the link as a button: say what it is for and wait. When the person says that they are done, make the very same call again.",
+  mcpServers: [resto],
+});
+const copilotkit = createCopilotNodeListener({ runtime: new CopilotRuntime({ agents: { default: agent } }), basePath: "/copilotkit" });
+
+const types = { ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf" };
+const folder = fileURLToPath(new URL(".", import.meta.url));
+
+/** The page and what was built for it; nothing else of this folder. */
+async function page(path, response) {
+  const file = path === "/" ? "index.html" : normalize(path).startsWith("/dist/") ? normalize(path) : undefined;
+  const content = file && (await readFile(join(folder, file)).catch(() => undefined));
+  if (!content) return response.writeHead(404).end("There is no such page. `npm run build` makes the files of the page.\n");
+  response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream", "x-content-type-options": "nosniff" }).end(content);
+}
+
+const server = createServer((request, response) => {
+  // Whoever can ask can use the token: no other page of the browser may, under no other name.
+  const { port } = server.address();
+  const names = [`127.0.0.1:${port}`, `localhost:${port}`];
+  const { host, origin } = request.headers;
+  if (!names.includes(host) || (origin && origin !== `http://${host}`)) return response.writeHead(403).end("Not from here.\n");
+  const { pathname } = new URL(request.url, "http://localhost");
+  return pathname.startsWith("/copilotkit") ? copilotkit(request, response) : page(pathname, response);
+});
+server.listen(Number(PORT), "127.0.0.1", () => console.log(`Open http://localhost:${server.address().port}`));
