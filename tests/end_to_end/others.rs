@@ -103,6 +103,8 @@ fn people_sign_in_where_a_server_of_fastmcp_says() {
     let mut python = Python::connect(Era::Modern, Way::Http(&server));
     let notes = python.call("notes_list_notes", &json!({"about": "cats"}));
     assert_eq!(notes.output()["structured"]["notes"][0], "a note about cats");
+    let told = product.must(&["call", "notes_list_notes", "{\"about\": \"dogs\"}"], "");
+    assert!(told.stderr.contains("half of them"), "its progress is passed on: {told:?}");
     let asked = python.call("notes_ask_for_a_note", &json!({}));
     assert!(asked.error().contains("Theirs"), "{asked:?}");
 }
