@@ -122,6 +122,9 @@ fn a5_its_tools_are_actions_and_are_asked_with_the_tenants_key_alone() {
         assert_eq!(request.header("authorization"), Some(&*format!("Bearer {KEY}")));
         assert!(!format!("{request:?}").contains(&server.token), "{request:?}");
     }
+    product.must(&["tenant", "create", "globex"], "");
+    let foreign = product.json(&["--tenant", "globex", "tools", "--json"]).to_string();
+    assert!(!foreign.contains("other_read-it"), "a tool is its tenant's own");
     let trail = product.json(&["audit", "--json"]).to_string();
     assert!(trail.contains(name) && !trail.contains(KEY), "{trail}");
 }

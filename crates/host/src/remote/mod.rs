@@ -186,6 +186,12 @@ impl Remote {
         }
     }
 
+    /// The tools as they are kept; none before the first connection.
+    async fn known(&self, api: &Api) -> Result<Option<Offer>> {
+        let kept = api.records().get(OFFERS, self.integration.id).await?;
+        kept.map(serde_json::from_value).transpose().map_err(|_| unreadable())
+    }
+
     async fn identify(&self, api: &Api) -> Result<Account> {
         let (id, name) = (self.integration.id, self.integration.name);
         let session = Session::open(api.channel(LISTING), name, &self.is_legacy).await?;
@@ -196,12 +202,9 @@ impl Remote {
         // A server may say whatever it was told.
         let listed = api.redact(serde_json::to_value(listed).unwrap_or_default());
         let listed = serde_json::from_value(listed).map_err(|_| unreadable())?;
-        let records = api.records();
-        let before = records.get(OFFERS, id).await?;
-        let before = before.map(serde_json::from_value).transpose().map_err(|_| unreadable())?;
-        let offer = Offer::seen(before, listed);
+        let offer = Offer::seen(self.known(api).await?, listed);
         let value = serde_json::to_value(&offer).map_err(|_| unreadable())?;
-        records.put(OFFERS, id, &value, None).await?;
+        api.records().put(OFFERS, id, &value, None).await?;
         Ok(Account {
             // The protocol has no name for whose account it is.
             id: api.provider().base_url.to_owned(),
@@ -212,6 +215,12 @@ impl Remote {
     }
 
     async fn call(&self, tool: &str, risk: Risk, arguments: Value, api: &Api) -> Result<Value> {
+        // It may have been found changed since the call was allowed.
+        let standing = self.known(api).await?.and_then(|mut offer| offer.tools.remove(tool));
+        let standing = standing.map_or(Standing::Gone, |pin| pin.standing());
+        if let Some(why) = self.held(tool, standing) {
+            return Err(Error::new(Code::ActionRequired, why));
+        }
         if risk.is_unsafe() {
             api.withhold(|| Draft {
                 method: "tools/call".to_owned(),
