@@ -1,4 +1,4 @@
-//! MCP servers that nobody here wrote: the official one that shows everything, of the older generation, and one of FastMCP,
+//! MCP servers that nobody here wrote: the official one that shows everything, of the older generation, and one of `FastMCP`,
 //! of the newer, where people sign in at an authorization server that it names.
 
 use std::net::TcpListener;
