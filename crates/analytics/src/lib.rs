@@ -63,6 +63,7 @@ pub static ANALYTICS: Integration = Integration {
             rights_url: "",
             pkce: true,
             client_auth: ClientAuth::Body,
+            resource: None,
             scopes: permissions::SCOPES,
             // Without them Google gives no refresh token the second time. Scopes that were granted
             // for Gmail are not asked for again: this connection is its own.

@@ -74,8 +74,14 @@ pub trait Lifecycle: 'static {
     fn revoke(api: &Api) -> impl Future<Output = Result<Proof>> + Send;
 }
 
-type Step<T> = for<'a> fn(&'a Api) -> BoxFuture<'a, Result<T>>;
-type Run = for<'a> fn(Value, &'a Api) -> BoxFuture<'a, Result<Value>>;
+/// A step in the life of an account.
+pub type Step<T> = Box<dyn for<'a> Fn(&'a Api) -> BoxFuture<'a, Result<T>> + Send + Sync>;
+
+/// What runs an action with its arguments.
+pub type Run = Box<dyn for<'a> Fn(Value, &'a Api) -> BoxFuture<'a, Result<Value>> + Send + Sync>;
+
+/// The steps of [`Lifecycle`], in its order.
+pub type Steps = (Step<Account>, Step<()>, Step<Proof>);
 
 /// An integration and its actions.
 pub struct Adapter {
@@ -93,14 +99,23 @@ impl Adapter {
     /// An adapter without actions.
     #[must_use]
     pub fn new<L: Lifecycle>(integration: &'static Integration) -> Self {
-        Self {
-            integration,
-            made: L::MADE,
-            identify: |api| Box::pin(L::identify(api)),
-            clean_up: |api| Box::pin(L::clean_up(api)),
-            revoke: |api| Box::pin(L::revoke(api)),
-            actions: Vec::new(),
-        }
+        let steps: Steps = (
+            Box::new(|api: &Api| Box::pin(L::identify(api)) as BoxFuture<'_, _>),
+            Box::new(|api: &Api| Box::pin(L::clean_up(api)) as BoxFuture<'_, _>),
+            Box::new(|api: &Api| Box::pin(L::revoke(api)) as BoxFuture<'_, _>),
+        );
+        Self { made: L::MADE, ..Self::with(integration, steps, Vec::new()) }
+    }
+
+    /// An adapter of which only the running program knows what it does: to identify the account, to clean up there, to
+    /// revoke the credential, and its actions.
+    #[must_use]
+    pub fn with(
+        integration: &'static Integration,
+        (identify, clean_up, revoke): Steps,
+        actions: Vec<ActionSpec>,
+    ) -> Self {
+        Self { integration, made: &[], identify, clean_up, revoke, actions }
     }
 
     /// Adds an action.
@@ -159,7 +174,10 @@ pub struct ActionSpec {
     pub input_schema: Map<String, Value>,
     /// The schema of the result.
     pub output_schema: Map<String, Value>,
-    run: Run,
+    /// Why it must not run now, and what a person does about it; `None`: it may.
+    pub held: Option<String>,
+    /// What runs it.
+    pub runs: Run,
 }
 
 impl ActionSpec {
@@ -174,7 +192,10 @@ impl ActionSpec {
             permissions: A::PERMISSIONS,
             input_schema,
             output_schema: output::<A::Output>(),
-            run: |arguments, api| Box::pin(run::<A>(arguments, api)),
+            held: None,
+            runs: Box::new(|arguments, api: &Api| {
+                Box::pin(run::<A>(arguments, api)) as BoxFuture<'_, _>
+            }),
         }
     }
 
@@ -183,7 +204,7 @@ impl ActionSpec {
     /// # Errors
     /// The arguments do not fit, or what the action reports.
     pub async fn run(&self, arguments: Value, api: &Api) -> Result<Value> {
-        (self.run)(arguments, api).await
+        (self.runs)(arguments, api).await
     }
 }
 

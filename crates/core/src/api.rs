@@ -8,6 +8,7 @@ use reqwest::Method;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
@@ -70,7 +71,6 @@ impl Endpoints {
 }
 
 fn address(text: &str) -> Result<Url> {
-    let text = text.trim_end_matches('/');
     // What stands before `@` may be a password.
     let shown = text.rsplit('@').next().unwrap_or_default();
     let wrong = |why: &str| Error::new(Code::InvalidInput, format!("The address `{shown}` {why}."));
@@ -161,7 +161,7 @@ impl Api {
     ///
     /// # Errors
     /// `cancelled`, so that the action ends.
-    pub(crate) fn withhold(&self, draft: impl FnOnce() -> Draft) -> Result<()> {
+    pub fn withhold(&self, draft: impl FnOnce() -> Draft) -> Result<()> {
         let Some(kept) = &self.draft else { return Ok(()) };
         kept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(draft);
         Err(Error::new(Code::Cancelled, "This was only tried: nothing was changed."))
@@ -209,6 +209,12 @@ impl Api {
     #[must_use]
     pub fn cancelled(&self) -> CancellationToken {
         self.call.cancelled()
+    }
+
+    /// Takes the credential out of what the provider repeats of it, before it is kept.
+    #[must_use]
+    pub fn redact(&self, value: Value) -> Value {
+        self.credentials.redact(value)
     }
 
     /// The provider in use.

@@ -29,6 +29,11 @@ pub trait Credentials: Send + Sync {
     /// # Errors
     /// The credential cannot be opened, or does not belong to the host that the request goes to.
     fn sign(&self, scheme: &Scheme, request: &mut reqwest::Request) -> Result<()>;
+
+    /// Takes the credential out of what the provider repeats of it.
+    fn redact(&self, value: Value) -> Value {
+        value
+    }
 }
 
 /// A place among the requests that may be under way; dropping it frees it.

@@ -123,7 +123,8 @@ pub fn may_go_to(url: &Url) -> bool {
 }
 
 /// Whether a URL names this machine by a loopback address or `localhost`.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

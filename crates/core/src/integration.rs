@@ -305,6 +305,8 @@ pub struct OAuthConfig {
     pub pkce: bool,
     /// How our client shows who it is at the token URL.
     pub client_auth: ClientAuth,
+    /// What the tokens are for (RFC 8707), where the authorization server gives them for several services.
+    pub resource: Option<&'static str>,
     /// What is asked for; empty where the app's registration decides.
     pub scopes: &'static [&'static str],
     /// What else the page of consent is asked with, such as `access_type=offline`.
@@ -323,6 +325,10 @@ pub struct OAuthConfig {
 pub enum ClientAuth {
     /// `client_id` and `client_secret` in the form.
     Body,
+    /// HTTP Basic.
+    Basic,
+    /// Not at all: it has no secret, and PKCE protects the code.
+    Public,
     /// HTTP Basic, with the secret as the user and no password.
     SecretAsUser,
 }

@@ -5,6 +5,7 @@ mod action;
 mod adapter;
 mod api;
 mod call;
+mod channel;
 mod error;
 mod exchange;
 mod form;
@@ -23,14 +24,15 @@ mod text;
 mod webhook;
 
 pub use action::{Action, Risk};
-pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof};
+pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof, Run, Step, Steps};
 pub use api::{Api, Draft, Endpoints};
 pub use call::{
     Admission, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef,
     Secrets,
 };
+pub use channel::{Channel, Streamed};
 pub use error::{Code, Details, Error, Result};
-pub use http::{Bounds, Http, is_public, may_go_to};
+pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
     Permission, Provider, RateHeaders, Scheme, covers, least,
@@ -42,6 +44,6 @@ pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::{Method, Request as HttpRequest};
 pub use revocation::{Revocation, Revoking, Signer};
-pub use schema::{input as input_schema, output as output_schema};
+pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
 pub use text::{clean, clean_json, quote};
 pub use webhook::{Change, Delivery, News, Notice, Signature, Webhooks};

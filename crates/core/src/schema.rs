@@ -83,7 +83,7 @@ fn root(schema: Schema) -> Map<String, Value> {
 }
 
 /// Normalises a schema in place; returns whether it allowed `null`, which it no longer does.
-fn normalise(schema: &mut Value) -> bool {
+pub fn normalise(schema: &mut Value) -> bool {
     let Value::Object(fields) = schema else { return false };
     let mut nullable = false;
 

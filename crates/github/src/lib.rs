@@ -83,6 +83,7 @@ pub static GITHUB: Integration = Integration {
                 rights_url: "https://github.com/settings/installations",
                 pkce: true,
                 client_auth: ClientAuth::Body,
+                resource: None,
                 // The app's registration decides.
                 scopes: &[],
                 authorize_parameters: &[],

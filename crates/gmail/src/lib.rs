@@ -60,6 +60,7 @@ pub static GMAIL: Integration = Integration {
             rights_url: "",
             pkce: true,
             client_auth: ClientAuth::Body,
+            resource: None,
             scopes: &[
                 "openid",
                 "email",

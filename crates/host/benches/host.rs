@@ -6,10 +6,21 @@ use std::alloc::System;
 use std::sync::Arc;
 
 use axum::routing::get;
+use axum::serve::{Listener as _, ListenerExt as _};
 use axum::{Json, Router};
 use divan::Bencher;
-use resto_core::{Adapter, Secrets};
-use resto_host::{Caller, Calls, Catalog, Config, Host, Line, Overrides, tool};
+use resto_core::{Adapter, Bounds, Category, Http, Risk, Secrets};
+use resto_host::{
+    Caller, Calls, Catalog, Config, Host, Line, Overrides, RemoteServer, SignIn, tool,
+};
+use rmcp::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -45,6 +56,41 @@ fn call_audited(bencher: Bencher<'_, '_>) {
     bencher.bench(|| bench.call());
 }
 
+/// As `call_audited`, of a tool of a remote MCP server: a session is opened for it, its answer bounded and cleaned.
+#[divan::bench]
+fn call_of_a_remote_server(bencher: Bencher<'_, '_>) {
+    let bench = Bench::start();
+    bencher.bench(|| bench.run("remote_echo"));
+}
+
+/// The same tool, asked directly with one request.
+#[divan::bench]
+fn call_of_a_remote_server_directly(bencher: Bencher<'_, '_>) {
+    let runtime = Runtime::new().unwrap();
+    let url = runtime.block_on(remote());
+    let http = Http::new(Bounds::default()).unwrap();
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "echo", "arguments": {},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }});
+    bencher.bench(|| {
+        let request = http::Request::post(&url)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", "echo")
+            .body(body.to_string().into_bytes())
+            .unwrap();
+        let answer = runtime.block_on(http.exchange(request)).unwrap();
+        assert!(answer.status().is_success());
+    });
+}
+
 struct Bench {
     runtime: Runtime,
     host: Arc<Host>,
@@ -64,20 +110,38 @@ impl Bench {
         };
         let overrides = Overrides { base_url: Some(base_url), ..Overrides::default() };
         config.integrations.insert("github".into(), overrides);
+        let server = RemoteServer {
+            name: "Remote".into(),
+            category: Category::Code,
+            purpose: "Is measured.".into(),
+            url: runtime.block_on(remote()),
+            auth: SignIn::Key,
+            key_url: Some("https://remote.example".into()),
+            scopes: Vec::new(),
+            allowed_tools: None,
+            risks: [("echo".into(), Risk::Read)].into(),
+        };
+        config.remote.insert("remote".into(), server);
         let (host, caller) = runtime.block_on(async {
             let host = Arc::new(Host::open(&config).await.unwrap());
             let caller = host.owner("local", "bench").await.unwrap();
             let github = host.integration("github").unwrap();
             let secrets = Secrets::from([("token".into(), "github_pat_bench".into())]);
             host.connect_key(&caller, github, None, secrets, false).await.unwrap();
+            let remote = host.integration("remote").unwrap();
+            let secrets = Secrets::from([("key".into(), "key-of-the-bench".into())]);
+            host.connect_key(&caller, remote, None, secrets, false).await.unwrap();
             (host, caller)
         });
         Self { runtime, host, caller, _folder: folder }
     }
 
     fn call(&self) -> serde_json::Value {
-        let call =
-            self.host.call(&self.caller, "github_get_account", json!({}), Line::new(Calls::Agent));
+        self.run("github_get_account")
+    }
+
+    fn run(&self, tool: &str) -> serde_json::Value {
+        let call = self.host.call(&self.caller, tool, json!({}), Line::new(Calls::Agent));
         self.runtime.block_on(call).unwrap().output
     }
 }
@@ -94,4 +158,43 @@ async fn provider() -> String {
         async move { axum::serve(listener, Router::new().route("/user", get(user))).await },
     );
     format!("http://{address}")
+}
+
+/// A server of one tool, as others write it.
+#[derive(Clone)]
+struct Echo;
+
+impl ServerHandler for Echo {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let schema = json!({"type": "object"}).as_object().cloned().unwrap();
+        Ok(ListToolsResult::with_all_items(vec![Tool::new("echo", "Answers.", Arc::new(schema))]))
+    }
+
+    async fn call_tool(
+        &self,
+        _request: CallToolRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        Ok(CallToolResult::success(vec![ContentBlock::text("said")]).into())
+    }
+}
+
+async fn remote() -> String {
+    let config = StreamableHttpServerConfig::default().with_json_response(true);
+    let service =
+        StreamableHttpService::new(|| Ok(Echo), Arc::new(LocalSessionManager::default()), config);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listener.tap_io(|io| io.set_nodelay(true).unwrap());
+    let address = *listener.local_addr().as_ref().unwrap();
+    let router = Router::new().route_service("/mcp", service);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/mcp")
 }

@@ -151,6 +151,11 @@ impl Credentials for Opening {
         self.signed.fetch_add(1, Ordering::Relaxed);
         scheme.sign(request, &credential.secrets)
     }
+
+    fn redact(&self, value: Value) -> Value {
+        // Only an error has no value.
+        Self::redact(self, Ok(value)).unwrap_or_default()
+    }
 }
 
 /// What the action sees of its call.

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use crate::act::Acting;
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
 use crate::around::{Line, Seen};
-use crate::catalog::Entry;
+use crate::catalog::{Catalog, Entry};
 use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
@@ -31,6 +31,8 @@ const PAUSE: &str = "pause";
 pub struct Called {
     /// The result.
     pub output: Value,
+    /// The integration that it comes from; none where it is this server's own.
+    pub origin: Option<&'static str>,
     /// Whether it is that of the same call before, and nothing was done now.
     pub is_repeated: bool,
 }
@@ -83,12 +85,13 @@ impl Host {
                 Done::Output(output) => output,
                 Done::Ask(asked) => asked.output,
             };
-            return Ok(Called { output, is_repeated: false });
+            return Ok(Called { output, origin: None, is_repeated: false });
         }
-        let found = self.catalog.find(tool);
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let found = catalog.find(tool);
         let integration = found.map_or("unknown", |entry| entry.integration().id);
         let watched = Watched::begin(found.map(|_| tool), integration, &line.trace);
-        let called = self.call_action(caller, tool, arguments, line);
+        let called = self.call_action(caller, &catalog, tool, arguments, line);
         let called = called.instrument(watched.span.clone()).await;
         watched.end(&called, |called| called.is_repeated);
         called
@@ -97,11 +100,13 @@ impl Host {
     async fn call_action(
         self: &Arc<Self>,
         caller: &Caller,
+        catalog: &Arc<Catalog>,
         tool: &str,
         arguments: Value,
         line: Line,
     ) -> Result<Called, Failed> {
-        let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
+        let entry = catalog.find(tool).ok_or(Failed::UnknownTool)?;
+        let origin = Some(entry.integration().id);
         entry.check(&arguments)?;
         let place = self.place(caller).await?;
         let allowed = match self.allow(caller, &entry).await {
@@ -114,7 +119,9 @@ impl Host {
         };
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
-            Ok(Admitted::Done(output)) => return Ok(Called { output, is_repeated: false }),
+            Ok(Admitted::Done(output)) => {
+                return Ok(Called { output, origin, is_repeated: false });
+            }
             Err(Stop::Told(error)) => return Err(error.into()),
             Err(Stop::Refused(failed)) => {
                 // The audit trail holds no arguments, which a person is told.
@@ -128,9 +135,11 @@ impl Host {
         };
         // In a task of its own: a client that goes away does not stop it half way.
         let (host, caller, tool) = (Arc::clone(self), caller.clone(), tool.to_owned());
+        let catalog = Arc::clone(catalog);
         let running = async move {
             let _place = place;
-            host.run(&caller, &tool, arguments, line, ground).await
+            let entry = catalog.find(&tool).ok_or(Failed::UnknownTool)?;
+            host.run(&caller, entry, arguments, line, ground).await
         };
         let running = self.tasks.spawn(running.in_current_span());
         running.await.unwrap_or_else(|_| Err(fault().into()))
@@ -140,7 +149,7 @@ impl Host {
     ///
     /// # Errors
     /// The token's scopes do not reach so far, the agent was not given it, it is not connected, has ended and cannot be
-    /// renewed now, or is known to lack a right.
+    /// renewed now, is known to lack a right, or the action waits for a person.
     pub(crate) async fn allow(self: &Arc<Self>, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
         caller.surface.check(entry)?;
         let integration = entry.integration();
@@ -167,6 +176,10 @@ impl Host {
                 ),
             )
             .retry_after(wait));
+        }
+        if let Some(why) = &action.held {
+            return Err(Error::new(Code::ActionRequired, why)
+                .url(self.place.page(&["connect", integration.id])?));
         }
         // Boxed: it is rarely needed, and large.
         let fresh = Box::pin(self.fresh(&caller.scope, integration, connection));
@@ -201,12 +214,13 @@ impl Host {
     async fn run(
         self: &Arc<Self>,
         caller: &Caller,
-        tool: &str,
+        entry: Entry<'_>,
         arguments: Value,
         line: Line,
         mut ground: Ground,
     ) -> Result<Called, Failed> {
-        let entry = self.catalog.find(tool).ok_or(Failed::UnknownTool)?;
+        let tool = entry.action.tool.as_str();
+        let origin = Some(entry.integration().id);
         // A person may have taken longer to approve it than what the provider said is believed.
         let begun = match self.verify(caller, &entry).await {
             Ok(()) => self.begin_call(caller, &entry, &arguments, &mut ground).await,
@@ -226,7 +240,7 @@ impl Host {
         if let Some(stored) = repeated {
             let done = told_again(caller, tool, stored);
             self.finish(caller, ticket, &done, Learnt::default()).await;
-            return Ok(Called { output: done?, is_repeated: true });
+            return Ok(Called { output: done?, origin, is_repeated: true });
         }
         let Some((connection, sealed)) = connection.filter(|_| !ground.only_repeats) else {
             let result = Err(fault());
@@ -274,7 +288,7 @@ impl Host {
         {
             tracing::warn!(%error, "what was not spent counts as spent for a day");
         }
-        Ok(Called { output: result?, is_repeated: false })
+        Ok(Called { output: result?, origin, is_repeated: false })
     }
 
     /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller

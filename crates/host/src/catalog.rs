@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use resto_core::{ActionSpec, Adapter, Error, Integration, Result, quote};
 use serde_json::{Map, Value};
 
+use crate::find::Finder;
+
 /// The actions that this server offers.
 pub struct Catalog {
+    /// Those that these stand upon, if any.
+    base: Option<Arc<Self>>,
     adapters: Vec<Adapter>,
     /// Tool name to the adapter's and the action's place, and the check of its arguments.
     tools: BTreeMap<String, (usize, usize, Validator)>,
+    /// Made when something is first looked for.
+    finder: OnceLock<Finder>,
 }
 
 /// An action and the adapter that it belongs to.
@@ -52,20 +59,55 @@ impl Catalog {
                 tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
             }
         }
-        Ok(Self { adapters, tools })
+        Ok(Self { base: None, adapters, tools, finder: OnceLock::new() })
+    }
+
+    /// A catalog of these adapters besides those of another, which go first: what others wrote takes nobody's name. An action
+    /// whose schema cannot be used is left out.
+    #[must_use]
+    pub fn over(base: &Arc<Self>, adapters: Vec<Adapter>) -> Self {
+        let mut tools = BTreeMap::new();
+        for (adapter_index, adapter) in adapters.iter().enumerate() {
+            for (action_index, action) in adapter.actions().iter().enumerate() {
+                let schema = Value::Object(action.input_schema.clone());
+                match jsonschema::validator_for(&schema) {
+                    Ok(arguments) if base.find(&action.tool).is_none() => {
+                        tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
+                    }
+                    _ => {
+                        tracing::warn!(tool = action.tool, "a tool of a remote server is left out");
+                    }
+                }
+            }
+        }
+        Self { base: Some(Arc::clone(base)), adapters, tools, finder: OnceLock::new() }
     }
 
     /// The action behind a tool name.
     #[must_use]
     pub fn find(&self, tool: &str) -> Option<Entry<'_>> {
-        let (adapter, action, arguments) = self.tools.get(tool)?;
+        let Some((adapter, action, arguments)) = self.tools.get(tool) else {
+            return self.base.as_ref()?.find(tool);
+        };
         let adapter = self.adapters.get(*adapter)?;
         Some(Entry { adapter, action: adapter.actions().get(*action)?, arguments })
     }
 
     /// All actions in order of tool name.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.tools.keys().filter_map(|tool| self.find(tool))
+        self.names(Bound::Unbounded).into_iter().filter_map(|tool| self.find(tool))
+    }
+
+    /// The names of all tools from one on, in order.
+    fn names(&self, from: Bound<&str>) -> Vec<&str> {
+        let own =
+            self.tools.range::<str, _>((from, Bound::Unbounded)).map(|(tool, _)| tool.as_str());
+        let mut names: Vec<&str> = own.collect();
+        if let Some(base) = &self.base {
+            names.extend(base.names(from));
+            names.sort_unstable();
+        }
+        names
     }
 
     /// A page of those of [`Self::entries`] that are listed, from the cursor of the page before on; `None` where no page
@@ -78,11 +120,11 @@ impl Catalog {
         is_listed: impl Fn(&Entry<'_>) -> bool,
     ) -> Option<Page<'_>> {
         let from = match cursor {
-            Some(tool) => self.tools.contains_key(tool).then_some(Bound::Excluded(tool))?,
+            Some(tool) => self.find(tool).map(|_| Bound::Excluded(tool))?,
             None => Bound::Unbounded,
         };
-        let rest = self.tools.range::<str, _>((from, Bound::Unbounded));
-        let mut rest = rest.filter_map(|(tool, _)| self.find(tool)).filter(is_listed);
+        let rest = self.names(from).into_iter();
+        let mut rest = rest.filter_map(|tool| self.find(tool)).filter(is_listed);
         let entries: Vec<_> = rest.by_ref().take(size).collect();
         let last = entries.last().map(|entry| entry.action.tool.clone());
         Some(Page { next: rest.next().and(last), entries })
@@ -92,8 +134,8 @@ impl Catalog {
     #[must_use]
     pub fn unknown(&self, name: &str) -> String {
         let nearest = self
-            .tools
-            .keys()
+            .names(Bound::Unbounded)
+            .into_iter()
             .map(|tool| (strsim::jaro_winkler(tool, name), tool))
             .filter(|(likeness, _)| *likeness > 0.85)
             .max_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -104,10 +146,25 @@ impl Catalog {
     /// The adapter of an integration.
     #[must_use]
     pub fn adapter(&self, integration_id: &str) -> Option<&Adapter> {
-        self.adapters.iter().find(|adapter| adapter.integration.id == integration_id)
+        let own = self.adapters.iter().find(|adapter| adapter.integration.id == integration_id);
+        own.or_else(|| self.base.as_ref()?.adapter(integration_id))
     }
 
-    /// All adapters.
+    /// The index in which actions are found.
+    ///
+    /// # Errors
+    /// Its data is broken.
+    pub(crate) fn finder(&self) -> Result<&Finder> {
+        match self.finder.get() {
+            Some(finder) => Ok(finder),
+            None => {
+                let finder = Finder::new(self)?;
+                Ok(self.finder.get_or_init(|| finder))
+            }
+        }
+    }
+
+    /// All adapters of its own.
     #[must_use]
     pub fn adapters(&self) -> &[Adapter] {
         &self.adapters

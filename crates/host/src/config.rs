@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::limits::LimitOverrides;
 use crate::origin::Origin;
 use crate::policy::Rule;
+use crate::remote::RemoteServer;
 
 /// The configuration. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -55,6 +56,8 @@ pub struct Config {
     pub identity: Option<Identity>,
     /// Per integration id.
     pub integrations: BTreeMap<String, Overrides>,
+    /// MCP servers that others run, per integration id.
+    pub remote: BTreeMap<String, RemoteServer>,
     /// What runs, what a person approves first, and what does not run; the first that fits decides.
     pub rules: Vec<Rule>,
     /// What may be spent.

@@ -1,7 +1,7 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result, Risk};
@@ -18,13 +18,13 @@ use crate::catalog::Catalog;
 use crate::checks;
 use crate::config::{Config, Overrides};
 use crate::connect::{Confirmed, check_overrides};
-use crate::find::Finder;
 use crate::identity::{Entrant, Issuer};
 use crate::limits::Gates;
 use crate::maintain::{Kind, Renewing, Sink, replay};
 use crate::place::Place;
 use crate::plan::Rules;
 use crate::policy::{Rule, check_rules};
+use crate::remote::{self, Offer, Offers, Remote};
 use crate::root_keys;
 use crate::surface::Surface;
 use crate::tools::{OwnTool, own_tools};
@@ -44,7 +44,11 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 /// Everything that a call needs.
 pub struct Host {
     pub(crate) vault: Vault,
-    pub(crate) catalog: Catalog,
+    /// What every tenant has.
+    pub(crate) catalog: Arc<Catalog>,
+    /// Servers of others, and what each tenant has of them.
+    pub(crate) remotes: Vec<Arc<Remote>>,
+    pub(crate) offers: Offers,
     pub(crate) http: Http,
     /// Calls under way: a client that goes away does not cut them in half.
     pub(crate) tasks: TaskTracker,
@@ -57,8 +61,6 @@ pub struct Host {
     pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
-    /// Made when something is first looked for.
-    finder: OnceLock<Finder>,
     /// The webhook that is told of alerts.
     pub(crate) sink: Option<Sink>,
     /// The identity provider, where there is one.
@@ -125,7 +127,7 @@ impl Host {
     /// # Errors
     /// The configuration, the key file or the database is not right; the sentence says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
-        let (catalog, place) = checked(config)?;
+        let (catalog, remotes, place) = checked(config)?;
         if let Some(dir) = config.database_folder()? {
             root_keys::private_dir(&dir)?;
         }
@@ -144,7 +146,9 @@ impl Host {
         let http = Http::new(Bounds::default())?;
         Ok(Self {
             vault,
-            catalog,
+            catalog: Arc::new(catalog),
+            remotes,
+            offers: Offers::default(),
             issuer: config.identity.clone().map(|named| Issuer::new(named, http.clone())),
             http,
             tasks: TaskTracker::new(),
@@ -156,7 +160,6 @@ impl Host {
             dns: resolvers(config),
             gates: Gates::default(),
             rules: Rules::read()?,
-            finder: OnceLock::new(),
             sink,
             closing: CancellationToken::new(),
             renewing: Renewing::default(),
@@ -268,20 +271,6 @@ impl Host {
         })
     }
 
-    /// The index in which actions are found.
-    ///
-    /// # Errors
-    /// Its data is broken.
-    pub(crate) fn finder(&self) -> Result<&Finder> {
-        match self.finder.get() {
-            Some(finder) => Ok(finder),
-            None => {
-                let finder = Finder::new(&self.catalog)?;
-                Ok(self.finder.get_or_init(|| finder))
-            }
-        }
-    }
-
     /// Where a provider of an integration is reached.
     pub(crate) fn endpoints(
         &self,
@@ -347,14 +336,17 @@ pub(crate) fn provider_of(
     Ok((provider, auth))
 }
 
-/// The catalog, and where people reach this server, when nothing in the configuration is wrong.
-pub(crate) fn checked(config: &Config) -> Result<(Catalog, Place)> {
+/// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
+pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
     checks::check(config)?;
-    let catalog = Catalog::new(adapters())?;
+    let remotes = remote::servers(config)?;
+    let theirs = remotes.iter().map(|remote| remote.adapter(&Offer::default()));
+    let catalog = Catalog::new(adapters().into_iter().chain(theirs).collect())?;
     check_overrides(config, catalog.adapters())?;
-    check_rules(&config.rules, &catalog)?;
+    let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
+    check_rules(&config.rules, &catalog, may_come)?;
     Sink::of(config)?;
-    Ok((catalog, Place::new(config)?))
+    Ok((catalog, remotes, Place::new(config)?))
 }
 
 /// Who is asked what DNS shows.

@@ -1,4 +1,4 @@
-//! The only file that speaks rmcp: the catalog as MCP tools, and calls of them.
+//! The server that agents speak with: the catalog as MCP tools, and calls of them.
 
 mod approving;
 mod entering;
@@ -196,7 +196,7 @@ impl ServerHandler for Mcp {
             }
         }
         match called {
-            Ok(called) => Ok(success(&self.host, tool, called).into()),
+            Ok(called) => Ok(success(called).into()),
             Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 Ok(failure(&failed.error()).into())
             }
@@ -342,16 +342,15 @@ async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, F
 }
 
 fn internal(error: &Error) -> ErrorData {
-    tracing::error!(%error, "the state of a request could not be read");
+    tracing::error!(%error, "what belongs to a request could not be read");
     ErrorData::internal_error("the request could not be looked up; try again later", None)
 }
 
 /// The result as structured content, and as text for clients that know no other; marked as text
 /// from elsewhere.
-fn success(host: &Host, tool: &str, called: Called) -> CallToolResult {
-    let origin = host.catalog.find(tool).map(|entry| entry.integration().id);
+fn success(called: Called) -> CallToolResult {
     let mut meta = MetaObject::new();
-    meta.insert("dev.resto/untrusted_content_from".to_owned(), origin.into());
+    meta.insert("dev.resto/untrusted_content_from".to_owned(), called.origin.into());
     let mut result = CallToolResult::structured(called.output);
     if called.is_repeated {
         meta.insert("dev.resto/repeated".to_owned(), true.into());

@@ -82,6 +82,7 @@ pub static STRIPE: Integration = Integration {
                 rights_url: "https://dashboard.stripe.com/settings/apps",
                 pkce: false,
                 client_auth: ClientAuth::SecretAsUser,
+                resource: None,
                 // The app's manifest decides.
                 scopes: &[],
                 authorize_parameters: &[],

@@ -63,6 +63,7 @@ pub static VERCEL: Integration = Integration {
                 rights_url: "https://vercel.com/dashboard/integrations",
                 pkce: false,
                 client_auth: ClientAuth::Body,
+                resource: None,
                 // The integration's settings decide.
                 scopes: &[],
                 authorize_parameters: &[],

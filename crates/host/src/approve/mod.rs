@@ -291,7 +291,8 @@ impl Host {
     async fn note_decision(&self, person: &Caller, approval: &Approval) -> Result<()> {
         let approved = approval.decided.as_ref().is_some_and(|decided| decided.approved);
         let word = if approved { "approve" } else { "decline" };
-        let integration = self.catalog.find(&approval.tool).map(|entry| entry.integration().id);
+        let catalog = self.catalog_of(&person.scope).await?;
+        let integration = catalog.find(&approval.tool).map(|entry| entry.integration().id);
         let actor = format!("{}, under {}", person.actor, approval.rule);
         let intent = Intent {
             integration_id: integration.unwrap_or("resto"),

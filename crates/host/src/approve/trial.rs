@@ -45,7 +45,8 @@ impl Host {
         let (host, caller, arguments) = (Arc::clone(self), caller.clone(), arguments.clone());
         let tool = entry.action.tool.clone();
         let trying = self.tasks.spawn(async move {
-            let entry = host.catalog.find(&tool).ok_or_else(fault)?;
+            let catalog = host.catalog_of(&caller.scope).await?;
+            let entry = catalog.find(&tool).ok_or_else(fault)?;
             host.try_now(&caller, entry, arguments, line, step).await
         });
         trying.await.unwrap_or_else(|_| Err(fault()))

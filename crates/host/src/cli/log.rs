@@ -19,6 +19,9 @@ const OURS: &str = "resto_";
 /// It writes error data at WARN, and whole arguments and results below.
 const TALKATIVE: &str = "rmcp";
 
+/// Where it tells that a session with a remote server ended.
+const SESSION: &str = "rmcp::transport::worker";
+
 /// Logs from now on, and sends spans where the exporter is for.
 pub(super) fn start(json: bool, exporter: Option<&Exporter>) {
     let chosen =
@@ -55,6 +58,10 @@ fn is_ours(target: &str) -> bool {
 fn within(target: &str, level: Level) -> bool {
     if is_ours(target) {
         return true;
+    }
+    // Its end is told to whoever called the remote server.
+    if target.starts_with(SESSION) {
+        return false;
     }
     let most = match target.strip_prefix(TALKATIVE) {
         Some(rest) if !rest.starts_with(char::is_alphanumeric) => Level::ERROR,

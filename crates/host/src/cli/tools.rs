@@ -27,11 +27,12 @@ pub(super) struct CallArgs {
 }
 
 pub(super) async fn list(session: &Session, surface: Surface) -> Result<()> {
-    let host = session.host().await?;
+    let (host, caller) = session.owner().await?;
+    let catalog = host.catalog_of(&caller.scope).await?;
     let surface = host.surface(surface)?;
     let all = host.catalog.adapters().iter().map(|adapter| adapter.integration.id.to_owned());
     let all = all.collect();
-    let entries = host.catalog.entries().filter(|entry| surface.lists(entry, &all));
+    let entries = catalog.entries().filter(|entry| surface.lists(entry, &all));
     let own = host.own_tools().iter().filter(|own| surface.lists_own(own));
     let tools: Vec<(Tool, Risk)> = own
         .map(|own| (own_tool(own), own.risk))
@@ -103,7 +104,10 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         }
         Err(Failed::UnknownTool) => Err(Error::new(
             Code::InvalidInput,
-            format!("{} `resto tools` lists them all.", host.catalog.unknown(&args.tool)),
+            format!(
+                "{} `resto tools` lists them all.",
+                host.catalog_of(&caller.scope).await?.unknown(&args.tool)
+            ),
         )),
     }
 }

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use resto_core::{Auth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking};
+use resto_core::{
+    Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking,
+};
 use secrecy::SecretString;
 use url::Url;
 
@@ -20,7 +22,8 @@ pub(crate) struct OAuthClient<'a> {
     pub provider: &'static Provider,
     pub facts: &'static OAuthConfig,
     pub id: &'a str,
-    secret_file: &'a Path,
+    secret_file: Option<&'a Path>,
+    pub client_auth: ClientAuth,
     pub authorize_url: Url,
     pub token_url: Url,
     /// Where tokens are revoked by the standard's request, where that is so and known.
@@ -37,11 +40,9 @@ impl<'a> OAuthClient<'a> {
         let wrong = |what: &str| {
             Error::new(Code::InvalidInput, format!("integrations.{}: {what}", integration.id))
         };
-        let (id, secret_file) = match (&named.client_id, &named.client_secret_file) {
-            (None, None) => return Ok(None),
-            (Some(id), Some(file)) if !id.is_empty() => (id, file),
-            _ => return Err(wrong("client_id and client_secret_file belong together.")),
-        };
+        if named.client_id.is_none() && named.client_secret_file.is_none() {
+            return Ok(None);
+        }
         let mut known = integration.providers.iter().flat_map(|provider| {
             provider.auth.iter().filter_map(move |auth| match auth {
                 Auth::OAuth(facts) => Some((provider, facts)),
@@ -51,6 +52,12 @@ impl<'a> OAuthClient<'a> {
         let (provider, facts) = known.next().ok_or_else(|| {
             wrong("it is connected with a key, and takes no client_id. Leave it out.")
         })?;
+        let id = named.client_id.as_ref().filter(|id| !id.is_empty());
+        let secret_file = named.client_secret_file.as_deref();
+        let has_none = facts.client_auth == ClientAuth::Public;
+        let Some(id) = id.filter(|_| secret_file.is_some() || has_none) else {
+            return Err(wrong("client_id and client_secret_file belong together."));
+        };
         let address = |name: &str, set: Option<&String>, own: &str| {
             let text = set.map_or(own, String::as_str);
             let hint = format!("{name} must be set: `{text}` is no whole address.");
@@ -73,6 +80,7 @@ impl<'a> OAuthClient<'a> {
             facts,
             id,
             secret_file,
+            client_auth: facts.client_auth,
             authorize_url,
             token_url,
             revoke_url,
@@ -83,7 +91,13 @@ impl<'a> OAuthClient<'a> {
 
     /// Reads the client's secret, which is kept nowhere else.
     pub fn secret(&self) -> Result<SecretString> {
-        read_secret("client", self.secret_file)
+        match self.secret_file {
+            Some(file) => read_secret("client", file),
+            None => Err(Error::new(
+                Code::Internal,
+                format!("Our client at {} has no secret.", self.provider.name),
+            )),
+        }
     }
 }
 
@@ -126,14 +140,39 @@ impl Host {
     /// # Errors
     /// The configuration names half a client.
     pub fn has_oauth(&self, integration: &'static Integration) -> Result<bool> {
-        self.oauth_client(integration).map(|client| client.is_some())
+        match self.remote(integration) {
+            Some(remote) => Ok(remote.has_oauth()),
+            None => self.oauth_client(integration).map(|client| client.is_some()),
+        }
     }
 
-    /// How people consent at an integration's provider; `None` where the configuration names no client.
+    /// As [`Host::oauth_client`], once a remote server was asked.
+    ///
+    /// # Errors
+    /// It does not say where people sign in, or the configuration names half a client.
+    pub(crate) async fn known_client(
+        &self,
+        integration: &'static Integration,
+    ) -> Result<Option<OAuthClient<'_>>> {
+        self.discover(integration).await?;
+        self.oauth_client(integration)
+    }
+
+    /// How people consent at an integration's provider; `None` where the configuration names no client, and before a remote
+    /// server was asked.
     pub(crate) fn oauth_client(
         &self,
         integration: &'static Integration,
     ) -> Result<Option<OAuthClient<'_>>> {
+        if let Some(remote) = self.remote(integration) {
+            let Some(found) = remote.discovered() else { return Ok(None) };
+            let client = OAuthClient::of(integration, &found.named)?;
+            return Ok(client.map(|client| OAuthClient {
+                client_auth: found.client_auth,
+                names_issuer: found.names_issuer,
+                ..client
+            }));
+        }
         match self.overrides.get(integration.id) {
             Some(named) => OAuthClient::of(integration, named),
             None => Ok(None),
@@ -177,12 +216,23 @@ pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter])
             }
             read_secret("webhook", file)?;
         }
+        if provider.auth.iter().any(is_discovered) {
+            // Its addresses are asked for when a person connects it.
+            let file = named.client_secret_file.as_deref();
+            file.map(|file| read_secret("client", file)).transpose()?;
+            continue;
+        }
         if let Some(client) = OAuthClient::of(adapter.integration, named)? {
             client.secret()?;
             clients += 1;
         }
     }
     Ok(clients)
+}
+
+/// Whether the authorization server tells its addresses itself.
+fn is_discovered(auth: &Auth) -> bool {
+    matches!(auth, Auth::OAuth(facts) if facts.authorize_url.is_empty() && facts.resource.is_some())
 }
 
 #[cfg(test)]

@@ -26,10 +26,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::around::Around;
+use crate::catalog::Catalog;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
 use crate::maintain::{DAILY, Kind, due_in, is_renewed, jittered};
-use crate::redact::{redact_error, redact_name};
+use crate::redact::{redact, redact_error, redact_name};
 
 pub(crate) use check::stop;
 pub(crate) use client::{OAuthClient, check_overrides, read_secret};
@@ -166,7 +167,8 @@ impl Host {
     /// The database cannot be read.
     pub async fn connections(&self, caller: &Caller) -> Result<Vec<Report>> {
         let found = caller.scope.connections().await.map_err(told)?;
-        found.iter().map(|connection| self.report(connection)).collect()
+        let catalog = self.catalog_of(&caller.scope).await?;
+        found.iter().map(|connection| self.report(&catalog, connection)).collect()
     }
 
     /// The tenant's connection to an integration, if there is one.
@@ -179,7 +181,8 @@ impl Host {
         integration: &Integration,
     ) -> Result<Option<Report>> {
         let found = caller.scope.connection(integration.id).await.map_err(told)?;
-        found.map(|connection| self.report(&connection)).transpose()
+        let catalog = self.catalog_of(&caller.scope).await?;
+        found.map(|connection| self.report(&catalog, &connection)).transpose()
     }
 
     /// Tests a credential at its provider, and stores it sealed with what it may do.
@@ -272,7 +275,8 @@ impl Host {
         }
         self.forget_receipt(caller, integration).await;
         self.confirmed.note(&connected.connection);
-        let report = self.report(&connected.connection)?;
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let report = self.report(&catalog, &connected.connection)?;
         let replaced = connected.before.map(|before| Replaced {
             account: called(&before.account_name, before.mode.as_deref()),
             is_another,
@@ -302,12 +306,14 @@ impl Host {
         })
     }
 
-    fn report(&self, connection: &Connection) -> Result<Report> {
+    fn report(&self, catalog: &Catalog, connection: &Connection) -> Result<Report> {
         let integration = self.integration(&connection.integration_id)?;
         let permissions = Grants::read(&connection.permissions);
         let mut by_standing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for action in self.adapter(integration)?.actions() {
+        let adapter = catalog.adapter(integration.id);
+        for action in adapter.map(resto_core::Adapter::actions).unwrap_or_default() {
             let key = match permissions.standing(action) {
+                _ if action.held.is_some() => "refused",
                 Standing::Granted => "allowed",
                 Standing::Absent => "refused",
                 Standing::Unknown => "unknown",
@@ -360,6 +366,10 @@ struct Unsealed(Secrets);
 impl Credentials for Unsealed {
     fn sign(&self, scheme: &Scheme, request: &mut HttpRequest) -> Result<()> {
         scheme.sign(request, &self.0)
+    }
+
+    fn redact(&self, value: Value) -> Value {
+        redact(&self.0, Ok(value)).unwrap_or_default()
     }
 }
 

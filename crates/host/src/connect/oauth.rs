@@ -61,6 +61,7 @@ impl Host {
         replaces: bool,
         tool: Option<&str>,
     ) -> Result<Url> {
+        self.discover(integration).await?;
         let ours = self.our_client(integration)?;
         let lacking = match tool {
             Some(tool) => self.lacking(&person.caller, integration, tool).await?,
@@ -97,6 +98,9 @@ impl Host {
         for (name, value) in ours.facts.authorize_parameters {
             request = request.add_extra_param(*name, *value);
         }
+        if let Some(resource) = ours.facts.resource {
+            request = request.add_extra_param("resource", resource);
+        }
         if let Some(challenge) = challenge {
             request = request.set_pkce_challenge(challenge);
         }
@@ -130,6 +134,7 @@ impl Host {
     ) -> Result<Report> {
         crash_point("connect.callback_received");
         let caller = &person.caller;
+        self.discover(integration).await?;
         let ours = self.our_client(integration)?;
         let intent = lifecycle(caller, integration, "connect", &Value::Null);
         let (waiting, code) = match self.admit(person, integration, &ours, answer).await {

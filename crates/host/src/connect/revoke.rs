@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Request, StatusCode, header};
 use resto_core::{
-    Api, Auth, Code, Endpoints, Error, Integration, Method, OAuthConfig, Proof, Provider, Result,
-    Revoking, Risk, Signer,
+    Api, Auth, ClientAuth, Code, Endpoints, Error, Integration, Method, OAuthConfig, Proof,
+    Provider, Result, Revoking, Risk, Signer,
 };
 use resto_vault::{Connection, Sealed, crash_point};
 use secrecy::ExposeSecret;
@@ -83,7 +83,7 @@ impl Host {
         crash_point("disconnect.cleaned");
         let revoked = match auth {
             Auth::Key(_) => adapter.revoke(&api).await,
-            Auth::OAuth(facts) => match self.oauth_client(integration)? {
+            Auth::OAuth(facts) => match self.known_client(integration).await? {
                 Some(ours) => {
                     let (endpoints, opening) = (&endpoints, &*opening);
                     let consent = Consent { provider, facts, ours, endpoints, connection, opening };
@@ -252,13 +252,16 @@ impl Consent<'_> {
             Some(token) => ("refresh_token", Some(token)),
             None => ("access_token", secrets.get("access_token")),
         };
-        let secret = self.ours.secret()?;
+        let is_public = self.ours.client_auth == ClientAuth::Public;
+        let secret = (!is_public).then(|| self.ours.secret()).transpose()?;
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         // EXPOSE: the provider is told which token to revoke, by the client that it was given to.
         form.append_pair("token", token.map(ExposeSecret::expose_secret).unwrap_or_default())
             .append_pair("token_type_hint", hint)
-            .append_pair("client_id", self.ours.id)
-            .append_pair("client_secret", secret.expose_secret());
+            .append_pair("client_id", self.ours.id);
+        if let Some(secret) = secret {
+            form.append_pair("client_secret", secret.expose_secret());
+        }
         Request::post(url.as_str())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")

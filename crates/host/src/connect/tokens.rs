@@ -148,13 +148,19 @@ impl OAuthClient<'_> {
     }
 
     fn authenticated(&self) -> Result<Client> {
+        let ours = self.client(ClientId::new(self.id.to_owned()));
+        if self.client_auth == ClientAuth::Public {
+            return Ok(ours.set_auth_type(AuthType::RequestBody));
+        }
         // EXPOSE: it goes to the token URL.
         let secret = self.secret()?.expose_secret().to_owned();
-        Ok(match self.facts.client_auth {
-            ClientAuth::Body => self
-                .client(ClientId::new(self.id.to_owned()))
+        Ok(match self.client_auth {
+            ClientAuth::Body | ClientAuth::Public => ours
                 .set_client_secret(ClientSecret::new(secret))
                 .set_auth_type(AuthType::RequestBody),
+            ClientAuth::Basic => {
+                ours.set_client_secret(ClientSecret::new(secret)).set_auth_type(AuthType::BasicAuth)
+            }
             ClientAuth::SecretAsUser => self
                 .client(ClientId::new(secret))
                 .set_client_secret(ClientSecret::new(String::new()))
@@ -172,6 +178,9 @@ impl OAuthClient<'_> {
         let client = self.authenticated().map_err(NoTokens::Unasked)?;
         let client = client.set_redirect_uri(RedirectUrl::from_url(callback));
         let mut request = client.exchange_code(code);
+        if let Some(resource) = self.facts.resource {
+            request = request.add_extra_param("resource", resource);
+        }
         if let Some(verifier) = verifier {
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
@@ -189,7 +198,10 @@ impl OAuthClient<'_> {
         let client = self.authenticated().map_err(NoTokens::Unasked)?;
         // EXPOSE: it goes to the token URL.
         let refresh = RefreshToken::new(refresh.expose_secret().to_owned());
-        let request = client.exchange_refresh_token(&refresh);
+        let mut request = client.exchange_refresh_token(&refresh);
+        if let Some(resource) = self.facts.resource {
+            request = request.add_extra_param("resource", resource);
+        }
         let told = request.request_async(&self.door(http)).await.map_err(unanswered)?;
         Ok(Tokens::read(&told, self.facts.access_lifetime.or(lifetime)))
     }

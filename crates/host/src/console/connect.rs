@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Form, Json};
 use http::HeaderMap;
 use maud::html;
 use resto_core::{Code, Error, Integration, Result, Secrets};
@@ -127,6 +127,14 @@ pub(super) async fn consent(
     }
 }
 
+/// `GET /oauth/client.json`.
+pub(super) async fn client(State(host): State<Arc<Host>>) -> Response {
+    match host.client_document() {
+        Ok(document) => Json(document).into_response(),
+        Err(error) => problem(None, "This server as a client", &error),
+    }
+}
+
 /// `GET /oauth/callback/{integration}`.
 pub(super) async fn callback(
     State(host): State<Arc<Host>>,
@@ -189,7 +197,7 @@ async fn at(
 }
 
 /// The sender of a form, and the integration that it is about.
-async fn from(
+pub(super) async fn from(
     host: &Host,
     headers: &HeaderMap,
     id: &str,
@@ -208,7 +216,7 @@ fn no_service(person: &Person, mut error: Error) -> Response {
 }
 
 /// Back to the page of the integration, which shows what came of it; or what is wrong.
-async fn after(
+pub(super) async fn after(
     host: &Host,
     person: &Person,
     integration: &'static Integration,
@@ -254,10 +262,17 @@ async fn show(
     integration: &'static Integration,
     Shown { wrong, tool }: Shown,
 ) -> Response {
+    // One that cannot be asked can still be looked at, and disconnected.
+    let wrong = match host.discover(integration).await {
+        Ok(()) => wrong,
+        Err(error) => wrong.or(Some(error)),
+    };
     let view = async {
         let client = host.oauth_client(integration)?;
         let connection = host.connection(&person.caller, integration).await?;
         let notice = host.take_notice(person, integration).await?;
+        let catalog = host.catalog_of(&person.caller.scope).await?;
+        let offer = host.offer_of(&person.caller, integration).await?;
         let receipt = match &connection {
             None => host.receipt(&person.caller, integration).await?,
             Some(_) => None,
@@ -274,6 +289,8 @@ async fn show(
             integration,
             client,
             connection,
+            catalog,
+            offer,
             notice,
             receipt,
             lacking,

@@ -8,6 +8,7 @@ mod page;
 mod secrets;
 mod service;
 mod sign_in;
+mod tools;
 
 use std::sync::Arc;
 
@@ -40,9 +41,11 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/connect/{integration}", get(connect::service))
         .route("/connect/{integration}/key", post(connect::key))
         .route("/connect/{integration}/oauth", post(connect::consent))
+        .route("/connect/{integration}/tools", post(tools::approve))
         .route("/connect/{integration}/disconnect", post(connect::disconnect))
         .route("/secrets/{link}", get(secrets::ask).post(secrets::enter))
         .route("/oauth/callback/{integration}", get(connect::callback))
+        .route("/oauth/client.json", get(connect::client))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn(sign_in::own_forms))
         .layer(from_fn(guarded))

@@ -1,14 +1,19 @@
 //! What a person reads of a service: why it is connected, what will be granted, what that allows,
 //! and what came of it.
 
+use std::sync::Arc;
+
 use maud::{Markup, html};
 use resto_core::{ActionSpec, Auth, Error, Integration, KeyAuth, Provider, Risk};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::page::csrf;
+use super::tools::waiting;
+use crate::catalog::Catalog;
 use crate::connect::{Lacking, OAuthClient, Receipt, Report};
 use crate::host::Host;
+use crate::remote::Offer;
 use crate::sessions::Person;
 
 /// The field with which a person lets another account take the place of the connected one.
@@ -67,6 +72,10 @@ pub(super) struct Service<'a> {
     pub integration: &'static Integration,
     pub client: Option<OAuthClient<'a>>,
     pub connection: Option<Report>,
+    /// The actions that there are for the person.
+    pub catalog: Arc<Catalog>,
+    /// The tools of a remote server.
+    pub offer: Option<Offer>,
     /// What was done just now.
     pub notice: Option<String>,
     /// What came of disconnecting, where nothing is connected.
@@ -90,6 +99,7 @@ impl Service<'_> {
             }
             @if let Some(report) = &self.connection {
                 (self.connected(report))
+                @if let Some(offer) = &self.offer { (waiting(self.person, self.integration, offer)) }
             }
             @if let Some(receipt) = &self.receipt {
                 section.box aria-labelledby="receipt" {
@@ -123,11 +133,16 @@ impl Service<'_> {
                 h3 id=(part) {
                     "What you grant" @if several { " at " (provider.name) }
                 }
-                p { "All actions together need these rights. Leave out what you do not want agents to do: the actions that need it are then refused." }
-                dl {
-                    @for (right, allows) in &self.host.needed(self.integration, provider) {
-                        dt { (capital(allows)) }
-                        dd { code { (right) } }
+                @let needed = self.host.needed(self.integration, provider);
+                @if needed.is_empty() {
+                    p { "Whatever the credential may do, as far as the tools of " (provider.name) " use it. Give it the least that you need." }
+                } @else {
+                    p { "All actions together need these rights. Leave out what you do not want agents to do: the actions that need it are then refused." }
+                    dl {
+                        @for (right, allows) in &needed {
+                            dt { (capital(allows)) }
+                            dd { code { (right) } }
+                        }
                     }
                 }
                 @if let Some(client) = client { (self.oauth(client)) }
@@ -263,7 +278,7 @@ impl Service<'_> {
     }
 
     fn actions(&self, title: &str, tools: &[String], why: &str) -> Markup {
-        let adapter = self.host.catalog.adapter(self.integration.id);
+        let adapter = self.catalog.adapter(self.integration.id);
         let known: Vec<&ActionSpec> = adapter
             .map(resto_core::Adapter::actions)
             .unwrap_or_default()

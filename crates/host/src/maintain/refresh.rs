@@ -229,6 +229,7 @@ impl Host {
         if wanted != Some(connection.generation) && !rest.is_zero() {
             return Ok(Next::In(rest));
         }
+        self.discover(integration).await?;
         let ours = self.our_client(integration)?;
         let intent = Intent {
             connection: Needs::Active,

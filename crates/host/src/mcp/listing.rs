@@ -48,7 +48,9 @@ impl Mcp {
             caller.sees(Some(entry.integration().id), entry.action.risk)
                 && surface.lists(entry, &connected)
         };
-        let Some(page) = self.host.catalog.page(cursor.as_deref(), PAGE, is_listed) else {
+        let catalog = self.host.catalog_of(&caller.scope).await;
+        let catalog = catalog.map_err(|error| internal(&error))?;
+        let Some(page) = catalog.page(cursor.as_deref(), PAGE, is_listed) else {
             return Err(ErrorData::invalid_params("the cursor is not one of this list", None));
         };
         let all = self.tools.of(&self.host);
@@ -61,7 +63,11 @@ impl Mcp {
             }
             Some(tool)
         });
-        let actions = page.entries.iter().filter_map(|entry| all.get(&entry.action.tool).cloned());
+        // Those of remote servers are the tenant's own.
+        let actions = page
+            .entries
+            .iter()
+            .map(|entry| all.get(&entry.action.tool).cloned().unwrap_or_else(|| tool(entry)));
         let mut result = ListToolsResult::with_all_items(own.chain(actions).collect())
             .with_ttl_ms(LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);

@@ -191,6 +191,7 @@ impl Own for DisconnectIntegration {
 impl Host {
     async fn list_integrations(&self, caller: &Caller) -> Result<Listed> {
         let reports = self.connections(caller).await?;
+        let catalog = self.catalog_of(&caller.scope).await?;
         let integrations = self
             .catalog
             .adapters()
@@ -205,7 +206,7 @@ impl Host {
                     status: status(report),
                     account: report.map(|report| report.account.clone()),
                     mode: report.and_then(|report| report.mode.clone()),
-                    tools: adapter.actions().len(),
+                    tools: catalog.adapter(facts.id).unwrap_or(adapter).actions().len(),
                 }
             })
             .collect();

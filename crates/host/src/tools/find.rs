@@ -78,8 +78,9 @@ impl Own for FindActions {
     async fn run(self, host: &Arc<Host>, caller: &Caller) -> Result<Done<Found>> {
         let only = self.integration.as_deref().map(|id| host.integration(id)).transpose()?;
         let connections = caller.scope.connections().await.map_err(told)?;
-        let entries = host.finder()?.find(&self.query).into_iter();
-        let entries = entries.filter_map(|tool| host.catalog.find(tool)).filter(|entry| {
+        let catalog = host.catalog_of(&caller.scope).await?;
+        let entries = catalog.finder()?.find(&self.query).into_iter();
+        let entries = entries.filter_map(|tool| catalog.find(tool)).filter(|entry| {
             caller.surface.check(entry).is_ok()
                 && only.is_none_or(|only| only.id == entry.integration().id)
         });
@@ -92,6 +93,7 @@ impl Own for FindActions {
                 let allowed = connection.map(|one| Grants::read(&one.permissions).standing(action));
                 let ask = format!("connect_integration with `integration`: `{}`", integration.id);
                 let first = match allowed {
+                    _ if action.held.is_some() => action.held.clone(),
                     None => Some(format!("{} is not connected: call {ask}.", integration.name)),
                     Some(Standing::Absent) => Some(format!(
                         "A right is missing: call {ask} and `again`, and the person grants it."
@@ -135,7 +137,8 @@ impl Host {
         check(own.tool, &own.input_schema, &own.arguments, &arguments)?;
         let RunAction { action, arguments } = serde_json::from_value(arguments)
             .map_err(|error| Error::new(Code::InvalidInput, format!("invalid input: {error}")))?;
-        if self.catalog.find(&action).is_none() {
+        let may_come = || self.remotes.iter().any(|remote| remote.may_publish(&action));
+        if self.catalog.find(&action).is_none() && !may_come() {
             let own = self.own_tool(&action).map(|own| {
                 format!("{} is a tool of this server itself: call it directly.", own.tool)
             });

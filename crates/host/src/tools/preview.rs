@@ -48,10 +48,10 @@ impl Own for PreviewAction {
     type Output = Preview;
 
     async fn run(self, host: &Arc<Host>, caller: &Caller) -> Result<Done<Preview>> {
-        let entry = host
-            .catalog
+        let catalog = host.catalog_of(&caller.scope).await?;
+        let entry = catalog
             .find(&self.action)
-            .ok_or_else(|| Error::new(Code::NotFound, host.catalog.unknown(&self.action)))?;
+            .ok_or_else(|| Error::new(Code::NotFound, catalog.unknown(&self.action)))?;
         let arguments = Value::Object(self.arguments);
         entry.check(&arguments)?;
         host.allow(caller, &entry).await?;

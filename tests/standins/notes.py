@@ -1,0 +1,39 @@
+# An MCP server as others write theirs: FastMCP, with OAuth at the authorization server that is named first; the second is
+# the port. Says where it is, ends with its standard input.
+import os
+import sys
+import threading
+
+from fastmcp import Context, FastMCP
+from fastmcp.server.auth import RemoteAuthProvider
+from fastmcp.server.auth.providers.jwt import JWTVerifier
+
+issuer, port = sys.argv[1], int(sys.argv[2])
+url = f"http://127.0.0.1:{port}"
+tokens = JWTVerifier(
+    jwks_uri=f"{issuer}/jwks", issuer=issuer, audience=f"{url}/mcp", required_scopes=["notes:read"]
+)
+auth = RemoteAuthProvider(token_verifier=tokens, authorization_servers=[issuer], base_url=url)
+server = FastMCP("Notes", auth=auth)
+
+
+@server.tool(annotations={"readOnlyHint": True})
+async def list_notes(about: str | None, context: Context) -> dict:
+    """Lists the notes about something."""
+    await context.report_progress(1, 2, "half of them")
+    return {"notes": [f"a note about {about}"]}
+
+
+@server.tool
+async def ask_for_a_note(context: Context) -> str:
+    """Asks a person for a note."""
+    return str(await context.elicit("Which note?", response_type=str))
+
+
+def end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+threading.Thread(target=end_with_input, daemon=True).start()
+server.run(transport="http", host="127.0.0.1", port=port, show_banner=False)
