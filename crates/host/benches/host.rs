@@ -11,7 +11,8 @@ use axum::{Json, Router};
 use divan::Bencher;
 use resto_core::{Adapter, Bounds, Category, Http, Risk, Secrets};
 use resto_host::{
-    Caller, Calls, Catalog, Config, Host, Line, Overrides, RemoteServer, SignIn, tool,
+    Caller, Calls, Catalog, Config, Host, LimitOverrides, Line, Overrides, RemoteServer, SignIn,
+    tool,
 };
 use rmcp::ServerHandler;
 use rmcp::model::{
@@ -122,6 +123,14 @@ impl Bench {
             risks: [("echo".into(), Risk::Read)].into(),
         };
         config.remote.insert("remote".into(), server);
+        // What is measured is not how long one waits for a turn.
+        let limits = LimitOverrides {
+            requests: Some(1_000_000),
+            burst: Some(1_000_000),
+            ..LimitOverrides::default()
+        };
+        let overrides = Overrides { limits: Some(limits), ..Overrides::default() };
+        config.integrations.insert("remote".into(), overrides);
         let (host, caller) = runtime.block_on(async {
             let host = Arc::new(Host::open(&config).await.unwrap());
             let caller = host.owner("local", "bench").await.unwrap();
