@@ -219,6 +219,8 @@ fn what_cannot_be_undone_is_not_an_agents_to_do_alone() {
     assert_eq!(
         trail[2..],
         [
+            event("intent", "check", "-"),
+            event("result", "check", "success"),
             event("intent", &prepare, "-"),
             event("result", &prepare, "success"),
             event("intent", DELETE, "-"),

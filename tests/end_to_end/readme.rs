@@ -130,7 +130,8 @@ fn names_only_commands_that_exist() {
                 about = help(&path);
             }
         }
-        assert!(!about.contains("<COMMAND>"), "{words:?} is no whole command:\n{about}");
+        let is_whole = |line: &str| line.starts_with("Usage:") && !line.contains("<COMMAND>");
+        assert!(about.lines().any(is_whole), "{words:?} is no whole command:\n{about}");
     }
 }
 

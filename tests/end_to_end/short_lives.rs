@@ -27,7 +27,8 @@ fn configure(product: &Product, tokens: &Tokens) {
     let (url, secret) = (&tokens.url, secret.display());
     product.configure(&format!(
         "[integrations.gmail]\nbase_url = \"{url}\"\nauthorize_url = \"{url}/consent\"\ntoken_url = \"{url}/token\"\n\
-         issuer = \"{url}\"\nclient_id = \"gmail\"\nclient_secret_file = \"{secret}\"\n"
+         issuer = \"{url}\"\nclient_id = \"gmail\"\nclient_secret_file = \"{secret}\"\n\
+         [integrations.gmail.limits]\nrequests = 1000000\nconcurrent = 100\n"
     ));
 }
 

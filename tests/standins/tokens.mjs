@@ -2,8 +2,7 @@
 // refresh token is spent by its use, and one that is used twice ends the whole consent. Everybody who comes consents.
 // Prints where it is as an environment assignment, ends with its standard input.
 import { createServer } from "node:http";
-import { listen } from "./emulator.mjs";
-import { tool } from "./tools.mjs";
+import { listen, tool } from "./tools.mjs";
 
 const { Provider } = await tool("oidc-provider");
 const server = createServer();

@@ -78,9 +78,8 @@ pub static GMAIL: Integration = Integration {
             rotates_refresh_token: false,
             scheme: Scheme::Bearer("access_token"),
         })],
-        // 6,000 units a minute and user, and reading a message costs 20:
+        // 6,000 units a minute and user, and 1,200,000 a minute and project; reading a message costs 20:
         // https://developers.google.com/workspace/gmail/api/reference/quota
-        // 6,000 units a minute and user, and 1,200,000 a minute and project; most requests cost 20.
         limits: Limits {
             requests: 300,
             per: Duration::from_mins(1),

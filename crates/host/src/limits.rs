@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use resto_core::{Admission, Code, Error, Integration, Limits, Provider, Result};
-use resto_vault::{Rate, Taken, TenantId, TenantScope, Vault};
+use resto_vault::{Rate, Taken, TenantId, TenantScope};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -62,44 +62,67 @@ impl LimitOverrides {
 #[derive(Default)]
 pub(crate) struct Gates {
     tenants: Mutex<HashMap<(TenantId, &'static str), Arc<Gate>>>,
-    shared: Mutex<HashMap<&'static str, Arc<Stock>>>,
+    shared: Mutex<HashMap<&'static str, Arc<Budget>>>,
     calls: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
 /// Through which the requests of one tenant to one integration go.
 pub(crate) struct Gate {
-    scope: TenantScope,
-    vault: Vault,
     name: &'static str,
     at_once: Arc<Semaphore>,
-    rate: Rate,
-    own: Stock,
-    overall: Option<(Rate, Arc<Stock>)>,
+    own: Budget,
+    overall: Option<Arc<Budget>>,
     /// The provider wants no request before.
     closed_until: Mutex<Option<Instant>>,
 }
 
-/// Requests that were taken from a budget and not handed out yet.
-#[derive(Default)]
-struct Stock(tokio::sync::Mutex<Option<(u32, Instant)>>);
+/// A budget in the database, and what was taken from it and not handed out yet.
+struct Budget {
+    scope: TenantScope,
+    name: &'static str,
+    rate: Rate,
+    stock: tokio::sync::Mutex<Stock>,
+}
 
-impl Stock {
-    /// Hands one out; when none is left, takes some more. What is awaited is the database only: whoever must wait longer
+#[derive(Default)]
+struct Stock {
+    left: u32,
+    /// Until when what is left may be handed out.
+    until: Option<Instant>,
+    /// How many were taken the last time.
+    last: u32,
+}
+
+impl Budget {
+    fn new(scope: TenantScope, name: &'static str, rate: Rate) -> Self {
+        Self { scope, name, rate, stock: tokio::sync::Mutex::default() }
+    }
+
+    /// Hands one out; when none is left, takes some more: twice as many as before if that was just now, up to a handful,
+    /// so that a process that makes one request takes one. What is awaited is the database only: whoever must wait longer
     /// is told how long.
-    async fn hand_out(&self, take: impl AsyncFnOnce() -> Result<(Taken, u32)>) -> Result<Taken> {
-        let mut left = self.0.lock().await;
-        if let Some((count, until)) = left.as_mut()
-            && *count > 0
-            && Instant::now() < *until
-        {
-            *count -= 1;
+    async fn hand_out(&self) -> Result<Taken> {
+        let mut stock = self.stock.lock().await;
+        let is_fresh = stock.until.is_some_and(|until| Instant::now() < until);
+        if is_fresh && stock.left > 0 {
+            stock.left -= 1;
             return Ok(Taken::Granted);
         }
-        let (taken, count) = take().await?;
+        let most = handful(&self.rate);
+        let mut count = if is_fresh { stock.last.saturating_mul(2).clamp(1, most) } else { 1 };
+        let mut taken = self.take(count).await?;
+        if taken != Taken::Granted && count > 1 {
+            count = 1;
+            taken = self.take(count).await?;
+        }
         if taken == Taken::Granted {
-            *left = Some((count.saturating_sub(1), Instant::now() + FRESH));
+            *stock = Stock { left: count - 1, until: Some(Instant::now() + FRESH), last: count };
         }
         Ok(taken)
+    }
+
+    async fn take(&self, count: u32) -> Result<Taken> {
+        self.scope.take(self.name, &self.rate, count).await.map_err(told)
     }
 }
 
@@ -127,24 +150,11 @@ impl Gate {
                 }
                 sleep(wait).await;
             }
-            let mut taken = self
-                .own
-                .hand_out(async || {
-                    let count = handful(&self.rate);
-                    let taken = self.scope.take(self.name, &self.rate, count).await;
-                    taken.map_err(told).map(|taken| (taken, count))
-                })
-                .await?;
+            let mut taken = self.own.hand_out().await?;
             if taken == Taken::Granted
-                && let Some((rate, stock)) = &self.overall
+                && let Some(overall) = &self.overall
             {
-                taken = stock
-                    .hand_out(async || {
-                        let count = handful(rate);
-                        let taken = self.vault.take_shared(self.name, rate, count).await;
-                        taken.map_err(told).map(|taken| (taken, count))
-                    })
-                    .await?;
+                taken = overall.hand_out().await?;
             }
             match taken {
                 Taken::Granted => return Ok(Box::new(place)),
@@ -208,16 +218,13 @@ impl Host {
             let limits = named.unwrap_or_default().over(&provider.limits);
             let Limits { requests, per, burst, .. } = limits;
             let overall = limits.overall.map(|requests| {
-                let stock = kept(&self.gates.shared, name, Stock::default);
-                (Rate { requests, per, burst: (requests / 10).max(1) }, stock)
+                let rate = Rate { requests, per, burst: (requests / 10).max(1) };
+                kept(&self.gates.shared, name, || Budget::new(self.vault.shared(), name, rate))
             });
             Gate {
-                scope: scope.clone(),
-                vault: self.vault.clone(),
                 name,
                 at_once: Arc::new(Semaphore::new(limits.concurrent as usize)),
-                rate: Rate { requests, per, burst },
-                own: Stock::default(),
+                own: Budget::new(scope.clone(), name, Rate { requests, per, burst }),
                 overall,
                 closed_until: Mutex::default(),
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Result, TenantId, TenantScope, Vault, database::on, vault::check_name};
+use crate::{Result, TenantScope, database::on, vault::check_name};
 
 /// How many requests may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +30,6 @@ impl Rate {
     fn interval(&self) -> i64 {
         let spread = self.requests.saturating_sub(self.burst).max(1);
         i64::try_from(self.per.as_micros() / u128::from(spread)).unwrap_or(i64::MAX).max(1)
-    }
-}
-
-impl Vault {
-    /// As [`TenantScope::take`], from the budget that all tenants share.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn take_shared(&self, name: &str, rate: &Rate, requests: u32) -> Result<Taken> {
-        self.scope(TenantId::NONE).take(name, rate, requests).await
     }
 }
 

@@ -152,6 +152,12 @@ impl Vault {
         TenantScope { vault: self.clone(), tenant }
     }
 
+    /// The scope of what belongs to no tenant but to all.
+    #[must_use]
+    pub fn shared(&self) -> TenantScope {
+        self.scope(TenantId::NONE)
+    }
+
     /// Overwritten bytes leave the disk: SQLite's log is emptied now, or by a later sweep. Whatever destroys something
     /// does this itself; it is for what was stopped before it could. What was committed before is done either way.
     pub async fn erase(&self) {

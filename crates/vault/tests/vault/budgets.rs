@@ -82,8 +82,8 @@ async fn e7_tenants_have_budgets_of_their_own_and_one_together(store: Store) {
     assert!(matches!(scope.take("github", &SLOW, 1).await.unwrap(), Taken::In(_)));
     assert_eq!(scope.take("stripe", &SLOW, 1).await.unwrap(), Taken::Granted);
     assert_eq!(other.take("github", &SLOW, 20).await.unwrap(), Taken::Granted);
-    assert_eq!(vault.take_shared("github", &SLOW, 20).await.unwrap(), Taken::Granted);
-    assert!(matches!(vault.take_shared("github", &SLOW, 1).await.unwrap(), Taken::In(_)));
+    assert_eq!(vault.shared().take("github", &SLOW, 20).await.unwrap(), Taken::Granted);
+    assert!(matches!(vault.shared().take("github", &SLOW, 1).await.unwrap(), Taken::In(_)));
     vault.delete_tenant(scope.tenant()).await.unwrap();
     assert_eq!(store.number("SELECT count(*) FROM budgets").await, 2);
 }
