@@ -85,6 +85,14 @@ fn the_python_client_reads_repositories_over_stdio_in_the_legacy_protocol() {
 const STORY_CANARY: &str = "the-words-of-the-agent";
 
 /// The story of one change, from an empty account to a release.
+type Events = Vec<(String, String, String)>;
+
+/// The events of asking GitHub what the credential may do, as before the first action that leaves the building, and the
+/// others.
+fn apart(trail: Events) -> (Events, Events) {
+    trail.into_iter().partition(|(_, action, _)| action == "check")
+}
+
 #[test]
 fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
     let github = GitHub::start();
@@ -173,20 +181,15 @@ fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
     // What the audit trail says about it: each call once, before and after, and nothing of what was in it.
     let events = product.run(&["audit", "--json"], "").stdout;
     assert!(!events.contains(STORY_CANARY) && !events.contains("src/main.rs"), "{events}");
-    let mut expected = vec!["connect".to_owned()];
-    expected.append(&mut called);
-    let expected: Vec<_> = expected
-        .into_iter()
+    let expected: Vec<_> = std::iter::once("connect".to_owned())
+        .chain(called.drain(..))
         .flat_map(|action| {
             let intent = ("intent".to_owned(), action.clone(), "-".to_owned());
             [intent, ("result".to_owned(), action, "success".to_owned())]
         })
         .collect();
-    // Before the first of them that leaves the building, GitHub is asked what the credential may do.
-    let (checks, trail): (Vec<_>, Vec<_>) =
-        product.trail("local").into_iter().partition(|(_, action, _)| action == "check");
-    assert_eq!(checks.len(), 2, "{checks:?}");
-    assert_eq!(trail, expected);
+    let (checks, trail) = apart(product.trail("local"));
+    assert_eq!((checks.len(), trail), (2, expected.clone()));
     let verified = product.must(&["audit", "--verify"], "").stdout;
     assert!(
         verified.contains(&format!("Whole. {} events", expected.len() + checks.len())),
