@@ -43,9 +43,10 @@ function Card({ name, parameters, status, result }) {
   const { copilotkit } = useCopilotKit();
   const told = status === "complete" ? read(name, result) : { state: "runs" };
   const [isLeft, leave] = useState(false);
-  const goOn = () => {
-    if (agent.isRunning) return;
+  const goOn = async () => {
     leave(true);
+    // What was clicked while the agent still speaks is done when it has ended.
+    while (agent.isRunning) await new Promise((next) => setTimeout(next, 100));
     agent.addMessage({ id: crypto.randomUUID(), role: "user", content: "I am done there. Make the same call again." });
     copilotkit.runAgent({ agent });
   };

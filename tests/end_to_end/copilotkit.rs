@@ -78,11 +78,22 @@ fn its_runtime_reads_and_passes_on_links_over_sse() {
     lives("/sse");
 }
 
-/// Says something in the chat, and waits for what it brings.
+/// The button while it sends; while the agent speaks, it stops the agent.
+const SEND: &str = "[data-testid=copilot-send-button]:not(:disabled):has(.lucide-arrow-up)";
+/// The same when the agent has done and nothing is written.
+const DONE: &str = "[data-testid=copilot-send-button]:disabled:has(.lucide-arrow-up)";
+
+/// Says something in the chat once the agent has done, and waits for what it brings.
 fn say(page: &mut Chromium, words: &str, brings: &str) {
     page.step(&json!({"fill": {"textarea": words}}));
-    page.step(&json!({"press": "[data-testid=copilot-send-button]"}));
+    page.step(&json!({ "press": SEND }));
     page.step(&json!({ "wait": brings }));
+    page.step(&json!({ "wait": DONE }));
+}
+
+/// Has the agent make a call again, on the card with this link.
+fn again(page: &mut Chromium, link: &str) {
+    page.step(&json!({ "press": format!(".card.waits:has(a[href$='{link}']) button") }));
 }
 
 #[test]
@@ -97,6 +108,7 @@ fn its_page_shows_what_the_agent_does_and_leads_a_person_to_approve_and_to_conne
         let listed = person.get("/approve");
         let link = format!("/approve/{}", between(&listed.body, "href=\"/approve/", "\""));
         page.step(&json!({"wait": format!(".card.waits a[href$='{link}']")}));
+        page.step(&json!({ "wait": DONE }));
         link
     };
     let delete = |repo: &str| {
@@ -107,20 +119,13 @@ fn its_page_shows_what_the_agent_does_and_leads_a_person_to_approve_and_to_conne
     page.picture("chat-welcome");
     say(&mut page, "Which services are connected?", ".card.done ::-p-text(list_integrations)");
 
-    say(&mut page, &delete("hello-world"), "::-p-text(Please look at it and approve it.)");
+    say(&mut page, &delete("hello-world"), ".card.waits a[href*='/approve/']");
     page.picture("chat-approve");
     let link = waits(&mut page);
     assert_eq!(deletions(&provider), 0);
     assert_eq!(decide(&person, &link, "approve", "octocat/hello-world").status(), 200);
-    page.step(&json!({"press": ".card.waits button"}));
+    again(&mut page, &link);
     page.step(&json!({"wait": ".card.done ::-p-text(github_delete_repository)"}));
-    assert_eq!(deletions(&provider), 1);
-
-    say(&mut page, &delete("other"), ".card.waits button");
-    let link = waits(&mut page);
-    assert_eq!(decide(&person, &link, "decline", "").status(), 200);
-    page.step(&json!({"press": ".card.waits button"}));
-    page.step(&json!({"wait": "::-p-text(It was refused, so I leave it.)"}));
     assert_eq!(deletions(&provider), 1);
 
     say(&mut page, "Connect our Vercel account.", ".card.waits a[href*='/connect/vercel']");
