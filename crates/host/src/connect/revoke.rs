@@ -153,6 +153,15 @@ impl Host {
         consent: &Consent<'_>,
     ) -> Result<Proof> {
         let Consent { provider, facts, connection, .. } = consent;
+        if !consent.ours.gave(&consent.opening.open()?.secrets) {
+            return Ok(by_person(
+                facts,
+                &format!(
+                    "{} names another authorization server now than the one at which a person signed in, so nothing was revoked there.",
+                    provider.name
+                ),
+            ));
+        }
         let others = self.beside(caller, integration, connection).await?;
         let revoking = if others.is_empty() {
             Some(&facts.revocation.grant)
@@ -210,6 +219,10 @@ impl Host {
         integration: &Integration,
         connection: &Connection,
     ) -> Result<Vec<String>> {
+        if self.is_remote(integration.id) {
+            // Nobody tells whose account it is, and each consent there is one of its own.
+            return Ok(Vec::new());
+        }
         let all = self.vault.consents_of_account(&connection.provider, &connection.account_id);
         let all = all.await.map_err(crate::host::told)?;
         let mut names: Vec<String> = all
