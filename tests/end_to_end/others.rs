@@ -61,7 +61,9 @@ fn the_server_that_shows_everything_is_an_integration() {
     }
     // What it wants of a person or a model in the middle of a call it does not even offer to whoever has neither.
     let tools = product.json(&["tools", "--json"]).to_string();
-    assert!(!tools.contains("sampling") && !tools.contains("elicitation"), "{tools}");
+    let is_offered = |name: &str| tools.contains(&format!("\"everything_{name}\""));
+    assert!(is_offered("echo") && is_offered("simulate-research-query"));
+    assert!(!is_offered("trigger-sampling-request") && !is_offered("trigger-elicitation-request"));
     let task = json!({"topic": "tea"}).to_string();
     let task = product.run(&["call", "everything_simulate-research-query", &task], "");
     assert!(task.stderr.contains("Theirs refused the call"), "{task:?}");

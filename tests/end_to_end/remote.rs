@@ -238,8 +238,12 @@ fn its_names_are_apart_from_all_others_and_short() {
         ));
     };
     // A server calls its tools as it likes: nothing before its names may make them another's.
-    for id in ["github", "resto", "google"] {
+    for id in ["github", "google", "resto", "reg"] {
         entry(id);
+        if id == "reg" {
+            let one = std::fs::read_to_string(product.path("config.toml")).unwrap();
+            product.configure(&format!("{one}{}", one.replace(".reg]", ".reg-two]")));
+        }
         let refused = product.run(&["connections"], "");
         assert!(refused.stderr.contains("Take another one"), "{id}: {refused:?}");
     }

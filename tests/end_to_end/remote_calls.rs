@@ -129,6 +129,27 @@ fn what_ends_in_no_answer_ends_in_words() {
 }
 
 #[test]
+fn e6_it_gets_no_more_requests_than_the_limit() {
+    let provider = server(|asked| said(asked, "read"));
+    let limits = "[integrations.other.limits]\nrequests = 20\nper_seconds = 7200\nburst = 20\n";
+    let product = product(&provider.url, &format!("{RISKS}{limits}"));
+    connect(&product);
+    let server = product.serve();
+    let before = provider.count();
+    let start = Instant::now();
+    let told = loop {
+        let called = call(&server, "other_read_it", &json!({}));
+        if called["isError"] == true {
+            break error(&called);
+        }
+        assert!(start.elapsed() < LIMIT, "it never was too much");
+    };
+    assert!(told.contains("rate_limited"), "{told}");
+    let asked = provider.count() - before;
+    assert!((10..=21).contains(&asked), "{asked}");
+}
+
+#[test]
 fn a6_a_token_that_does_not_reach_a_tool_is_told_which_scope_does() {
     let provider = server(|asked| said(asked, "done"));
     let issuer = identity::Issuer::start();

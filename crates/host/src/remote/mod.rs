@@ -93,13 +93,16 @@ pub(crate) struct Remote {
 /// The first entry that cannot be.
 pub(crate) fn servers(config: &Config, ours: &[Adapter]) -> Result<Vec<Arc<Remote>>> {
     let named = |id: &str| config.integrations.get(id).cloned().unwrap_or_default();
-    let all = ours.iter().map(|adapter| adapter.integration.id);
-    let all: Vec<&str> = all.chain(config.remote.keys().map(String::as_str)).collect();
+    let providers = ours.iter().flat_map(|adapter| adapter.integration.providers);
+    let integrations = ours.iter().map(|adapter| adapter.integration.id);
+    let taken: Vec<&str> = integrations
+        .chain(providers.map(|provider| provider.id))
+        .chain(["resto", "unknown"])
+        .collect();
+    let all: Vec<&str> =
+        taken.iter().copied().chain(config.remote.keys().map(String::as_str)).collect();
     let servers = config.remote.iter().map(|(id, entry)| {
-        let is_ours = |id: &str| {
-            ours.iter().any(|adapter| adapter.integration.id == id) || ["resto", "unknown"].contains(&id)
-        };
-        if is_ours(id) {
+        if taken.contains(&id.as_str()) {
             return Err(wrong(id, "its id is taken by this server itself. Take another one."));
         }
         // What it calls its own tools must not make them look like those of another integration.

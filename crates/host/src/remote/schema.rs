@@ -119,9 +119,13 @@ fn take(left: &mut usize, bytes: usize) -> bool {
 fn types(told: &Value) -> Option<Value> {
     let is_type = |kind: &Value| kind.as_str().is_some_and(|kind| TYPES.contains(&kind));
     let Value::Array(kinds) = told else { return is_type(told).then(|| told.clone()) };
-    let known: BTreeSet<&str> =
-        kinds.iter().filter(|kind| is_type(kind)).filter_map(Value::as_str).collect();
-    (!known.is_empty()).then(|| known.into_iter().collect())
+    let mut known: Vec<&Value> = Vec::new();
+    for kind in kinds.iter().filter(|kind| is_type(kind)) {
+        if !known.contains(&kind) {
+            known.push(kind);
+        }
+    }
+    (!known.is_empty()).then(|| known.into_iter().cloned().collect())
 }
 
 /// Says of what may be of several types that it is any of these: some clients know no lists of types.
