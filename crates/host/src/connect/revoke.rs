@@ -84,15 +84,15 @@ impl Host {
         let revoked = match auth {
             Auth::Key(_) => adapter.revoke(&api).await,
             Auth::OAuth(facts) => match self.known_client(integration).await? {
-                Some(ours) => {
+                Some(ours) if ours.gave(&opening.open()?.secrets) => {
                     let (endpoints, opening) = (&endpoints, &*opening);
                     let consent = Consent { provider, facts, ours, endpoints, connection, opening };
                     self.revoke_consent(caller, integration, &consent).await
                 }
-                None => Ok(by_person(
+                _ => Ok(by_person(
                     facts,
                     &format!(
-                        "This server no longer has a client at {}, so nothing was revoked there.",
+                        "This server no longer has the client with which a person signed in at {}, so nothing was revoked there.",
                         provider.name
                     ),
                 )),
@@ -153,15 +153,6 @@ impl Host {
         consent: &Consent<'_>,
     ) -> Result<Proof> {
         let Consent { provider, facts, connection, .. } = consent;
-        if !consent.ours.gave(&consent.opening.open()?.secrets) {
-            return Ok(by_person(
-                facts,
-                &format!(
-                    "{} names another authorization server now than the one at which a person signed in, so nothing was revoked there.",
-                    provider.name
-                ),
-            ));
-        }
         let others = self.beside(caller, integration, connection).await?;
         let revoking = if others.is_empty() {
             Some(&facts.revocation.grant)
@@ -219,14 +210,12 @@ impl Host {
         integration: &Integration,
         connection: &Connection,
     ) -> Result<Vec<String>> {
-        if self.is_remote(integration.id) {
-            // Nobody tells whose account it is, and each consent there is one of its own.
-            return Ok(Vec::new());
-        }
         let all = self.vault.consents_of_account(&connection.provider, &connection.account_id);
         let all = all.await.map_err(crate::host::told)?;
         let mut names: Vec<String> = all
             .into_iter()
+            // Of a remote server nobody tells whose account it is: each consent there is one of its own.
+            .filter(|_| !self.is_remote(integration.id))
             .filter_map(|(scope, id)| match scope.tenant() == caller.scope.tenant() {
                 true if id == integration.id => None,
                 true => Some(self.integration(&id).map_or(id, |known| known.name.to_owned())),
