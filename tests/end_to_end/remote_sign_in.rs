@@ -2,6 +2,7 @@
 //! that is renewed, revoked, and goes nowhere else.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::clients::{Era, Python, Way};
 use crate::others::{entry, port};
 use crate::process::{Running, tool, top};
 use crate::product::{Product, Server};
+use crate::provider::{Provider, Reply};
 use crate::wire::{Message, send};
 
 /// Far more than anything takes here; only a failure waits that long.
@@ -216,4 +218,75 @@ fn c9_tokens_go_to_no_other_authorization_server_than_the_one_that_gave_them() {
     let browser = Browser::of(&product, &server, "local");
     let page = browser.post("/connect/notes/oauth", &[]);
     assert!(page.body.contains("does not name the authorization server"), "{page:?}");
+}
+
+#[test]
+fn e2_what_a_server_tells_of_where_to_sign_in_leads_nowhere_else() {
+    let inside = Provider::start(|_| Reply::json(200, &json!({})));
+    let told = Arc::new(Mutex::new((json!({}), json!({}))));
+    let (now, elsewhere) = (Arc::clone(&told), inside.url.clone());
+    let hostile = Provider::start(move |request| {
+        let url = format!("http://{}", request.header("host").unwrap());
+        let (mut resource, mut server) = now.lock().unwrap().clone();
+        match request.what() {
+            "POST /mcp" => Reply(401, Vec::new(), String::new()),
+            "GET /.well-known/oauth-protected-resource/mcp" if resource == "redirect" => {
+                Reply(302, vec![("location", elsewhere.clone())], String::new())
+            }
+            "GET /.well-known/oauth-protected-resource/mcp" => {
+                if resource["resource"].is_null() {
+                    resource["resource"] = json!(format!("{url}/mcp"));
+                }
+                if resource["authorization_servers"].is_null() {
+                    resource["authorization_servers"] = json!([url]);
+                }
+                Reply::json(200, &resource)
+            }
+            "GET /.well-known/oauth-authorization-server" => {
+                if server["issuer"].is_null() {
+                    server["issuer"] = json!(url);
+                }
+                Reply::json(200, &server)
+            }
+            _ => Reply(404, Vec::new(), String::new()),
+        }
+    });
+    let port = hostile.url.rsplit(':').next().unwrap().parse().unwrap();
+    let product = product(port, "", "[integrations.notes]\nclient_id = \"resto\"\n");
+    let server = product.serve();
+    let browser = Browser::of(&product, &server, "local");
+    let right = json!({
+        "authorization_endpoint": "https://id.example/auth", "token_endpoint": "https://id.example/token",
+        "code_challenge_methods_supported": ["S256"],
+    });
+    let with = |name: &str, value: &str| {
+        let mut server = right.clone();
+        server[name] = json!(value);
+        server
+    };
+    let one = |issuer: &str| json!({"authorization_servers": [issuer]});
+    for (resource, metadata, words) in [
+        (json!("redirect"), json!({}), "no description of it"),
+        (json!({"resource": "https://other.example/mcp"}), json!({}), "of another resource"),
+        (json!({"authorization_servers": []}), json!({}), "names no authorization server"),
+        (one("https://10.0.0.1"), json!({}), "10.0.0.1"),
+        (one("https://169.254.169.254/latest"), json!({}), "169.254.169.254"),
+        (one("http://id.example"), json!({}), "does not describe itself"),
+        (json!({}), with("issuer", "https://id.example"), "does not describe itself"),
+        (json!({}), json!({}), "PKCE"),
+        (
+            json!({}),
+            with("authorization_endpoint", "javascript:alert(1)"),
+            "authorization_endpoint",
+        ),
+        (json!({}), with("token_endpoint", "http://id.example/token"), "token_endpoint"),
+    ] {
+        *told.lock().unwrap() = (resource, metadata);
+        let page = browser.post("/connect/notes/oauth", &[]);
+        assert!(page.body.contains(words), "{words}: {page:?}");
+        assert!(!page.body.contains("http-equiv=\"refresh\""), "{words}: {page:?}");
+    }
+    assert_eq!(inside.count(), 0);
+    *told.lock().unwrap() = (json!({}), right.clone());
+    assert!(browser.consent("notes").0.starts_with("https://id.example/auth?"));
 }
