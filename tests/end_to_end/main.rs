@@ -44,6 +44,8 @@ mod refresh;
 mod refusals;
 mod registrar;
 mod remote;
+mod remote_calls;
+mod remote_sign_in;
 mod renewal_crashes;
 mod rights;
 mod rotation;

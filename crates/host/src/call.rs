@@ -78,7 +78,7 @@ impl Host {
         arguments: Value,
         line: Line,
     ) -> Result<Called, Failed> {
-        let (tool, arguments) = self.meant(tool, arguments)?;
+        let (tool, arguments) = self.meant(caller, tool, arguments).await?;
         let tool = tool.as_str();
         if let Some(own) = self.own_tool(tool) {
             let output = match self.run_own(caller, own, &arguments).await? {

@@ -339,9 +339,10 @@ pub(crate) fn provider_of(
 /// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
 pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
     checks::check(config)?;
-    let remotes = remote::servers(config)?;
-    let theirs = remotes.iter().map(|remote| remote.adapter(&Offer::default()));
-    let catalog = Catalog::new(adapters().into_iter().chain(theirs).collect())?;
+    let mut all = adapters();
+    let remotes = remote::servers(config, &all)?;
+    all.extend(remotes.iter().map(|remote| remote.adapter(&Offer::default())));
+    let catalog = Catalog::new(all)?;
     check_overrides(config, catalog.adapters())?;
     let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
     check_rules(&config.rules, &catalog, may_come)?;

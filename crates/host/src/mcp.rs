@@ -151,7 +151,7 @@ impl ServerHandler for Mcp {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&context)?;
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let (tool, arguments) = match self.host.meant(&request.name, arguments) {
+        let (tool, arguments) = match self.host.meant(&caller, &request.name, arguments).await {
             Ok(meant) => meant,
             Err(failed) => return Ok(failure(&failed.error()).into()),
         };
@@ -200,10 +200,12 @@ impl ServerHandler for Mcp {
             Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 Ok(failure(&failed.error()).into())
             }
-            Err(Failed::UnknownTool) => Err(ErrorData::invalid_params(
-                format!("{} tools/list names them all.", self.host.catalog.unknown(tool)),
-                None,
-            )),
+            Err(Failed::UnknownTool) => {
+                let catalog = self.host.catalog_of(&caller.scope).await;
+                let unknown = catalog.map_err(|error| internal(&error))?.unknown(tool);
+                let why = format!("{unknown} tools/list names them all.");
+                Err(ErrorData::invalid_params(why, None))
+            }
         }
     }
 

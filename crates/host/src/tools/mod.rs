@@ -162,19 +162,23 @@ fn about(arguments: &Value) -> Option<&str> {
 
 impl Host {
     /// The scope that a caller's access token would need for this call besides those it has.
-    pub(crate) fn lacking_scope(
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(crate) async fn lacking_scope(
         &self,
         caller: &Caller,
         tool: &str,
         arguments: &Value,
-    ) -> Option<String> {
-        let (integration, risk) = match (self.own_tool(tool), self.catalog.find(tool)) {
+    ) -> Result<Option<String>> {
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let (integration, risk) = match (self.own_tool(tool), catalog.find(tool)) {
             (Some(own), _) => (about(arguments), own.risk),
             (None, Some(entry)) => (Some(entry.integration().id), entry.action.risk),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         let allowed = caller.allowance.allows(integration, risk);
-        (!allowed).then(|| scope(integration, risk))
+        Ok((!allowed).then(|| scope(integration, risk)))
     }
 
     /// One of this server's own tools.
