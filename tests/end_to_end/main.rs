@@ -32,6 +32,7 @@ mod memory;
 mod oauth;
 mod observing;
 mod others;
+mod outsiders;
 mod pages;
 mod places;
 mod postgres;

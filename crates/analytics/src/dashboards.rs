@@ -288,6 +288,7 @@ pub struct ViewDashboard {
 impl Action for ViewDashboard {
     const NAME: &'static str = "view_dashboard";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["open a dashboard", "show the numbers of a saved overview", "Dashboard anzeigen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;

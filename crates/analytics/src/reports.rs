@@ -61,6 +61,7 @@ pub struct RunReport {
 impl Action for RunReport {
     const NAME: &'static str = "run_report";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "custom report",
         "sessions by device, country or browser",
@@ -125,6 +126,7 @@ pub struct RunRealtimeReport {
 impl Action for RunRealtimeReport {
     const NAME: &'static str = "run_realtime_report";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "who is on the site right now",
         "visitors online at the moment",

@@ -56,6 +56,7 @@ pub struct GetTraffic {
 impl Action for GetTraffic {
     const NAME: &'static str = "get_traffic";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "how many visitors",
         "website traffic",

@@ -168,6 +168,8 @@ pub struct ActionSpec {
     pub risk: Risk,
     /// What a business says when it wants this.
     pub phrases: &'static [&'static str],
+    /// Whether its result may hold what people outside the business wrote.
+    pub outsiders: bool,
     /// Any one of these sets of rights, each set whole.
     pub permissions: &'static [&'static [&'static str]],
     /// The schema of the arguments (JSON Schema 2020-12).
@@ -189,6 +191,7 @@ impl ActionSpec {
             description,
             risk: A::RISK,
             phrases: A::PHRASES,
+            outsiders: A::OUTSIDERS,
             permissions: A::PERMISSIONS,
             input_schema,
             output_schema: output::<A::Output>(),

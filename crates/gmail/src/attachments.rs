@@ -43,6 +43,7 @@ pub struct GetAttachment {
 impl Action for GetAttachment {
     const NAME: &'static str = "get_attachment";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open an attachment",
         "download a file from an email",

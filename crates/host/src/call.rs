@@ -17,7 +17,7 @@ use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
 use crate::observe::Watched;
-use crate::policy::check_rights;
+use crate::policy::{Calls, check_rights};
 use crate::tools::Done;
 
 /// Where a caller names its own operation.
@@ -133,6 +133,9 @@ impl Host {
                 return Err(failed);
             }
         };
+        if entry.action.outsiders && line.calls == Calls::Agent {
+            self.note_outsiders(caller).await?;
+        }
         // In a task of its own: a client that goes away does not stop it half way.
         let (host, caller, tool) = (Arc::clone(self), caller.clone(), tool.to_owned());
         let catalog = Arc::clone(catalog);

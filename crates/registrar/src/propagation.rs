@@ -89,6 +89,7 @@ pub struct Propagation {
 impl Action for CheckPropagation {
     const NAME: &'static str = "check_propagation";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["has the DNS change arrived everywhere", "is the record visible yet", "DNS propagation"];
     const PERMISSIONS: &'static [&'static [&'static str]] = NOTHING;

@@ -193,6 +193,7 @@ impl Remote {
             description: format!("{} says: {}", self.integration.name, told.description),
             risk,
             phrases: &[],
+            outsiders: true,
             permissions: &[],
             input_schema: told.input_schema.clone(),
             output_schema: output::schema(),
