@@ -206,6 +206,28 @@ impl Host {
         }
     }
 
+    /// Waits until nobody renews the access of a connection that was stopped. Nobody begins to any more, so that the
+    /// credential which is stored then is the last one.
+    ///
+    /// # Errors
+    /// Somebody does for too long.
+    pub(crate) async fn settle(
+        &self,
+        scope: &TenantScope,
+        integration: &Integration,
+    ) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let kind = Kind::Refresh.word();
+        while Instant::now() < until {
+            if let Some(job) = scope.claim_job(kind, integration.id, HOLD).await.map_err(told)? {
+                scope.finish_job(&job, Next::Never).await.map_err(told)?;
+                return Ok(());
+            }
+            sleep(jittered(LOOK)).await;
+        }
+        Err(busy(integration))
+    }
+
     /// Renews an access that is due, or that of the wanted generation whether or not it is.
     pub(super) async fn refresh(
         &self,
@@ -269,7 +291,7 @@ impl Host {
     }
 }
 
-fn busy(integration: &Integration) -> Error {
+pub(crate) fn busy(integration: &Integration) -> Error {
     Error::new(
         Code::ProviderDown,
         format!(
