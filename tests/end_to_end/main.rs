@@ -18,6 +18,7 @@ mod crashes;
 mod dangers;
 mod discovery;
 mod doors;
+mod endings;
 mod finding;
 mod frameworks;
 mod github;

@@ -113,7 +113,7 @@ pub(crate) struct Row {
     reauthorize_by: Option<Timestamp>,
     renewed_at: Option<Timestamp>,
     former_until: Option<i64>,
-    encrypted_credentials: Vec<u8>,
+    pub(crate) encrypted_credentials: Vec<u8>,
 }
 
 macro_rules! select {

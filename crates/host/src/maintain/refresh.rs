@@ -93,7 +93,9 @@ impl Host {
         connection: Connection,
     ) -> Result<Connection> {
         let (left, life) = life(&connection);
-        if connection.status != Status::Active || left > TOO_SHORT.min(life / 10) {
+        // Whether a key still works, its provider says.
+        let is_key = connection.auth_type == AuthType::ApiKey;
+        if is_key || connection.status != Status::Active || left > TOO_SHORT.min(life / 10) {
             return Ok(connection);
         }
         if !is_renewed(&connection) {
