@@ -20,14 +20,14 @@ const READ: &str = "github_get_repository";
 const CHANGE: &str = "github_create_issue";
 
 /// An identity provider that signs whatever a test asks for.
-struct Issuer {
-    provider: Provider,
+pub struct Issuer {
+    pub provider: Provider,
     key: KeyPair,
     is_down: Arc<AtomicBool>,
 }
 
 impl Issuer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let key = KeyPair::generate().unwrap();
         let keys = json!({"keys": [jwk(&key, "current"), {"kty": "something-new", "kid": "new"}]});
         let is_down = Arc::<AtomicBool>::default();
@@ -64,7 +64,7 @@ impl Issuer {
     }
 
     /// A right token with these claims besides; `null` leaves one out.
-    fn token(&self, server: &Server<'_>, more: &Value) -> String {
+    pub fn token(&self, server: &Server<'_>, more: &Value) -> String {
         self.sign(&with(self.claims(server), more))
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod alerts;
+mod another_account;
 mod approvals;
 mod asking;
 mod audit;
@@ -49,6 +50,7 @@ mod renewal_crashes;
 mod rights;
 mod rotation;
 mod secrets;
+mod security_events;
 mod sessions;
 mod short_lives;
 mod sign_in;
