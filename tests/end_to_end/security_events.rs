@@ -216,9 +216,13 @@ fn a_message_of_google_ends_the_connections_of_that_account_at_that_client() {
     let ended = |name: &str| (name.to_owned(), "needs_reauth".to_owned());
     assert_eq!(standing(&product), [active("analytics"), ended("gmail")]);
     assert!(product.run(&["doctor"], "").stdout.contains("connection_failed gmail"));
-    let event_of = ("result".to_owned(), "access_ended".to_owned(), "success".to_owned());
-    let trail = product.trail("local");
-    assert!(trail.contains(&event_of), "{trail:?}");
+    let events = product.json(&["audit", "--json"]);
+    let is_told = |event: &Value| {
+        let said = ["phase", "integration_id", "action", "result_status", "actor"]
+            .map(|name| &event[name]);
+        said == ["result", "gmail", "access_ended", "success", "Google (webhook)"]
+    };
+    assert!(events.as_array().unwrap().iter().any(is_told), "{events}");
     // Whoever keeps it cannot end what was allowed since.
     consent(&google, &browser, "gmail");
     assert_eq!(deliver(&server, &signed).status(), 202);
