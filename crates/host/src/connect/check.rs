@@ -59,7 +59,7 @@ impl Host {
         let used = connection.as_ref().map(|(connection, _)| connection.clone());
         let tested = match connection {
             Some((connection, sealed)) => {
-                self.identify(caller, integration, &connection, sealed).await
+                Box::pin(self.identify(caller, integration, &connection, sealed)).await
             }
             None => Err(told(resto_vault::Error::NotConnected {
                 integration_id: integration.id.into(),

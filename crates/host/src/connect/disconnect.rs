@@ -61,7 +61,7 @@ impl Host {
             }));
         }
         crash_point("disconnect.frozen");
-        self.take_apart(caller, integration).await
+        Box::pin(self.take_apart(caller, integration)).await
     }
 
     /// Goes on with a connection that was stopped for good.

@@ -9,7 +9,7 @@ use crate::host::{Caller, Host};
 impl Host {
     pub(super) async fn revoke(&self, caller: &Caller, job: &Job) -> Result<Next> {
         let integration = self.integration(&job.subject)?;
-        match self.take_apart(caller, integration).await {
+        match Box::pin(self.take_apart(caller, integration)).await {
             Ok(_) => Ok(Next::Done),
             // It was connected again, or somebody else came to the end first.
             Err(error) if matches!(error.code(), Code::Conflict | Code::NotConnected) => {
