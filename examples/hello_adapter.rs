@@ -59,7 +59,8 @@ struct Key;
 impl Lifecycle for Key {
     async fn identify(api: &Api) -> Result<Account> {
         let name: String = api.get("/me", &[]).send().await?;
-        Ok(Account { id: name.clone(), name, mode: None, permissions: Permissions::Unknown })
+        let permissions = Permissions::Unknown;
+        Ok(Account { id: name.clone(), name, mode: None, permissions, ends_at: None })
     }
 
     async fn revoke(api: &Api) -> Result<Proof> {

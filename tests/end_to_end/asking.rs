@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::clients::{Era, Python, Way};
+use crate::identity::Issuer;
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply, repository};
 
@@ -238,6 +239,37 @@ fn a_person_enters_the_value_that_an_action_wants_on_a_page_that_opens_for_nobod
     let trail = product.json(&["audit", "--json"]).to_string();
     assert!(trail.contains("secret.enter") && !trail.contains("canary"), "{trail}");
     assert_eq!(product.json(&["secrets", "list", "--json"]), json!(["deploy_key"]));
+}
+
+#[test]
+fn c2_another_person_of_the_same_business_enters_no_value_for_an_agent_that_is_not_theirs() {
+    let issuer = Issuer::start();
+    let (provider, product) = keeper();
+    product.configure(&format!(
+        "[identity]\nissuer = \"{}\"\n[integrations.github]\nbase_url = \"{}\"\n",
+        issuer.provider.url, provider.url
+    ));
+    product.must(&["tenant", "create", "acme"], "");
+    product.must(&["--tenant", "acme", "connect", "github", "--key-stdin"], KEY);
+    let mut server = product.serve();
+    server.token = issuer.token(&server, &json!({"scope": "write"}));
+    let asked = server.call(&[], SET_SECRET, &workflow_secret("DEPLOY_KEY")).json();
+    let link = path(&server, &asked["result"]["_meta"]["dev.resto/error"]["url"]);
+    // The agent is alice's; this is the owner.
+    let owner = Browser::of(&product, &server, "acme");
+    for refused in [owner.get(&link), owner.post(&link, &[("value", "theirs")])] {
+        assert_eq!(refused.status(), 403, "{refused:?}");
+        assert!(
+            refused.body.contains("else&#39;s agent asked")
+                || refused.body.contains("else's agent asked"),
+            "{refused:?}"
+        );
+        assert!(!refused.body.contains("deploy_key"), "{refused:?}");
+    }
+    assert_eq!(product.json(&["--tenant", "acme", "secret", "list", "--json"]), json!([]));
+    assert_eq!(puts(&provider), 0);
+    let told = product.run(&["--tenant", "acme", "alerts", "--json"], "").stdout;
+    assert!(told.contains("foreign_link") && told.contains("secret deploy_key"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::browser::{Browser, form, sign_in_code};
+use crate::browser::{Browser, between, form, sign_in_code};
 use crate::product::Product;
 use crate::provider::{Provider, Reply, repository};
 use crate::wire::Message;
@@ -110,6 +110,47 @@ fn a_sign_in_link_works_once_and_only_when_it_is_confirmed() {
     }
     assert_eq!(browser.post("/sign-out", &[]).status(), 303);
     assert_eq!(browser.get("/connect").status(), 401);
+}
+
+#[test]
+fn c2_a_sign_in_link_says_as_whom_and_takes_nobody_elses_session_unasked() {
+    let (_provider, product) = product();
+    product.must(&["tenant", "create", "acme"], "");
+    let server = product.serve();
+    let mut browser = Browser::of(&product, &server, "local");
+    let code = sign_in_code(&product, "acme");
+    let page = browser.get(&format!("/sign-in/{code}")).body;
+    for words in
+        ["signed in as <strong>owner of acme<", "<strong>owner of local</strong> is signed in"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // A form that does not say in whose place is asked once more, and uses nothing up.
+    let mine = browser.cookie.clone();
+    let session = between(&page, "name=\"instead_of\" value=\"", "\"").to_owned();
+    for instead_of in [None, Some("x"), Some(&*code)] {
+        let fields: Vec<_> = [("code", &*code)]
+            .into_iter()
+            .chain(instead_of.map(|session| ("instead_of", session)))
+            .collect();
+        let asked = browser.send("POST", "/sign-in", &[], &form(&fields));
+        assert_eq!((asked.status(), asked.header("set-cookie")), (409, None), "{asked:?}");
+        assert!(asked.body.contains("owner of local"), "{asked:?}");
+    }
+    assert_eq!(browser.get("/connect").status(), 200);
+    let fields = form(&[("code", &code), ("instead_of", &session)]);
+    let signed_in = browser.send("POST", "/sign-in", &[], &fields);
+    assert_eq!(signed_in.status(), 303, "{signed_in:?}");
+    let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert_ne!(Some(&cookie), mine.as_ref());
+    assert_eq!(browser.get("/connect").status(), 401, "the session of before is over");
+    // The same person is not asked.
+    browser.cookie = Some(cookie);
+    let again = sign_in_code(&product, "acme");
+    assert!(!browser.get(&format!("/sign-in/{again}")).body.contains("instead_of"));
+    assert_eq!(browser.sign_in(&again).status(), 303);
+    let used = browser.get(&format!("/sign-in/{again}"));
+    assert_eq!(used.status(), 403, "{used:?}");
 }
 
 #[test]

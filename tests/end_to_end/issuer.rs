@@ -19,6 +19,8 @@ pub const CODE: &str = "canary-code";
 const SECRET: &str = "canary-client-secret";
 /// The path at which tokens are given.
 pub const TOKEN: &str = "POST /token";
+/// Where what was allowed to our client is taken back.
+const GRANT: &str = "DELETE /applications/github/grant";
 
 /// What becomes of one request for new tokens.
 pub enum Fault {
@@ -44,6 +46,8 @@ pub struct State {
     pub life: i64,
     /// Whose account it is.
     pub account: u64,
+    /// Whether it is down for whoever revokes.
+    pub cannot_revoke: bool,
     /// What the next requests for new tokens come to.
     pub faults: VecDeque<Fault>,
     /// The refresh tokens that were sent.
@@ -80,6 +84,11 @@ impl State {
         self.alive.clear();
     }
 
+    /// Whether any access works.
+    pub fn takes_any(&self) -> bool {
+        !self.alive.is_empty()
+    }
+
     /// Nothing works any more.
     pub fn revoke(&mut self) {
         self.alive.clear();
@@ -101,6 +110,7 @@ impl Issuer {
             grace: false,
             life: 3600,
             account: 1,
+            cannot_revoke: false,
             faults: VecDeque::new(),
             sent: Vec::new(),
             refused: 0,
@@ -185,7 +195,18 @@ fn answer(state: &Mutex<State>, request: &Message) -> Reply {
         return tokens(state, request);
     }
     let bearer = request.header("authorization").and_then(|all| all.strip_prefix("Bearer "));
-    let state = state.lock().unwrap();
+    let mut state = state.lock().unwrap();
+    if request.what() == GRANT {
+        let token = request.json()["access_token"].as_str().unwrap().to_owned();
+        return match (state.cannot_revoke, state.alive.contains(&token)) {
+            (true, _) => Reply::json(503, &json!({})),
+            (_, false) => Reply::json(422, &json!({"message": "Validation Failed"})),
+            _ => {
+                state.revoke();
+                Reply(204, Vec::new(), String::new())
+            }
+        };
+    }
     if !state.alive.iter().any(|alive| Some(alive.as_str()) == bearer) {
         return Reply::json(401, &json!({"message": "Bad credentials"}));
     }

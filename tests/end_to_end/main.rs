@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod alerts;
+mod another_account;
 mod approvals;
 mod asking;
 mod audit;
@@ -18,6 +19,7 @@ mod crashes;
 mod dangers;
 mod discovery;
 mod doors;
+mod endings;
 mod finding;
 mod frameworks;
 mod github;
@@ -51,6 +53,7 @@ mod renewal_crashes;
 mod rights;
 mod rotation;
 mod secrets;
+mod security_events;
 mod sessions;
 mod short_lives;
 mod sign_in;

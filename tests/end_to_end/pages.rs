@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Conversation, tool, top};
 use crate::product::Product;
-use crate::standin::GitHub;
+use crate::standin::{GitHub, Google, Vercel};
 
 /// Chromium at one page.
 pub struct Chromium(Conversation);
@@ -99,6 +99,70 @@ fn a_person_signs_in_connects_by_oauth_then_with_a_key_and_disconnects() {
         browser.read(&json!({"click": "form[action$='/disconnect'] button"}), "disconnected");
     told(&text, &["is disconnected", "our copy of its credential is destroyed"]);
     github.assert_every_request_was_right();
+}
+
+#[test]
+fn a_person_connects_mail_analytics_and_hosting_on_their_own_pages() {
+    let (google, vercel) = (Google::start(), Vercel::start());
+    let product = Product::at("http://127.0.0.1:1");
+    let secret = product.path("client-secret");
+    std::fs::write(&secret, "plainly-fake").unwrap();
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let section = |name: &str, url: &str, authorize: &str, token: &str, more: &str| {
+        format!(
+            "[integrations.{name}]\nbase_url = \"{url}\"\nauthorize_url = \"{url}{authorize}\"\n\
+             token_url = \"{url}{token}\"\nclient_id = \"ours\"\nclient_secret_file = \"{}\"\n{more}",
+            secret.display()
+        )
+    };
+    let revoke = format!("revoke_url = \"{}/oauth2/revoke\"\n", google.url);
+    let of_google = ["gmail", "analytics"]
+        .map(|name| section(name, &google.url, "/o/oauth2/v2/auth", "/oauth2/token", &revoke));
+    let of_vercel =
+        section("vercel", &vercel.url, "/oauth/authorize", "/v2/oauth/access_token", "");
+    product.configure(&[of_google.concat(), of_vercel].concat());
+    let server = product.serve();
+    let mut browser = Chromium::start();
+    let code = crate::browser::sign_in_code(&product, "local");
+    browser.step(&json!({"open": server.at(&format!("/sign-in/{code}"))}));
+    browser.step(&json!({"click": "main button"}));
+
+    let accounts = [
+        ("gmail", &google.url, "Sign in to Google", "input[name='email'][value='ada@example.com']"),
+        (
+            "analytics",
+            &google.url,
+            "Sign in to Google",
+            "input[name='email'][value='ada@example.com']",
+        ),
+        ("vercel", &vercel.url, "Sign in to Vercel", "input[name='username'][value='ada']"),
+    ];
+    for (name, url, title, account) in accounts {
+        browser.step(&json!({"open": server.at(&format!("/connect/{name}"))}));
+        let consent = browser.step(&json!({"click": "form[action$='/oauth'] button"}));
+        assert!(consent["url"].as_str().unwrap().starts_with(url.as_str()), "{consent}");
+        told(consent["text"].as_str().unwrap(), &[title]);
+        let back = json!({"click": format!("form:has({account}) button")});
+        let text = browser.read(&back, &format!("{name}-connected"));
+        told(&text, &["The account of ada", "is connected."]);
+        let page = browser.step(&json!({"open": server.at(&format!("/connect/{name}"))}));
+        assert_eq!(page["url"], server.at(&format!("/connect/{name}")));
+    }
+    let connections = product.json(&["connections", "--json"]);
+    let active = connections.as_array().unwrap().iter().filter(|one| one["status"] == "active");
+    assert_eq!(active.count(), 3, "{connections}");
+    // What each can do with what was allowed there.
+    let listed = server.call(&[], "gmail_search_messages", &json!({"query": "is:unread"})).json();
+    told(&listed.to_string(), &["An order"]);
+    for (name, words) in [
+        ("gmail", "also serves Google Analytics"),
+        ("analytics", "no longer takes the old credential"),
+        ("vercel", "no longer takes the old credential"),
+    ] {
+        browser.step(&json!({"open": server.at(&format!("/connect/{name}"))}));
+        let gone = json!({"click": "form[action$='/disconnect'] button"});
+        told(&browser.read(&gone, &format!("{name}-disconnected")), &["is disconnected", words]);
+    }
 }
 
 #[test]

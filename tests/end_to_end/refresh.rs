@@ -323,3 +323,56 @@ fn an_access_is_renewed_before_anybody_calls_and_the_page_says_so() {
         assert!(sql(generation).trim().parse::<i64>().unwrap() >= 2);
     });
 }
+
+#[test]
+fn c10_a_disconnection_waits_for_a_renewal_and_revokes_what_it_brought() {
+    let issuer = Issuer::start();
+    on_both_with_sql(&issuer.provider, |product, sql| {
+        issuer.connect_ended(product, "github");
+        issuer.live_from_now(3600);
+        let server = product.serve();
+        let (is_asked, may_go) = issuer.hold_next();
+        thread::scope(|scope| {
+            let calling = scope.spawn(|| call(&server));
+            is_asked.recv_timeout(LIMIT).unwrap();
+            let leaving = scope.spawn(|| product.run(&["disconnect", "github", "--json"], ""));
+            let start = Instant::now();
+            while sql("SELECT status FROM integration_credentials").trim() != "revocation_pending" {
+                assert!(start.elapsed() < LIMIT, "it is not stopped");
+            }
+            may_go.send(()).unwrap();
+            let called = calling.join().unwrap();
+            assert!(called.contains("is being disconnected"), "{called}");
+            let left = leaving.join().unwrap();
+            let receipt: Value = serde_json::from_str(&left.stdout).unwrap();
+            assert_eq!(receipt["revoked"], true, "{left:?}");
+        });
+        assert!(!issuer.state().takes_any(), "what it brought is revoked");
+        assert_eq!(product.json(&["connections", "--json"]), json!([]));
+        assert_eq!(sql("SELECT count(*) FROM jobs WHERE subject = 'github'").trim(), "0");
+    });
+}
+
+#[test]
+fn c10_what_is_being_disconnected_is_not_renewed_any_more() {
+    let issuer = Issuer::start();
+    on_both_with_sql(&issuer.provider, |product, sql| {
+        issuer.connect_ended(product, "github");
+        let before = issuer.renewals();
+        issuer.state().cannot_revoke = true;
+        let pending = product.run(&["disconnect", "github"], "");
+        assert!(pending.stderr.contains("not revoked yet"), "{pending:?}");
+        sql("UPDATE jobs SET due_at = 0 WHERE kind = 'refresh'");
+        let refused = read(product);
+        assert!(refused.stderr.contains("is being disconnected"), "{refused:?}");
+        let _server = product.serve();
+        issuer.state().cannot_revoke = false;
+        let start = Instant::now();
+        while sql("SELECT count(*) FROM integration_credentials").trim() != "0" {
+            assert!(start.elapsed() < LIMIT, "it is not revoked");
+            sql("UPDATE jobs SET due_at = 0");
+        }
+        assert_eq!(issuer.renewals(), before);
+        assert!(!issuer.state().takes_any());
+    });
+}

@@ -1,5 +1,5 @@
 //! Stand-ins of providers: GitHub's emulator behind a judge that holds each request against the official description, and
-//! Google's with what it lacks.
+//! Google's and Vercel's with what they lack.
 
 use std::process::Command;
 
@@ -100,6 +100,23 @@ impl Google {
         let answer = send("POST", &back, &headers, &form(&fields));
         let query = answer.header("location").unwrap().split_once('?').unwrap().1;
         ["state", "code"].map(|name| (name, field(query, name).unwrap())).into()
+    }
+}
+
+/// A Vercel of the test's own, with the account of `ada`.
+pub struct Vercel {
+    /// Where its API and its sign-in are.
+    pub url: String,
+    _process: Running,
+}
+
+impl Vercel {
+    pub fn start() -> Self {
+        let mut command = Command::new(top().join("tests/standins/start"));
+        let (process, url) = Running::start(command.arg("vercel"), |line| {
+            line.strip_prefix("RESTO_STANDIN_VERCEL_URL=").map(str::to_owned)
+        });
+        Self { url, _process: process }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Someone who can write to the database does not gain what the credential was not given.
 
+use serde_json::json;
+
+use crate::postgres::on_both_with_sql;
 use crate::product::Product;
 use crate::provider::{Provider, repository};
 
@@ -38,4 +41,28 @@ fn b5_a_connection_that_was_changed_in_the_database_is_not_used_and_doctor_tells
     assert_eq!((provider.count(), evil.count()), (before, 0));
     product.must(&READ, "");
     product.must(&["doctor"], "");
+}
+
+#[test]
+fn c10_a_credential_whose_key_is_gone_is_removed_and_a_person_is_told_to_end_it() {
+    let provider = Provider::github(repository);
+    on_both_with_sql(&provider, |product, sql| {
+        for damage in [
+            "UPDATE integration_credentials SET key_id = encrypted_credentials",
+            "DELETE FROM tenant_keys",
+            "UPDATE tenant_keys SET wrapped = kek_id WHERE state = 'active'",
+        ] {
+            product.must(&["connect", "github", "--key-stdin"], "github_pat_of_a_test");
+            sql(damage);
+            let before = provider.count();
+            let receipt = product.json(&["disconnect", "github", "--json"]);
+            assert_eq!(receipt["revoked"], false, "{damage}: {receipt}");
+            let left = receipt["left_to_do"].as_str().unwrap();
+            for words in ["could not be opened", "https://github.com/settings/"] {
+                assert!(left.contains(words), "{damage}: {left}");
+            }
+            assert_eq!(provider.count(), before, "{damage}");
+            assert_eq!(product.json(&["connections", "--json"]), json!([]), "{damage}");
+        }
+    });
 }

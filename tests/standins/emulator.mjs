@@ -6,7 +6,7 @@ const { createEmulator } = await tool("emulate/dist/api.js");
 
 /**
  * Starts the emulator of a service, which takes `url` for its own address. Returns what hands it a request with its
- * body; `see` gets the text of the answer before the client does.
+ * body; `see` gets the text of the answer before the client does, and may give another one in its place.
  */
 export async function emulator(service, seed, url) {
   const port = await start(service, seed, url);
@@ -15,9 +15,11 @@ export async function emulator(service, seed, url) {
     const upstream = send({ host: "127.0.0.1", port, path: request.url, method, headers }, async (incoming) => {
       const chunks = [];
       for await (const chunk of incoming) chunks.push(chunk);
-      see(Buffer.concat(chunks).toString());
-      response.writeHead(incoming.statusCode, incoming.headers);
-      response.end(Buffer.concat(chunks));
+      const whole = Buffer.concat(chunks);
+      const answer = Buffer.from(see(whole.toString()) ?? whole);
+      const { "transfer-encoding": _, ...kept } = incoming.headers;
+      response.writeHead(incoming.statusCode, { ...kept, "content-length": answer.length });
+      response.end(answer);
     });
     upstream.on("error", (error) => {
       if (response.headersSent) return response.destroy();

@@ -1,4 +1,5 @@
-// Google, as far as a loopback can be it: the emulator of Gmail and of Google's sign-in, and in front of it what it lacks.
+// Google, as far as a loopback can be it: the emulator of Gmail and of Google's sign-in, and in front of it what it lacks,
+// such as the list of Analytics accounts.
 // Prints where it listens as an environment assignment, ends with its standard input.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -23,18 +24,24 @@ async function answer(request, response) {
   const body = Buffer.concat(chunks);
   if (request.url.startsWith("/o/oauth2/")) return forward(request, response, body);
   if (request.url === "/oauth2/token") return forward(request, response, body, remember);
+  // Whatever token is revoked, Google ends all that the person allowed.
+  if (request.url === "/oauth2/revoke") return issued.clear(), forward(request, response, body);
   const token = request.headers.authorization?.replace(/^Bearer /, "");
   // The emulator takes an unknown token for its first user; Google does not.
   if (!issued.has(token)) {
     return reply(response, 401, { error: { code: 401, message: "Request had invalid authentication credentials.", status: "UNAUTHENTICATED" } });
   }
   const email = seed.google.users[0].email;
-  if (request.method === "POST" && request.url === "/tokeninfo") return reply(response, 200, { scope: issued.get(token), email });
+  const ask = async (path) => (await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } })).json();
+  if (request.method === "POST" && request.url === "/tokeninfo") {
+    return reply(response, 200, { scope: issued.get(token), email, sub: (await ask("/oauth2/v2/userinfo")).sub });
+  }
+  if (request.url.startsWith("/v1beta/accountSummaries")) {
+    return reply(response, 200, { accountSummaries: [{ name: "accountSummaries/1", account: "accounts/1", displayName: "Shop" }] });
+  }
   if (request.url === "/gmail/v1/users/me/profile") {
-    const listed = async (what) => {
-      const answer = await fetch(`${url}/gmail/v1/users/me/${what}?includeSpamTrash=true&maxResults=500`, { headers: { authorization: `Bearer ${token}` } });
-      return (await answer.json())[what]?.length ?? 0;
-    };
+    const listed = async (what) =>
+      (await ask(`/gmail/v1/users/me/${what}?includeSpamTrash=true&maxResults=500`))[what]?.length ?? 0;
     return reply(response, 200, { emailAddress: email, messagesTotal: await listed("messages"), threadsTotal: await listed("threads"), historyId: "1" });
   }
   forward(request, response, body);

@@ -39,6 +39,7 @@ impl Lifecycle for SignIn {
             permissions: Permissions::Known(
                 token.scope.split_whitespace().map(str::to_owned).collect::<BTreeSet<String>>(),
             ),
+            ends_at: None,
         })
     }
 

@@ -27,7 +27,7 @@ mod traffic;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider,
-    Revocation, Revoking, Scheme,
+    Revocation, Revoking, SECURITY_EVENTS, Scheme,
 };
 
 /// How properties are set up.
@@ -82,6 +82,8 @@ pub static ANALYTICS: Integration = Integration {
         },
         omits_empty_lists: true,
         classify: errors::classify,
+        // https://developers.google.com/identity/protocols/risc
+        webhooks: Some(SECURITY_EVENTS),
         ..Provider::REST
     }],
     permissions: permissions::ALL,

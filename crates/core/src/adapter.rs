@@ -20,6 +20,8 @@ pub struct Account {
     pub mode: Option<String>,
     /// What the credential may do there.
     pub permissions: Permissions,
+    /// When a key stops working, in seconds since 1970; none where it has no end, or its provider does not tell.
+    pub ends_at: Option<i64>,
 }
 
 /// What a credential may do, as far as its provider says.

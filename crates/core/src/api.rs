@@ -101,6 +101,7 @@ pub struct Api {
     pub(crate) call: Arc<dyn Call>,
     pub(crate) risk: Risk,
     granted: Mutex<Option<BTreeSet<String>>>,
+    end: Mutex<Option<String>>,
     /// Changes sent so far: with the operation's id it makes each one's idempotency key.
     pub(crate) changes: AtomicU32,
     /// Where changes are not sent: the first one.
@@ -140,6 +141,7 @@ impl Api {
             call,
             risk,
             granted: Mutex::default(),
+            end: Mutex::default(),
             changes: AtomicU32::new(0),
             draft: None,
         }
@@ -196,6 +198,9 @@ impl Api {
         if let Some(granted) = &observed.granted {
             let mut last = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Some(granted.iter().cloned().collect());
+        }
+        if let Some(end) = &observed.end {
+            *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
         }
         self.call.observe(observed);
     }
@@ -257,6 +262,12 @@ impl Api {
     #[must_use]
     pub fn granted(&self) -> Option<BTreeSet<String>> {
         self.granted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the credential stops working, in the provider's words, where it tells that with each answer.
+    #[must_use]
+    pub fn end(&self) -> Option<String> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says what the next change costs, before it is sent. An action that knows its price says it.

@@ -146,6 +146,8 @@ pub struct Observed {
     pub rate_limit: Option<RateLimit>,
     /// The rights that the credential has, where the provider says so with each answer.
     pub granted: Option<Vec<String>>,
+    /// When the credential stops working, in the provider's words, where it says so with each answer.
+    pub end: Option<String>,
     /// The rights that the request needed and the credential lacks.
     pub lacking: Option<String>,
     /// The provider wants no request for so many seconds.

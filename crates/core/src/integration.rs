@@ -85,6 +85,8 @@ pub struct Provider {
     pub request_id_header: &'static str,
     /// The header that lists the rights of the credential, comma-separated.
     pub granted_header: Option<&'static str>,
+    /// The header that tells when the credential stops working.
+    pub end_header: Option<&'static str>,
     /// How lists are continued.
     pub paging: Paging,
     /// Whether an answer whose list is empty does not hold the list at all, as protocol buffers in JSON do.
@@ -117,6 +119,7 @@ impl Provider {
         limits: Limits::per_hour(1000, 10),
         request_id_header: "x-request-id",
         granted_header: None,
+        end_header: None,
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
         omits_empty_lists: false,
         idempotency_header: None,

@@ -303,6 +303,7 @@ impl Reply {
                 .granted_header
                 .and_then(text)
                 .map(|list| list.split(',').map(quote).filter(|name| !name.is_empty()).collect()),
+            end: provider.end_header.and_then(text).map(quote),
             lacking: None,
             pause_s: None,
         }

@@ -16,10 +16,13 @@ pub struct Webhooks {
     pub read: fn(&Notice<'_>) -> Option<News>,
 }
 
-/// How a message is signed: always in hexadecimal digits, with a secret that both sides know.
+/// How a message is signed.
 #[derive(Debug)]
 pub enum Signature {
-    /// HMAC-SHA256 of the body, after a prefix.
+    /// It is a security event token (RFC 8417), made with RS256 and a key that the integration's OAuth issuer publishes at
+    /// `/.well-known/risc-configuration`, for our OAuth client there. No secret is agreed on; the body is what the token says.
+    Published,
+    /// HMAC-SHA256 of the body, after a prefix, in hexadecimal digits like the two below: with a secret that both sides know.
     Sha256 {
         /// The header.
         header: &'static str,

@@ -3,6 +3,9 @@
 use resto_core::{Account, Action, Api, Lifecycle, Permissions, Proof, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use crate::permissions::NOTHING;
 
@@ -42,6 +45,15 @@ impl Action for GetAccount {
     }
 }
 
+/// When a token ends, in seconds since 1970: GitHub writes it as `2027-01-31 09:00:00 UTC`, or with an offset for its zone.
+fn end(text: &str) -> Option<i64> {
+    const FORM: &[BorrowedFormatItem<'_>] = format_description!(
+        "[year]-[month]-[day] [hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
+    );
+    let text = text.replace("UTC", "+0000");
+    OffsetDateTime::parse(text.trim(), FORM).ok().map(OffsetDateTime::unix_timestamp)
+}
+
 /// The life of a connection by a token that acts as a person.
 pub(crate) struct Token;
 
@@ -53,7 +65,8 @@ impl Lifecycle for Token {
             Some(scopes) => Permissions::Known(scopes),
             None => Permissions::Unknown,
         };
-        Ok(Account { id: user.id.to_string(), name: user.login, mode: None, permissions })
+        let ends_at = api.end().as_deref().and_then(end);
+        Ok(Account { id: user.id.to_string(), name: user.login, mode: None, permissions, ends_at })
     }
 
     async fn revoke(_api: &Api) -> Result<Proof> {
@@ -95,6 +108,23 @@ mod tests {
     async fn a_request_that_a_test_did_not_expect_fails_it() {
         let fake = FakeApi::new(&GITHUB).await;
         drop(fake.run::<GetAccount>(json!({})).await);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_ends_tells_when() {
+        for (text, end) in [
+            ("2027-01-31 09:00:00 UTC", Some(1_801_386_000)),
+            ("2027-01-31 09:00:00 -0700", Some(1_801_411_200)),
+            ("in a while", None),
+        ] {
+            let headers = [("github-authentication-token-expiration", text)];
+            let fake = FakeApi::new(&GITHUB).await;
+            let fake = fake.on_with("GET", "/user", 200, &headers, octocat());
+            let account = adapter().identify(&fake.api(Risk::Read)).await.unwrap();
+            assert_eq!(account.ends_at, end, "{text}");
+        }
+        let endless = FakeApi::new(&GITHUB).await.on("GET", "/user", 200, octocat());
+        assert_eq!(adapter().identify(&endless.api(Risk::Read)).await.unwrap().ends_at, None);
     }
 
     #[tokio::test]

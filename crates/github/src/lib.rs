@@ -118,6 +118,7 @@ pub static GITHUB: Integration = Integration {
         limits: Limits::per_hour(5000, 100),
         request_id_header: "x-github-request-id",
         granted_header: Some("x-oauth-scopes"),
+        end_header: Some("github-authentication-token-expiration"),
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
         omits_empty_lists: false,
         idempotency_header: None,

@@ -76,6 +76,7 @@ impl Lifecycle for Consent {
             name: email,
             mode: None,
             permissions: Permissions::Known(scopes),
+            ends_at: None,
         })
     }
 

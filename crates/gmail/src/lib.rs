@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use resto_core::{
     Adapter, Auth, Category, ClientAuth, Integration, Limits, OAuthConfig, Paging, Provider,
-    Revocation, Revoking, Scheme,
+    Revocation, Revoking, SECURITY_EVENTS, Scheme,
 };
 
 /// Where contacts live.
@@ -95,6 +95,8 @@ pub static GMAIL: Integration = Integration {
         },
         omits_empty_lists: true,
         classify: errors::classify,
+        // https://developers.google.com/identity/protocols/risc
+        webhooks: Some(SECURITY_EVENTS),
         ..Provider::REST
     }],
     permissions: permissions::ALL,

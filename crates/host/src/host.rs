@@ -28,6 +28,7 @@ use crate::remote::{self, Offer, Offers, Remote};
 use crate::root_keys;
 use crate::surface::Surface;
 use crate::tools::{OwnTool, own_tools};
+use crate::webhooks::{Senders, senders};
 
 /// The tenant that exists without configuration, and its only principal.
 pub const LOCAL_TENANT: &str = "local";
@@ -65,6 +66,8 @@ pub struct Host {
     pub(crate) sink: Option<Sink>,
     /// The identity provider, where there is one.
     pub(crate) issuer: Option<Issuer>,
+    /// Who signs its messages with keys of its own.
+    pub(crate) senders: Senders,
     pub(crate) closing: CancellationToken,
     /// Who waits for an access that is being renewed.
     pub(crate) renewing: Renewing,
@@ -144,8 +147,10 @@ impl Host {
             vault = vault.delivering(Kind::Deliver.word());
         }
         let http = Http::new(Bounds::default())?;
+        let senders = senders(catalog.adapters().iter(), &config.integrations, &http)?;
         Ok(Self {
             vault,
+            senders,
             catalog: Arc::new(catalog),
             remotes,
             offers: Offers::default(),

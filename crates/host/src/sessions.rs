@@ -43,11 +43,36 @@ pub(crate) struct Person {
 
 /// Who signs in.
 #[derive(Serialize, Deserialize)]
-struct Who {
+pub(crate) struct Who {
     /// The tenant, as people name it.
     tenant: String,
     issuer: String,
     subject: String,
+}
+
+impl Who {
+    /// As people are told of them.
+    pub fn name(&self) -> String {
+        named(&self.subject, &self.tenant)
+    }
+
+    /// Whether it is the person of a session.
+    pub fn is(&self, person: &Person) -> bool {
+        let Caller { principal, tenant, .. } = &person.caller;
+        (&self.issuer, &self.subject, &self.tenant)
+            == (&principal.issuer, &principal.subject, tenant)
+    }
+}
+
+impl Person {
+    /// As people are told of them.
+    pub fn name(&self) -> String {
+        named(&self.caller.principal.subject, &self.caller.tenant)
+    }
+}
+
+fn named(subject: &str, tenant: &str) -> String {
+    format!("{subject} of {tenant}")
 }
 
 /// What the cookie stands for.
@@ -81,6 +106,16 @@ impl Host {
         let handle = caller.scope.put_handle(SIGN_IN, &who, LINK).await.map_err(told)?;
         // EXPOSE: its owner sees it this once.
         self.place.page(&["sign-in", handle.expose_secret()])
+    }
+
+    /// Whom a sign-in link's code signs in, without using it up; `None` for one that is unknown, expired or used.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(crate) async fn invited(&self, code: &SecretString) -> Result<Option<Who>> {
+        let Some(scope) = self.vault.scope_of_handle(code) else { return Ok(None) };
+        let who = scope.handle(SIGN_IN, code).await.map_err(told)?;
+        Ok(who.and_then(|who| serde_json::from_value(who).ok()))
     }
 
     /// Begins a session with a sign-in link's code; `None` for one that is unknown, expired or used.

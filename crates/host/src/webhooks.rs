@@ -1,18 +1,22 @@
 //! Messages that providers send by themselves: `POST /webhooks/{integration}`. What a rightly signed one says of a
 //! connection stops it, or has its provider asked at once.
 
+use std::collections::BTreeMap;
 use std::path::Path as File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, StatusCode};
+use jsonwebtoken::Algorithm;
 use resto_core::{
-    Change, Delivery, Integration, News, Notice, Provider, Result, Signature, Webhooks,
+    Adapter, Change, Delivery, Http, Integration, News, Notice, Provider, Result, Signature,
+    Webhooks,
 };
 use resto_vault::{AlertKind, Intent, Needs, Outcome, ResultStatus, Status, TenantScope};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,8 +25,10 @@ use sha1::Sha1;
 use sha2::Sha256;
 use time::OffsetDateTime;
 
-use crate::connect::read_secret;
+use crate::config::Overrides;
+use crate::connect::{OAuthClient, read_secret};
 use crate::host::{Host, told};
+use crate::identity::Publisher;
 use crate::maintain::Kind;
 
 /// The most that a message may hold.
@@ -40,64 +46,160 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .with_state(host)
 }
 
+/// Who signs messages with keys of its own, by the integration.
+pub(crate) type Senders = BTreeMap<String, Publisher>;
+
+/// The senders of the integrations at which we have a client.
+///
+/// # Errors
+/// The configuration of one is not whole.
+pub(crate) fn senders<'a>(
+    adapters: impl Iterator<Item = &'a Adapter>,
+    overrides: &BTreeMap<String, Overrides>,
+    http: &Http,
+) -> Result<Senders> {
+    let mut senders = Senders::new();
+    for integration in adapters.map(|adapter| adapter.integration) {
+        let Some((_, webhooks)) = webhooks_of(integration) else { continue };
+        let Some(named) = overrides.get(integration.id) else { continue };
+        if !matches!(webhooks.signature, Signature::Published) {
+            continue;
+        }
+        let client = OAuthClient::of(integration, named)?;
+        if let Some(issuer) = client.and_then(|client| client.issuer) {
+            // Google signs with a slash at the end of its name, and signs people in without.
+            let issuer = format!("{}/", issuer.trim_end_matches('/'));
+            let sender = Publisher::new(issuer, "risc-configuration", http.clone());
+            senders.insert(integration.id.to_owned(), sender);
+        }
+    }
+    Ok(senders)
+}
+
+/// What an integration sends, and which of its providers does.
+fn webhooks_of(integration: &Integration) -> Option<(&'static Provider, &'static Webhooks)> {
+    let sends = |provider: &'static Provider| Some((provider, provider.webhooks.as_ref()?));
+    integration.providers.iter().find_map(sends)
+}
+
+/// A message that was signed by whom it is from.
+struct Signed {
+    provider: &'static Provider,
+    webhooks: &'static Webhooks,
+    body: Value,
+    /// The integrations for which it is meant.
+    of: Vec<&'static Integration>,
+}
+
 /// A stranger learns no more than that the signature is wrong.
 async fn receive(
     State(host): State<Arc<Host>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
-    let Some((integration, provider, webhooks, file)) = host.webhook(&id) else {
-        return StatusCode::NOT_FOUND;
+) -> Response {
+    let (taken, refused) = if host.senders.contains_key(&id) {
+        // As RFC 8935 has it.
+        let why =
+            json!({ "err": "authentication_failed", "description": "Not signed for this server." });
+        (StatusCode::ACCEPTED, (StatusCode::BAD_REQUEST, Json(why)).into_response())
+    } else {
+        (StatusCode::NO_CONTENT, StatusCode::UNAUTHORIZED.into_response())
     };
-    let secret = match read_secret("webhook", file) {
-        Ok(secret) => secret,
-        Err(error) => {
-            tracing::error!(%error, integration = id, "a webhook could not be checked");
-            return StatusCode::SERVICE_UNAVAILABLE;
-        }
+    let signed = match host.signed(&id, &headers, &body).await {
+        Ok(Some(signed)) => signed,
+        Ok(None) => return refused,
+        Err(status) => return status.into_response(),
     };
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    if !is_signed(&webhooks.signature, &secret, &headers, &body, now) {
-        return StatusCode::UNAUTHORIZED;
-    }
     // In a task of its own: a provider that goes away does not cut it in half.
     let ours = Arc::clone(&host);
-    let hearing = host
-        .tasks
-        .spawn(async move { ours.hear(integration, (provider, webhooks), &headers, &body).await });
-    match hearing.await {
-        Ok(Ok(())) => StatusCode::NO_CONTENT,
+    let hearing = host.tasks.spawn(async move { ours.hear(signed, &headers).await });
+    let heard = match hearing.await {
+        Ok(Ok(())) => taken,
         // The provider sends it again.
         Ok(Err(error)) => {
             tracing::error!(%error, integration = id, "a webhook was not heeded");
             StatusCode::SERVICE_UNAVAILABLE
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    };
+    heard.into_response()
 }
 
 impl Host {
-    /// The integration of this id, where it sends messages and the configuration names the secret for them.
-    fn webhook(
+    /// The message, where it is signed by whom it is from.
+    ///
+    /// # Errors
+    /// The status to answer where that cannot be told: there is nobody of that name, or it cannot be checked now.
+    async fn signed(
         &self,
         id: &str,
-    ) -> Option<(&'static Integration, &'static Provider, &'static Webhooks, &File)> {
-        let integration = self.catalog.adapter(id)?.integration;
-        let sends = |provider: &'static Provider| Some((provider, provider.webhooks.as_ref()?));
-        let (provider, webhooks) = integration.providers.iter().find_map(sends)?;
-        let file = self.overrides.get(id)?.webhook_secret_file.as_deref()?;
-        Some((integration, provider, webhooks, file))
-    }
-
-    async fn hear(
-        &self,
-        integration: &'static Integration,
-        (provider, webhooks): (&'static Provider, &'static Webhooks),
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Result<()> {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    ) -> Result<Option<Signed>, StatusCode> {
+        let unknown = StatusCode::NOT_FOUND;
+        let integration = self.catalog.adapter(id).ok_or(unknown)?.integration;
+        let (provider, webhooks) = webhooks_of(integration).ok_or(unknown)?;
+        let unchecked = |error: resto_core::Error| {
+            tracing::error!(%error, integration = id, "a webhook could not be checked");
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        if matches!(webhooks.signature, Signature::Published) {
+            let sender = self.senders.get(id).ok_or(unknown)?;
+            let read = self.read_token(provider, sender, body).await.map_err(unchecked)?;
+            return Ok(read.map(|(body, of)| Signed { provider, webhooks, body, of }));
+        }
+        let named = self.overrides.get(id);
+        let file: &File =
+            named.and_then(|named| named.webhook_secret_file.as_deref()).ok_or(unknown)?;
+        let secret = read_secret("webhook", file).map_err(unchecked)?;
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        if !is_signed(&webhooks.signature, &secret, headers, body, now) {
+            return Ok(None);
+        }
+        let body = serde_json::from_slice(body).unwrap_or_default();
+        Ok(Some(Signed { provider, webhooks, body, of: vec![integration] }))
+    }
+
+    /// What a security event token says, and the integrations whose clients it names; none where it is not from the sender,
+    /// or for no client of ours.
+    async fn read_token(
+        &self,
+        provider: &Provider,
+        sender: &Publisher,
+        body: &[u8],
+    ) -> Result<Option<(Value, Vec<&'static Integration>)>> {
+        let Ok(token) = str::from_utf8(body) else { return Ok(None) };
+        // One company may send what concerns several integrations to one address.
+        let clients: Vec<(&'static Integration, &str)> = self
+            .catalog
+            .adapters()
+            .iter()
+            .map(|adapter| adapter.integration)
+            .filter(|one| one.providers.iter().any(|its| its.id == provider.id))
+            .filter_map(|one| Some((one, self.overrides.get(one.id)?.client_id.as_deref()?)))
+            .collect();
+        let ids: Vec<&str> = clients.iter().map(|(_, id)| *id).collect();
+        let rule = |rules: &mut jsonwebtoken::Validation| {
+            rules.set_audience(&ids);
+            // What happened stays so.
+            rules.validate_exp = false;
+            rules.set_required_spec_claims(&["iss", "aud"]);
+        };
+        let read: Option<Value> = sender.read(token.trim(), &[Algorithm::RS256], rule).await?;
+        Ok(read.filter(|claims| claims.get("events").is_some_and(Value::is_object)).map(|claims| {
+            let is_named = |id: &str| match claims.get("aud") {
+                Some(Value::Array(named)) => named.iter().any(|named| named == id),
+                Some(named) => named == id,
+                None => false,
+            };
+            let of = clients.iter().filter(|(_, id)| is_named(id)).map(|(one, _)| *one).collect();
+            (claims, of)
+        }))
+    }
+
+    async fn hear(&self, signed: Signed, headers: &HeaderMap) -> Result<()> {
+        let Signed { provider, webhooks, body, of } = signed;
         let notice = Notice { headers, body: &body };
         let Some(news) = (webhooks.read)(&notice) else { return Ok(()) };
         let delivery = match webhooks.delivery {
@@ -107,7 +209,7 @@ impl Host {
         for account in &news.accounts {
             let consents = self.vault.consents_of_account(provider.id, account).await;
             for (scope, id) in consents.map_err(told)? {
-                if id == integration.id {
+                if let Some(integration) = of.iter().find(|one| one.id == id) {
                     self.heed(scope, integration, provider, &news, delivery).await?;
                 }
             }
@@ -193,6 +295,7 @@ fn is_signed(
     let secret = secret.expose_secret().as_bytes();
     let header = |name: &str| headers.get(name)?.to_str().ok();
     match signature {
+        Signature::Published => false,
         Signature::Sha256 { header: name, prefix } => header(name)
             .and_then(|value| value.strip_prefix(prefix))
             .is_some_and(|digits| agrees::<Hmac<Sha256>>(secret, &[body], digits)),

@@ -2,6 +2,8 @@
 
 use resto_core::{Account, Api, Code, Error, Lifecycle, Permissions, Proof, Result};
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::contract::unknown;
 use crate::permissions::ACCOUNT;
@@ -28,16 +30,17 @@ async fn cloudflare(api: &Api) -> Result<Account> {
     }
     // https://developers.cloudflare.com/api/resources/accounts/methods/list/
     let accounts = api.get("/accounts", &[]).query("per_page", 5).send::<Accounts>().await;
-    let found = match accounts {
-        Ok(found) => found.result,
+    let (found, is_persons) = match accounts {
+        Ok(found) => (found.result, true),
         // A token that belongs to an account cannot list accounts; its zones say which one it is.
-        Err(error) if error.code() == Code::InvalidInput => owners_of_zones(api).await?,
+        Err(error) if error.code() == Code::InvalidInput => (owners_of_zones(api).await?, false),
         Err(error) => return Err(error),
     };
     let count = found.len();
     let mut accounts = found.into_iter();
     match (accounts.next(), count) {
         (Some(one), 1) => Ok(Account {
+            ends_at: end_of_token(api, (!is_persons).then_some(&one.id)).await?,
             id: one.id,
             name: one.name,
             mode: None,
@@ -50,6 +53,34 @@ async fn cloudflare(api: &Api) -> Result<Account> {
                 "The token shows {count} Cloudflare accounts; it has to show exactly one. Create it at https://dash.cloudflare.com/profile/api-tokens, limited to the account whose domains are managed."
             ),
         )),
+    }
+}
+
+/// When the token in use stops working; of one that belongs to an account, that account is asked.
+async fn end_of_token(api: &Api, account: Option<&String>) -> Result<Option<i64>> {
+    #[derive(Deserialize)]
+    struct Verified {
+        result: Token,
+    }
+    #[derive(Deserialize)]
+    struct Token {
+        #[serde(default)]
+        expires_on: Option<String>,
+    }
+    // https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
+    let asked = match account {
+        None => api.get("/user/tokens/verify", &[]),
+        Some(account) => api.get("/accounts/{}/tokens/verify", &[account]),
+    };
+    let verified: Result<Verified> = asked.send().await;
+    match verified {
+        Ok(Verified { result }) => {
+            let end = result.expires_on.and_then(|end| OffsetDateTime::parse(&end, &Rfc3339).ok());
+            Ok(end.map(OffsetDateTime::unix_timestamp))
+        }
+        // It is used all the same, without knowing its end.
+        Err(error) if matches!(error.code(), Code::AuthExpired | Code::ProviderDown) => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
@@ -94,6 +125,7 @@ async fn porkbun(api: &Api) -> Result<Account> {
         name: "Porkbun account".to_owned(),
         mode: Some(mode.to_owned()),
         permissions: everything(),
+        ends_at: None,
     })
 }
 
@@ -109,6 +141,7 @@ async fn namecom(api: &Api) -> Result<Account> {
         name: hello.username,
         mode: Some(mode.to_owned()),
         permissions: everything(),
+        ends_at: None,
     })
 }
 

@@ -76,6 +76,7 @@ pub static REGISTRAR: Integration = Integration {
             },
             request_id_header: "cf-ray",
             granted_header: None,
+            end_header: None,
             paging: Paging::Cursor {
                 size: "per_page",
                 max: 50,
@@ -122,6 +123,7 @@ pub static REGISTRAR: Integration = Integration {
             limits: Limits { burst: 30, ..Limits::per_hour(3600, 2) },
             request_id_header: "x-request-id",
             granted_header: None,
+            end_header: None,
             // Its one long list has pages of a thousand, which the list of domains cuts itself.
             paging: Paging::Cursor { size: "count", max: 100, cursor: "start", next: "" },
             omits_empty_lists: false,
@@ -161,6 +163,7 @@ pub static REGISTRAR: Integration = Integration {
             limits: Limits { burst: 20, ..Limits::per_hour(3000, 5) },
             request_id_header: "x-request-id",
             granted_header: None,
+            end_header: None,
             paging: Paging::Cursor { size: "perPage", max: 100, cursor: "page", next: "/nextPage" },
             omits_empty_lists: false,
             idempotency_header: Some("x-idempotency-key"),

@@ -125,7 +125,7 @@ impl Lifecycle for Key {
         };
         // A key cannot be asked for its rights; each refusal tells one.
         let permissions = Permissions::Unknown;
-        Ok(Connecting { id, name, mode: Some(mode.to_owned()), permissions })
+        Ok(Connecting { id, name, mode: Some(mode.to_owned()), permissions, ends_at: None })
     }
 
     async fn revoke(_api: &Api) -> Result<Proof> {
@@ -190,7 +190,8 @@ mod tests {
                     id: "acct_1".into(),
                     name: "Bakery".into(),
                     mode: Some(mode.into()),
-                    permissions: Permissions::Unknown
+                    permissions: Permissions::Unknown,
+                    ends_at: None
                 }
             );
         }

@@ -122,6 +122,7 @@ pub static STRIPE: Integration = Integration {
         },
         request_id_header: "request-id",
         granted_header: None,
+        end_header: None,
         paging: Paging::LastId {
             size: "limit",
             max: 100,

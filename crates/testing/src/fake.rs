@@ -286,6 +286,7 @@ impl Lifecycle for NoLifecycle {
             name: String::new(),
             mode: None,
             permissions: Permissions::Known(BTreeSet::new()),
+            ends_at: None,
         })
     }
 

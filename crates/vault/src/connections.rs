@@ -113,7 +113,7 @@ pub(crate) struct Row {
     reauthorize_by: Option<Timestamp>,
     renewed_at: Option<Timestamp>,
     former_until: Option<i64>,
-    encrypted_credentials: Vec<u8>,
+    pub(crate) encrypted_credentials: Vec<u8>,
 }
 
 macro_rules! select {
@@ -272,7 +272,7 @@ impl TenantScope {
 
     /// Deletes this generation of the connection and destroys the tenant key that sealed it (the tenant's other values
     /// are sealed anew), so that older backups of the rows cannot be opened either. `false` when there is none, or another
-    /// one: somebody connected again meanwhile.
+    /// one: it was renewed or connected again meanwhile.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -285,7 +285,7 @@ impl TenantScope {
             return Ok(false);
         }
         self.unschedule(&mut tx, integration_id).await?;
-        self.rotate(&mut tx).await?;
+        self.rotate_away(&mut tx).await?;
         crash_point("disconnect.deleted");
         tx.commit().await?;
         crash_point("disconnect.committed");

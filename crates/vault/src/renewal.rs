@@ -123,6 +123,42 @@ impl TenantScope {
         self.alerting(opened.map(Some), reveal::PURPOSE, of.0).await
     }
 
+    /// Stores when a key stops working, as its provider tells now: it is part of what is sealed. In one step with it says
+    /// what is to be done about that at once. `false`: it was known, or another credential is in its place by now.
+    ///
+    /// # Errors
+    /// [`Error::CannotOpen`], [`Error::Database`].
+    pub async fn learn_end(
+        &self,
+        (integration_id, generation): (&str, i64),
+        expires_at: Option<OffsetDateTime>,
+        kind: &str,
+    ) -> Result<bool> {
+        let mut tx = self.write().await?;
+        let Some(mut row) = self.row(&mut tx, integration_id).await? else { return Ok(false) };
+        let key_id: Vec<u8> = on!(&mut tx, c => sqlx::query_scalar(
+            "SELECT key_id FROM integration_credentials WHERE tenant_id = $1 AND integration_id = $2",
+        ).bind(self.tenant.0).bind(integration_id).fetch_one(c).await)?;
+        let blob = std::mem::take(&mut row.encrypted_credentials);
+        let connection = Connection::from_row(row)?;
+        let end = expires_at.map(Timestamp::new);
+        if connection.generation != generation || connection.expires_at == end.map(|end| end.0) {
+            return Ok(false);
+        }
+        let key = self.stored_key(&mut tx, &key_id).await?;
+        let credential = reveal::open(&key, &connection, &blob)?;
+        let times = (expires_at, connection.reauthorize_by);
+        let blob = reveal::seal(&key, &credential, times, (integration_id, generation))?;
+        drop(credential);
+        on!(&mut tx, c => sqlx::query(
+            "UPDATE integration_credentials SET expires_at = $4, encrypted_credentials = $5
+             WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3",
+        ).bind(self.tenant.0).bind(integration_id).bind(generation).bind(end).bind(&blob).execute(c).await.map(drop))?;
+        self.schedule(&mut tx, kind, integration_id, Duration::ZERO).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Destroys what this generation of a connection took the place of: it has worked.
     ///
     /// # Errors

@@ -55,6 +55,26 @@ impl TenantScope {
         Ok(Rotation { rewrapped, key_id: hex(new.key_id()) })
     }
 
+    /// As [`Self::rotate`], for a connection that goes. A key that is gone, or does not open, opens nothing in older backups
+    /// either, and must not keep the connection.
+    pub(crate) async fn rotate_away(&self, tx: &mut Tx) -> Result<()> {
+        let old = match self.active_key(tx).await {
+            // Whatever is connected next needs one.
+            Err(Error::UnknownTenant) => return self.create_key(tx).await.map(drop),
+            old => old?,
+        };
+        match old.unwrap() {
+            Ok(_) => self.rotate(tx).await.map(drop),
+            Err(Error::CannotOpen) => {
+                // It stays as it is: what else it sealed opens again if its bytes come back from a backup.
+                let subject = format!("tenant-key {}", hex(old.key_id()));
+                self.vault.note(AlertKind::Tampered, self.tenant, &subject);
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+
     async fn rotate_credentials(&self, tx: &mut Tx, old: &Sealer, new: &Sealer) -> Result<u64> {
         let tenant = self.tenant.0;
         let rows: Vec<(Uuid, String, i64, Vec<u8>)> = on!(tx, c => sqlx::query_as(

@@ -48,8 +48,8 @@ impl fmt::Display for Status {
 }
 
 impl TenantScope {
-    /// Allows or stops the use of this generation of a connection; `false` when there is none, or another one. An action
-    /// that begins afterwards sees it.
+    /// Allows or stops the use of this generation of a connection; `false` when there is none, or another one, or it is being
+    /// disconnected. An action that begins afterwards sees it.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -65,21 +65,25 @@ impl TenantScope {
         Ok(changed)
     }
 
-    /// As [`Self::set_status`], and in one step with it says what is to be done about the connection, and in how long.
+    /// Stops a connection that is to be disconnected, whichever generation it has, and in one step with it says what is to be
+    /// done about it, and in how long. Only whoever connects again ends that. `false` when there is none.
     ///
     /// # Errors
     /// As [`Self::schedule_job`].
-    pub async fn set_status_with(
+    pub async fn stop_for_good(
         &self,
-        (integration_id, generation): (&str, i64),
-        status: Status,
+        integration_id: &str,
         (kind, in_): (&str, Duration),
     ) -> Result<bool> {
         let mut tx = self.write().await?;
-        if !self.put_status(&mut tx, integration_id, generation, status).await? {
+        let stopped = on!(&mut tx, c => sqlx::query(
+            "UPDATE integration_credentials SET status = $3 WHERE tenant_id = $1 AND integration_id = $2",
+        ).bind(self.tenant.0).bind(integration_id).bind(Status::RevocationPending.as_str()).execute(c).await
+         .map(|done| done.rows_affected()))?;
+        if stopped == 0 {
             return Ok(false);
         }
-        self.schedule(&mut tx, kind, integration_id, in_).await?;
+        self.schedule_unless(&mut tx, kind, integration_id, in_).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -114,8 +118,9 @@ impl TenantScope {
     ) -> Result<bool> {
         let changed = on!(tx, c => sqlx::query(
             "UPDATE integration_credentials SET status = $4
-             WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3",
-        ).bind(self.tenant.0).bind(integration_id).bind(generation).bind(status.as_str()).execute(c).await
+             WHERE tenant_id = $1 AND integration_id = $2 AND generation = $3 AND status <> $5",
+        ).bind(self.tenant.0).bind(integration_id).bind(generation).bind(status.as_str())
+         .bind(Status::RevocationPending.as_str()).execute(c).await
          .map(|done| done.rows_affected()))?;
         Ok(changed > 0)
     }

@@ -80,22 +80,27 @@ struct Reach {
     team_id: Option<String>,
 }
 
-/// What the token in use was created for; empty where Vercel does not say.
-async fn reach(api: &Api) -> Result<Vec<Reach>> {
+/// What Vercel says of the token in use: nothing, where it hides that.
+#[derive(Default, Deserialize)]
+struct Metadata {
+    /// What it was created for.
+    #[serde(default)]
+    scopes: Vec<Reach>,
+    /// In milliseconds since 1970.
+    #[serde(default, rename = "expiresAt")]
+    expires_at: Option<i64>,
+}
+
+async fn metadata(api: &Api) -> Result<Metadata> {
     #[derive(Deserialize)]
     struct Answer {
         token: Metadata,
     }
-    #[derive(Deserialize)]
-    struct Metadata {
-        #[serde(default)]
-        scopes: Vec<Reach>,
-    }
     // https://vercel.com/docs/rest-api/authentication/get-auth-token-metadata
     let answer: Result<Answer> = api.get("/v5/user/tokens/current", &[]).send().await;
     match answer {
-        Ok(answer) => Ok(answer.token.scopes),
-        Err(error) if is_hidden(&error) => Ok(Vec::new()),
+        Ok(answer) => Ok(answer.token),
+        Err(error) if is_hidden(&error) => Ok(Metadata::default()),
         Err(error) => Err(error),
     }
 }
@@ -120,14 +125,16 @@ pub(crate) struct Token;
 impl Lifecycle for Token {
     async fn identify(api: &Api) -> Result<Account> {
         let user = user(api).await.map_err(explain)?;
+        let token = metadata(api).await?;
         let mut account = Account {
             id: user.id.clone(),
             name: user.username.clone(),
             mode: None,
             // Its owner's role decides, which no answer tells.
             permissions: Permissions::Unknown,
+            ends_at: token.expires_at.map(|end| end.div_euclid(1000)),
         };
-        let Some(id) = team_of(&user, &reach(api).await?) else { return Ok(account) };
+        let Some(id) = team_of(&user, &token.scopes) else { return Ok(account) };
         // https://vercel.com/docs/rest-api/teams/get-a-team
         let team: Result<Team> = api.get("/v2/teams/{}", &[&id]).send().await;
         match team {
@@ -240,6 +247,21 @@ mod tests {
         assert_eq!(identified(&json!("team_1"), &all).await.id, "team_1");
         let account = identified(&Value::Null, &all).await;
         assert_eq!((account.id.as_str(), account.name.as_str()), ("u1", "octocat"));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_ends_tells_when() {
+        let ending = |end: Value| json!({"token": {"id": "t1", "name": "resto", "type": "oauth2-token", "scopes": [], "expiresAt": end}});
+        for (end, seconds) in
+            [(json!(1_801_386_000_999_i64), Some(1_801_386_000)), (Value::Null, None)]
+        {
+            let fake = FakeApi::new(&VERCEL)
+                .await
+                .on("GET", "/v2/user", 200, octocat(&Value::Null))
+                .on("GET", CURRENT, 200, ending(end));
+            let account = adapter().identify(&fake.api(Risk::Read)).await.unwrap();
+            assert_eq!(account.ends_at, seconds);
+        }
     }
 
     #[tokio::test]

@@ -44,6 +44,7 @@ const FACTS: Provider = Provider {
     limits: Limits::per_hour(1000, 10),
     request_id_header: "x-request-id",
     granted_header: Some("x-scopes"),
+    end_header: None,
     omits_empty_lists: false,
     idempotency_header: None,
     paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },

@@ -161,9 +161,11 @@ pub(super) async fn list(session: &Session) -> Result<()> {
             Some(1) => " (the key is 1 day old)".to_owned(),
             Some(days) => format!(" (the key is {days} days old)"),
         };
+        let end = report.ends_at().map(|end| format!(", ends {}", super::audit::short(end)));
         out.line(format!(
-            "  Connected {}{age}, last used {used}",
-            super::audit::short(report.connected_at)
+            "  Connected {}{age}, last used {used}{}",
+            super::audit::short(report.connected_at),
+            end.unwrap_or_default()
         ));
     }
     Ok(())

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use resto_core::{Account, Api, Code, Error, Integration, Permissions, Result, Risk};
-use resto_vault::{AlertKind, Begun, Connection, Intent, Needs, Sealed, Status};
+use resto_vault::{AlertKind, AuthType, Begun, Connection, Intent, Needs, Sealed, Status};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{Report, lifecycle, recorded};
 use crate::around::{Around, Opening};
 use crate::call::Learnt;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
+use crate::maintain::Kind;
 
 impl Host {
     /// Tests a connection that may be used, and learns what it may do where the provider tells.
@@ -57,7 +59,7 @@ impl Host {
         let used = connection.as_ref().map(|(connection, _)| connection.clone());
         let tested = match connection {
             Some((connection, sealed)) => {
-                self.identify(caller, integration, &connection, sealed).await
+                Box::pin(self.identify(caller, integration, &connection, sealed)).await
             }
             None => Err(told(resto_vault::Error::NotConnected {
                 integration_id: integration.id.into(),
@@ -94,7 +96,7 @@ impl Host {
             Arc::new(Around::quiet(&caller.scope, "check")),
             Risk::Read,
         );
-        let Account { id, permissions, .. } = self
+        let Account { id, permissions, ends_at, .. } = self
             .adapter(integration)?
             .identify(&api)
             .await
@@ -107,6 +109,11 @@ impl Host {
                     integration.name, connection.account_name
                 ),
             ));
+        }
+        if connection.auth_type == AuthType::ApiKey {
+            let which = (integration.id, connection.generation);
+            let learnt = caller.scope.learn_end(which, end_of(ends_at), Kind::Remind.word()).await;
+            learnt.map_err(told)?;
         }
         let known = Grants::read(&connection.permissions);
         Ok(match permissions {
@@ -121,6 +128,11 @@ impl Host {
             _ => None,
         })
     }
+}
+
+/// The end of a key, as its provider tells it.
+pub(super) fn end_of(seconds: Option<i64>) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(seconds?).ok()
 }
 
 /// Stops a connection that its provider refuses, or that opens another account now, and tells people.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use resto_core::{
     Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking, Secrets,
+    Signature, Webhooks,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -40,7 +41,7 @@ pub(crate) struct OAuthClient<'a> {
 
 impl<'a> OAuthClient<'a> {
     /// The client, where the integration knows OAuth and the configuration names one.
-    fn of(integration: &'static Integration, named: &'a Overrides) -> Result<Option<Self>> {
+    pub fn of(integration: &'static Integration, named: &'a Overrides) -> Result<Option<Self>> {
         let wrong = |what: &str| {
             Error::new(Code::InvalidInput, format!("integrations.{}: {what}", integration.id))
         };
@@ -225,11 +226,15 @@ pub(crate) fn check_overrides(config: &Config, adapters: &[resto_core::Adapter])
             })?;
         }
         if let Some(file) = &named.webhook_secret_file {
-            if adapter.integration.providers.iter().all(|provider| provider.webhooks.is_none()) {
+            let is_secret =
+                |webhooks: &Webhooks| !matches!(webhooks.signature, Signature::Published);
+            let mut sent =
+                adapter.integration.providers.iter().filter_map(|one| one.webhooks.as_ref());
+            if !sent.any(is_secret) {
                 return Err(Error::new(
                     Code::InvalidInput,
                     format!(
-                        "integrations.{id}: it sends no messages, and takes no webhook_secret_file. Leave it out."
+                        "integrations.{id}: it sends no messages that a secret signs, and takes no webhook_secret_file. Leave it out."
                     ),
                 ));
             }

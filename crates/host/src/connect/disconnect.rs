@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 
 use super::revoke::Taken;
 use super::{lifecycle, recorded};
-use crate::call::Learnt;
+use crate::call::{Learnt, fault};
 use crate::host::{Caller, Host, told};
-use crate::maintain::Kind;
+use crate::maintain::{Kind, busy};
 
 /// The collection of receipts, by integration.
 const RECEIPT: &str = "disconnect.receipt";
@@ -55,24 +55,43 @@ impl Host {
         caller: &Caller,
         integration: &'static Integration,
     ) -> Result<Receipt> {
+        if !self.stop_for_good(caller, integration).await? {
+            return Err(told(resto_vault::Error::NotConnected {
+                integration_id: integration.id.into(),
+            }));
+        }
+        crash_point("disconnect.frozen");
+        Box::pin(self.take_apart(caller, integration)).await
+    }
+
+    /// Goes on with a connection that was stopped for good.
+    ///
+    /// # Errors
+    /// As [`Self::disconnect`]; `conflict` where it is in use again.
+    pub(crate) async fn take_apart(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+    ) -> Result<Receipt> {
+        let settled = self.settle(&caller.scope, integration).await;
+        let needs = if settled.is_ok() { Needs::AnyStatus } else { Needs::Nothing };
         let intent = Intent {
-            connection: Needs::AnyStatus,
+            connection: needs,
             ..lifecycle(caller, integration, "disconnect", &Value::Null)
         };
         let Begun { ticket, connection, .. } = caller.scope.begin(intent).await.map_err(told)?;
-        let done = match connection {
-            Some((connection, sealed)) => {
-                self.try_disconnect(caller, integration, connection, sealed).await
+        let done = match (settled, connection) {
+            (Ok(()), Some((connection, sealed))) => {
+                self.try_take_apart(caller, integration, connection, sealed).await
             }
-            None => Err(told(resto_vault::Error::NotConnected {
-                integration_id: integration.id.into(),
-            })),
+            (Ok(()), None) => Err(fault()),
+            (Err(error), _) => Err(pending(caller, integration, error).await),
         };
         self.finish(caller, ticket, &recorded(&done), Learnt::default()).await;
         done
     }
 
-    async fn try_disconnect(
+    async fn try_take_apart(
         &self,
         caller: &Caller,
         integration: &'static Integration,
@@ -81,20 +100,21 @@ impl Host {
     ) -> Result<Receipt> {
         let scope = &caller.scope;
         let generation = connection.generation;
-        if !self.stop_for_good(caller, &connection).await? {
+        if connection.status != Status::RevocationPending {
             return Err(replaced(integration));
         }
-        crash_point("disconnect.frozen");
         let Taken { proof, left_to_do } =
             match self.take_back(caller, integration, &connection, sealed).await {
                 Ok(taken) => taken,
-                Err(error) => {
-                    scope.raise(AlertKind::RevocationPending, integration.id).await;
-                    return Err(pending(error));
-                }
+                Err(error) => return Err(pending(caller, integration, error).await),
             };
         crash_point("disconnect.revoked");
         if !scope.disconnect(integration.id, generation).await.map_err(told)? {
+            let now = scope.connection(integration.id).await.map_err(told)?;
+            if now.is_some_and(|now| now.status == Status::RevocationPending) {
+                // New tokens that no database took came late: they are not revoked.
+                return Err(pending(caller, integration, busy(integration)).await);
+            }
             // What was revoked may have been the consent on which the new one lives too.
             let job = (Kind::Probe.word(), integration.id);
             if let Err(error) = scope.schedule_job(job.0, job.1, Duration::ZERO).await {
@@ -119,19 +139,14 @@ impl Host {
     }
 
     /// Stops a connection that is to be disconnected, and sees to it that somebody goes on if this process dies. `false`
-    /// when it was replaced meanwhile.
+    /// when there is none.
     pub(super) async fn stop_for_good(
         &self,
         caller: &Caller,
-        connection: &Connection,
+        integration: &Integration,
     ) -> Result<bool> {
-        if connection.status == Status::RevocationPending {
-            return Ok(true);
-        }
-        let which = (connection.integration_id.as_str(), connection.generation);
         let job = (Kind::Revoke.word(), AGAIN);
-        let stopped = caller.scope.set_status_with(which, Status::RevocationPending, job).await;
-        stopped.map_err(told)
+        caller.scope.stop_for_good(integration.id, job).await.map_err(told)
     }
 
     /// What came of the last disconnection, as long as nothing else is connected.
@@ -155,8 +170,9 @@ impl Host {
     }
 }
 
-/// Why it is not over, and what happens next.
-fn pending(mut error: Error) -> Error {
+/// Why it is not over, and what happens next; people are told.
+async fn pending(caller: &Caller, integration: &Integration, mut error: Error) -> Error {
+    caller.scope.raise(AlertKind::RevocationPending, integration.id).await;
     let details = error.details_mut();
     details.message = format!(
         "{} It is not revoked yet. Agents can no longer use the connection, and a server that runs (resto serve) tries again until it is.",

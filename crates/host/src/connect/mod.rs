@@ -6,6 +6,7 @@ mod client;
 mod disconnect;
 mod key;
 mod oauth;
+mod report;
 mod request;
 mod revoke;
 mod rights;
@@ -36,115 +37,10 @@ pub(crate) use check::stop;
 pub(crate) use client::{OAuthClient, check_overrides, read_secret};
 pub use disconnect::Receipt;
 pub(crate) use oauth::Answer;
+use report::called;
+pub use report::{Replaced, Report};
 pub(crate) use rights::{Confirmed, Lacking};
 pub(crate) use tokens::{NoTokens, TokenUrlOnly, Tokens};
-
-/// A connection as people and programs are told of it.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// The integration's id.
-    pub integration: String,
-    /// The company that it is with, as people write it.
-    pub provider: String,
-    /// Whose account it is.
-    pub account: String,
-    /// `active`, `frozen`, `needs_reauth` or `revocation_pending`.
-    pub status: String,
-    /// Such as `test` or `live`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    /// What is known of its rights.
-    pub permissions: Grants,
-    /// Actions that it may do.
-    pub allowed: Vec<String>,
-    /// Actions that it may not do.
-    pub refused: Vec<String>,
-    /// Actions that have to be tried.
-    pub unknown: Vec<String>,
-    /// The provider's quotas, as last told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limits: Option<Value>,
-    /// When the credential was stored.
-    #[serde(with = "time::serde::rfc3339")]
-    pub connected_at: OffsetDateTime,
-    /// When it was last used.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub last_used_at: Option<OffsetDateTime>,
-    /// How many days ago the key was stored; none where a person signed in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_age_days: Option<i64>,
-    /// When its access token or key stops working.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<OffsetDateTime>,
-    /// Whether it is then renewed without a person.
-    pub renewed: bool,
-    /// What took the place of what, told once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaced: Option<Replaced>,
-}
-
-/// What was connected before.
-#[derive(Debug, Serialize)]
-pub struct Replaced {
-    /// Whose account it was.
-    pub account: String,
-    /// Whether it is another one now.
-    pub is_another: bool,
-    /// Whether it was being disconnected, and its credential not revoked yet.
-    pub was_leaving: bool,
-}
-
-impl Report {
-    /// What connecting came to, in a sentence.
-    #[must_use]
-    pub fn outcome(&self) -> String {
-        let account = &called(&self.account, self.mode.as_deref());
-        let provider = &self.provider;
-        let Some(Replaced { account: before, is_another, was_leaving }) = &self.replaced else {
-            return format!("The account of {account} at {provider} is connected.");
-        };
-        let what = if *is_another {
-            format!(
-                "The account of {account} at {provider} has taken the place of the account of {before}."
-            )
-        } else {
-            format!("The access to the account of {account} at {provider} is renewed.")
-        };
-        let old = match (*was_leaving, *is_another) {
-            (true, _) => {
-                " The credential of before was being revoked, and is not: our copy is destroyed, so end it there yourself."
-            }
-            (false, true) => " Delete the old key there if nothing else uses it.",
-            (false, false) => "",
-        };
-        format!("{what}{old}")
-    }
-
-    /// What its status means and what happens next, where that is not plain.
-    #[must_use]
-    pub fn standing(&self) -> Option<String> {
-        let provider = &self.provider;
-        match self.status.as_str() {
-            "revocation_pending" => Some(format!(
-                "It is being disconnected. Agents can no longer use it; {provider} has not confirmed yet that the credential is revoked, and a server that runs tries again until it has. Whoever connects again ends that, and revokes the old credential there themselves."
-            )),
-            "frozen" => Some(
-                "It is stopped: agents cannot use it. A person lets it go on with `resto unfreeze`, or connects again."
-                    .to_owned(),
-            ),
-            "needs_reauth" => Some(format!(
-                "{provider} no longer takes the credential. A person connects again."
-            )),
-            _ => None,
-        }
-    }
-
-    /// Whether its access token or key has stopped working, and only a person can renew it.
-    #[must_use]
-    pub fn has_expired(&self) -> bool {
-        !self.renewed && self.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc())
-    }
-}
 
 /// A credential that is not stored yet.
 struct Candidate {
@@ -216,7 +112,7 @@ impl Host {
             Arc::new(Around::quiet(&caller.scope, "connect")),
             Risk::Read,
         );
-        let Account { id, name, mode, permissions } = adapter.identify(&api).await?;
+        let Account { id, name, mode, permissions, ends_at } = adapter.identify(&api).await?;
         let plain = |text: &str| redact_name(&secrets, text);
         let grants = Grants::from(match permissions {
             // An app whose registration decides has no scopes to tell, which does not mean no rights.
@@ -263,7 +159,10 @@ impl Host {
         let new = NewConnection {
             integration_id: integration.id.to_owned(),
             credential,
-            expires_at: candidate.expires_at,
+            expires_at: match auth_type {
+                AuthType::ApiKey => check::end_of(ends_at),
+                AuthType::OAuth2 => candidate.expires_at,
+            },
             reauthorize_by: candidate.reauthorize_by,
             jobs,
             replaces_account: candidate.replaces,
@@ -353,11 +252,6 @@ fn another(integration: &Integration, before: &Connection, name: &str) -> Error 
             called(&before.account_name, before.mode.as_deref())
         ),
     )
-}
-
-/// An account as people are told of it: what runs in a test mode is not what runs for real.
-fn called(name: &str, mode: Option<&str>) -> String {
-    mode.map_or_else(|| name.to_owned(), |mode| format!("{name} ({mode} mode)"))
 }
 
 /// A credential that is not stored yet.

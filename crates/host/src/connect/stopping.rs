@@ -102,7 +102,7 @@ impl Host {
                 if integration.is_some_and(|wanted| wanted.id != facts.id) {
                     continue;
                 }
-                self.stop_for_good(&caller, &connection).await?;
+                self.stop_for_good(&caller, facts).await?;
                 leaving.push((caller.clone(), facts, connection.account_name));
             }
         }

@@ -267,7 +267,10 @@ impl Service<'_> {
                         Some(days) => { " The key is " (days) " days old." }
                     }
                     @if report.renewed { " The access is renewed by itself." }
-                    @else if let Some(end) = report.expires_at { " The access works until " (day(end)) "." }
+                    @else if let Some(end) = report.ends_at() {
+                        @if report.key_age_days.is_some() { " The key works until " } @else { " The access works until " }
+                        (day(end)) "."
+                    }
                 }
                 @if let Some(why) = report.standing() { p.told { (why) } }
                 (self.actions("What will work", &report.allowed, ""))

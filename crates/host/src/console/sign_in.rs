@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq as _;
 use super::page::{leaving, page, problem};
 use crate::host::Host;
 use crate::identity::{Answer, SIGNING_IN};
-use crate::sessions::{Person, SESSION};
+use crate::sessions::{Person, SESSION, Who};
 
 /// The cookie of a session, and that of a browser that was sent to the identity provider.
 const SESSION_COOKIE: &str = "resto";
@@ -137,35 +137,90 @@ fn signed_in(host: &Host, session: &SecretString) -> Response {
 }
 
 /// `GET /sign-in/{code}`: asks first, since whatever previews links opens them too.
-pub(super) async fn confirm(Path(code): Path<SecretString>) -> impl IntoResponse {
+pub(super) async fn confirm(
+    State(host): State<Arc<Host>>,
+    Path(code): Path<SecretString>,
+    headers: HeaderMap,
+) -> Response {
+    match coming(&host, &code, &headers).await {
+        Ok((who, other)) => ask(&who, other.as_ref(), &code).into_response(),
+        Err(refused) => refused,
+    }
+}
+
+/// Whom a link signs in, and who else is signed in at this browser.
+async fn coming(
+    host: &Host,
+    code: &SecretString,
+    headers: &HeaderMap,
+) -> Result<(Who, Option<Person>), Response> {
+    let who = match host.invited(code).await {
+        Ok(Some(who)) => who,
+        Ok(None) => {
+            let why = "This link was used before, is older than 10 minutes, or is not one of this server. Get another: resto sign-in";
+            return Err(problem(None, "Sign in", &Error::new(Code::Denied, why)));
+        }
+        Err(error) => return Err(problem(None, "Not now", &error)),
+    };
+    let other = person(host, headers).await.ok().filter(|person| !who.is(person));
+    Ok((who, other))
+}
+
+/// Says as whom, and in whose place.
+fn ask(who: &Who, other: Option<&Person>, code: &SecretString) -> Html<String> {
     page(
         "Sign in",
         None,
         &html! {
-            p { "Sign in at this server with the link from its terminal." }
+            p { "You will be signed in as " strong { (who.name()) } ". Whatever you connect then belongs to that business." }
+            @if let Some(other) = other {
+                p.told { "In this browser " strong { (other.name()) } " is signed in. That ends then. If somebody else sent you this link, do not follow it." }
+            }
             form method="post" action="/sign-in" {
                 // EXPOSE: it came with the address.
                 input type="hidden" name="code" value=(code.expose_secret());
-                button { "Sign in" }
+                @if let Some(other) = other {
+                    input type="hidden" name="instead_of" value=(other.session);
+                    button { "Sign in as " (who.name()) " instead" }
+                } @else {
+                    button { "Sign in" }
+                }
             }
         },
     )
 }
 
 /// `POST /sign-in`.
-pub(super) async fn sign_in(State(host): State<Arc<Host>>, Form(fields): Fields) -> Response {
-    let session = match fields.get("code") {
-        Some(code) => host.sign_in(code).await,
-        None => Ok(None),
+pub(super) async fn sign_in(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+    Form(mut fields): Fields,
+) -> Response {
+    let code = fields.remove("code").unwrap_or_default();
+    let (who, other) = match coming(&host, &code, &headers).await {
+        Ok(found) => found,
+        Err(refused) => return refused,
     };
-    match session {
-        Ok(Some(session)) => signed_in(&host, &session),
-        Ok(None) => {
-            let why = "This link was used before, is older than 10 minutes, or is not one of this server. Get another: resto sign-in";
-            problem(None, "Sign in", &Error::new(Code::Denied, why))
+    if let Some(other) = &other {
+        // EXPOSE: no secret. It shows that the page said in whose place.
+        let told = fields.get("instead_of").map(ExposeSecret::expose_secret);
+        if told != Some(other.session.as_str()) {
+            return (StatusCode::CONFLICT, ask(&who, Some(other), &code)).into_response();
         }
-        Err(error) => problem(None, "Not now", &error),
     }
+    let session = match host.sign_in(&code).await {
+        Ok(Some(session)) => session,
+        // Somebody else was faster.
+        Ok(None) => return confirm(State(host), Path(code), headers).await,
+        Err(error) => return problem(None, "Not now", &error),
+    };
+    // A session that no browser keeps any more is nobody's.
+    if let Some(cookie) = cookie(&host, &headers, SESSION_COOKIE)
+        && let Err(error) = host.sign_out(&cookie).await
+    {
+        tracing::warn!(%error, "a session that was replaced ends by itself");
+    }
+    signed_in(&host, &session)
 }
 
 /// `POST /sign-out`.

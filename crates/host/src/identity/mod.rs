@@ -5,27 +5,19 @@ mod sign_in;
 
 use std::path::PathBuf;
 
-use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, Validation};
 use resto_core::{Code, Error, Http, Result, quote};
 use resto_vault::{Principal, Tenant, TenantScope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::allowance::Allowance;
 use crate::host::{Host, told};
 use crate::place::is_trusted;
-use keys::Keys;
 
+pub(crate) use keys::Publisher;
 pub(crate) use sign_in::{Answer, SIGNING_IN};
-
-/// No token is longer.
-const LONGEST: usize = 16 << 10;
-
-/// By how much the clocks of the provider and of this machine may differ, in seconds.
-const SKEW: u64 = 60;
 
 /// The identity provider, as the configuration names it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -113,13 +105,13 @@ impl Claims {
 /// The identity provider, as far as it has been asked.
 pub(crate) struct Issuer {
     pub named: Identity,
-    http: Http,
-    keys: Mutex<Keys>,
+    published: Publisher,
 }
 
 impl Issuer {
     pub fn new(named: Identity, http: Http) -> Self {
-        Self { named, http, keys: Mutex::default() }
+        let published = Publisher::new(named.issuer.clone(), "openid-configuration", http);
+        Self { named, published }
     }
 
     /// What a token says; none where it is not one that the provider signed for this audience and that is valid now.
@@ -127,35 +119,12 @@ impl Issuer {
     /// # Errors
     /// The provider's keys are not known, and it does not tell them.
     pub async fn verify(&self, token: &str, audience: &str) -> Result<Option<Claims>> {
-        if token.len() > LONGEST {
-            return Ok(None);
-        }
-        let Ok(header) = decode_header(token) else { return Ok(None) };
-        // What the header says of keys elsewhere (`jku`, `jwk`, `x5u`) is not read: only the provider's own count.
-        let Some(kid) = header.kid.filter(|_| header.crit.is_none()) else { return Ok(None) };
-        if !self.named.algorithms.contains(&header.alg) {
-            return Ok(None);
-        }
-        let known = self.known(Some(&kid)).await?;
-        let fitting = known.keys.find(&kid).filter(|key| fits(key, header.alg));
-        let Some(key) = fitting.and_then(|key| DecodingKey::from_jwk(key).ok()) else {
-            return Ok(None);
+        let rule = |rules: &mut Validation| {
+            rules.set_audience(&[audience]);
+            rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         };
-        let mut rules = Validation::new(header.alg);
-        rules.leeway = SKEW;
-        rules.validate_nbf = true;
-        rules.set_audience(&[audience]);
-        rules.set_issuer(&[&self.named.issuer]);
-        rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Ok(decode::<Claims>(token, &key, &rules).ok().map(|token| token.claims))
+        self.published.read(token, &self.named.algorithms, rule).await
     }
-}
-
-/// Whether a key may check signatures of this kind: one and the same key for two kinds is a way to forge.
-fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
-    let about = &key.common;
-    about.public_key_use.as_ref().is_none_or(|told| *told == PublicKeyUse::Signature)
-        && about.key_algorithm.is_none_or(|told| told.to_string() == format!("{algorithm:?}"))
 }
 
 /// Whom the provider let in.

@@ -20,7 +20,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Issuer;
-use super::keys::Metadata;
+use super::keys::Endpoints;
 use crate::connect::{TokenUrlOnly, read_secret};
 use crate::host::{Host, LOCAL_TENANT, told};
 
@@ -77,7 +77,7 @@ impl Host {
     /// The configuration names no client there, or it does not answer.
     pub(crate) async fn begin_sign_in(&self) -> Result<(Url, SecretString)> {
         let (issuer, id) = self.signing_in()?;
-        let known = issuer.known(None).await?;
+        let known = issuer.published.known(None).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let random = || Uuid::new_v4().simple().to_string();
         let browser = SecretString::from(random());
@@ -92,7 +92,7 @@ impl Host {
         // Whose tenant it is shows afterwards.
         let scope = self.owner(LOCAL_TENANT, "web").await?.scope;
         let state = scope.put_handle(STATE, &waiting, SIGNING_IN).await.map_err(told)?;
-        let client = self.identity_client(id, &known.metadata)?;
+        let client = self.identity_client(id, known.endpoints()?)?;
         let request = client
             // EXPOSE: the browser carries it there and back.
             .authorize_url(|| CsrfToken::new(state.expose_secret().to_owned()))
@@ -113,7 +113,7 @@ impl Host {
     ) -> Result<SecretString> {
         let refuse = |why: &str| Error::new(Code::Denied, format!("{why} Begin again: sign in."));
         let (issuer, id) = self.signing_in()?;
-        let known = issuer.known(None).await?;
+        let known = issuer.published.known(None).await?;
         let scope = answer.state.as_ref().and_then(|state| self.vault.scope_of_handle(state));
         let waiting = match (scope, &answer.state) {
             (Some(scope), Some(state)) => scope.take_handle(STATE, state).await.map_err(told)?,
@@ -130,7 +130,7 @@ impl Host {
         }
         let from_elsewhere = match answer.iss.as_deref() {
             Some(told) => told != issuer.named.issuer,
-            None => known.metadata.authorization_response_iss_parameter_supported,
+            None => known.endpoints()?.authorization_response_iss_parameter_supported,
         };
         if from_elsewhere {
             return Err(refuse("The answer is not from the identity provider."));
@@ -143,7 +143,7 @@ impl Host {
             (None, Some(code)) => code,
             (None, None) => return Err(refuse("The identity provider sent no code.")),
         };
-        let token = self.id_token(issuer, id, &known.metadata, &code, waiting.verifier).await?;
+        let token = self.id_token(issuer, id, known.endpoints()?, &code, waiting.verifier).await?;
         let claims = issuer.verify(&token, id).await?;
         let claims = claims.filter(|claims| {
             claims.nonce.as_ref() == Some(&waiting.nonce)
@@ -163,7 +163,7 @@ impl Host {
         &self,
         issuer: &Issuer,
         id: &str,
-        metadata: &Metadata,
+        endpoints: &Endpoints,
         code: &SecretString,
         verifier: String,
     ) -> Result<String> {
@@ -171,9 +171,9 @@ impl Host {
         // EXPOSE: they go to the token URL.
         let secret = ClientSecret::new(read_secret("client", file)?.expose_secret().to_owned());
         let code = AuthorizationCode::new(code.expose_secret().to_owned());
-        let client = self.identity_client(id, metadata)?.set_client_secret(secret);
+        let client = self.identity_client(id, endpoints)?.set_client_secret(secret);
         let request = client.exchange_code(code).set_pkce_verifier(PkceCodeVerifier::new(verifier));
-        let door = TokenUrlOnly { http: &self.http, url: &metadata.token_endpoint };
+        let door = TokenUrlOnly { http: &self.http, url: &endpoints.token_endpoint };
         let answered = request.request_async(&door).await.map_err(|error| match error {
             RequestTokenError::Request(error) => error,
             RequestTokenError::ServerResponse(answer) => Error::new(
@@ -204,11 +204,11 @@ impl Host {
         Ok((issuer, id))
     }
 
-    fn identity_client(&self, id: &str, metadata: &Metadata) -> Result<Client> {
+    fn identity_client(&self, id: &str, endpoints: &Endpoints) -> Result<Client> {
         let back = self.place.page(&["sign-in", "callback"])?;
         Ok(oauth2::Client::new(ClientId::new(id.to_owned()))
-            .set_auth_uri(AuthUrl::from_url(metadata.authorization_endpoint.clone()))
-            .set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()))
+            .set_auth_uri(AuthUrl::from_url(endpoints.authorization_endpoint.clone()))
+            .set_token_uri(TokenUrl::from_url(endpoints.token_endpoint.clone()))
             .set_redirect_uri(RedirectUrl::from_url(back)))
     }
 }

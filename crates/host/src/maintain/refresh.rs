@@ -93,7 +93,9 @@ impl Host {
         connection: Connection,
     ) -> Result<Connection> {
         let (left, life) = life(&connection);
-        if connection.status != Status::Active || left > TOO_SHORT.min(life / 10) {
+        // Whether a key still works, its provider says.
+        let is_key = connection.auth_type == AuthType::ApiKey;
+        if is_key || connection.status != Status::Active || left > TOO_SHORT.min(life / 10) {
             return Ok(connection);
         }
         if !is_renewed(&connection) {
@@ -206,6 +208,28 @@ impl Host {
         }
     }
 
+    /// Waits until nobody renews the access of a connection that was stopped. Nobody begins to any more, so that the
+    /// credential which is stored then is the last one.
+    ///
+    /// # Errors
+    /// Somebody does for too long.
+    pub(crate) async fn settle(
+        &self,
+        scope: &TenantScope,
+        integration: &Integration,
+    ) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let kind = Kind::Refresh.word();
+        while Instant::now() < until {
+            if let Some(job) = scope.claim_job(kind, integration.id, HOLD).await.map_err(told)? {
+                scope.finish_job(&job, Next::Never).await.map_err(told)?;
+                return Ok(());
+            }
+            sleep(jittered(LOOK)).await;
+        }
+        Err(busy(integration))
+    }
+
     /// Renews an access that is due, or that of the wanted generation whether or not it is.
     pub(super) async fn refresh(
         &self,
@@ -269,7 +293,7 @@ impl Host {
     }
 }
 
-fn busy(integration: &Integration) -> Error {
+pub(crate) fn busy(integration: &Integration) -> Error {
     Error::new(
         Code::ProviderDown,
         format!(

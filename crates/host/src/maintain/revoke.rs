@@ -1,20 +1,16 @@
 //! A disconnection whose provider was down, or whose process died, goes on until the credential is revoked.
 
 use resto_core::{Code, Result};
-use resto_vault::{Job, Next, Status};
+use resto_vault::{Job, Next};
 
 use super::pause;
-use crate::host::{Caller, Host, told};
+use crate::host::{Caller, Host};
 
 impl Host {
     pub(super) async fn revoke(&self, caller: &Caller, job: &Job) -> Result<Next> {
         let integration = self.integration(&job.subject)?;
-        let connection = caller.scope.connection(integration.id).await.map_err(told)?;
-        if connection.is_none_or(|connection| connection.status != Status::RevocationPending) {
-            return Ok(Next::Never);
-        }
-        match self.disconnect(caller, integration).await {
-            Ok(_) => Ok(Next::Never),
+        match Box::pin(self.take_apart(caller, integration)).await {
+            Ok(_) => Ok(Next::Done),
             // It was connected again, or somebody else came to the end first.
             Err(error) if matches!(error.code(), Code::Conflict | Code::NotConnected) => {
                 Ok(Next::Never)

@@ -243,6 +243,7 @@ impl Remote {
             name: server.unwrap_or_else(|| name.to_owned()),
             mode: None,
             permissions: Permissions::Known(offer.usable().map(str::to_owned).collect()),
+            ends_at: None,
         })
     }
 

@@ -7,6 +7,7 @@ use resto_core::{Integration, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Done, Own};
 use crate::asking::Wish;
@@ -64,6 +65,9 @@ pub(super) struct Listing {
     /// Such as `test` or `live`.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<String>,
+    /// When it stops working, unless a person renews it before. In RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
     /// How many tools it has.
     tools: usize,
 }
@@ -206,6 +210,9 @@ impl Host {
                     status: status(report),
                     account: report.map(|report| report.account.clone()),
                     mode: report.and_then(|report| report.mode.clone()),
+                    ends_at: report
+                        .and_then(Report::ends_at)
+                        .and_then(|end| end.format(&Rfc3339).ok()),
                     tools: catalog.adapter(facts.id).unwrap_or(adapter).actions().len(),
                 }
             })

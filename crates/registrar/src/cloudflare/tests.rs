@@ -222,9 +222,21 @@ async fn reads_records_in_the_one_form() {
 
 #[tokio::test]
 async fn learns_the_account_from_a_token_for_one() {
-    let one = fake().await.on("GET", "/accounts", 200, ok(json!([{"id": "a1", "name": "Acme"}])));
-    let account = adapter().identify(&one.api(Risk::Read)).await.unwrap();
-    assert_eq!((account.id.as_str(), account.name.as_str()), ("a1", "Acme"));
+    for (verified, end) in [
+        (
+            json!({"id": "t1", "status": "active", "expires_on": "2027-01-31T09:00:00Z"}),
+            Some(1_801_386_000),
+        ),
+        (json!({"id": "t1", "status": "active"}), None),
+    ] {
+        let one = fake()
+            .await
+            .on("GET", "/accounts", 200, ok(json!([{"id": "a1", "name": "Acme"}])))
+            .on("GET", "/user/tokens/verify", 200, ok(verified));
+        let account = adapter().identify(&one.api(Risk::Read)).await.unwrap();
+        assert_eq!((account.id.as_str(), account.name.as_str()), ("a1", "Acme"));
+        assert_eq!(account.ends_at, end);
+    }
     for accounts in [json!([]), json!([{"id": "a1", "name": "A"}, {"id": "a2", "name": "B"}])] {
         let fake = fake().await.on("GET", "/accounts", 200, ok(accounts));
         let error = adapter().identify(&fake.api(Risk::Read)).await.unwrap_err();
@@ -248,8 +260,13 @@ async fn learns_the_account_of_a_token_that_belongs_to_it_from_its_zones() {
             200,
             ok(zones),
         );
+        let verified =
+            json!({"id": "t1", "status": "active", "expires_on": "2027-01-31T09:00:00Z"});
+        let fake = fake.on("GET", "/accounts/a1/tokens/verify", 200, ok(verified));
         match (adapter().identify(&fake.api(Risk::Read)).await, expected) {
-            (Ok(account), Some(id)) => assert_eq!(account.id, id),
+            (Ok(account), Some(id)) => {
+                assert_eq!((account.id.as_str(), account.ends_at), (id, Some(1_801_386_000)));
+            }
             (Err(error), None) => assert_eq!(error.code(), Code::ActionRequired),
             (found, _) => panic!("{found:?}"),
         }

@@ -165,7 +165,7 @@ async fn refuses_a_connection_that_is_not_active(store: Store) {
     assert!(!scope.set_status("github", 1, Status::Frozen).await.unwrap());
 
     scope.connect(new_connection("github", &canary())).await.unwrap();
-    for status in [Status::Frozen, Status::NeedsReauth, Status::RevocationPending] {
+    for status in [Status::Frozen, Status::NeedsReauth] {
         assert!(scope.set_status("github", 1, status).await.unwrap());
         let refused = scope.begin(intent("read", &params)).await.unwrap_err();
         assert_eq!(refused, Error::Inactive { integration_id: "github".into(), status });
@@ -274,16 +274,21 @@ async fn c10_what_is_to_be_revoked_is_stopped_and_has_its_job_in_one_step(store:
     let (vault, scope) = store.tenant().await;
     scope.connect(new_connection("github", "x")).await.unwrap();
     let now = ("revoke", std::time::Duration::ZERO);
-    let revoke = async |generation| {
-        scope.set_status_with(("github", generation), Status::RevocationPending, now).await.unwrap()
-    };
-    assert!(!revoke(2).await);
+    assert!(!scope.stop_for_good("vercel", now).await.unwrap());
     let hold = std::time::Duration::from_secs(30);
     assert!(vault.claim_jobs(9, hold).await.unwrap().is_empty());
-    assert!(revoke(1).await);
+    assert!(scope.stop_for_good("github", now).await.unwrap());
     let held = vault.claim_jobs(9, hold).await.unwrap();
     assert_eq!((held.len(), held[0].1.kind.as_str()), (1, "revoke"));
     assert!(open(&scope, "github").await.is_err());
+    // Whoever stops it once more does not do what somebody is at, and nothing that is learnt of it meanwhile lets it go.
+    assert!(scope.stop_for_good("github", now).await.unwrap());
+    assert!(vault.claim_jobs(9, hold).await.unwrap().is_empty());
+    for status in [Status::Active, Status::Frozen, Status::NeedsReauth] {
+        assert!(!scope.set_status("github", 1, status).await.unwrap(), "{status}");
+    }
+    let status = scope.connection("github").await.unwrap().unwrap().status;
+    assert_eq!(status, Status::RevocationPending);
     // Whoever connects again ends it.
     scope.connect(new_connection("github", "y")).await.unwrap();
     assert!(!scope.finish_job(&held[0].1, resto_vault::Next::Retry(hold)).await.unwrap());

@@ -5,11 +5,13 @@ use std::time::Duration;
 use resto_vault::{AlertKind, AuthType, NewConnection, TenantScope, Vault};
 use time::OffsetDateTime;
 
+use crate::connections::token;
 use crate::store::{Store, new_connection, new_tenant, on_both};
 
 on_both! {
     f8_in_400_days_each_credential_is_reminded_of_once_a_period
     a_key_that_is_exchanged_is_reminded_of_from_then_on
+    an_end_that_becomes_known_or_changes_is_reminded_of_once_each
     whoever_has_nothing_connected_gets_no_summary
 }
 
@@ -126,6 +128,37 @@ async fn a_key_that_is_exchanged_is_reminded_of_from_then_on(store: Store) {
     assert_eq!(days(&scope, AlertKind::KeyDue, "github", start).await, [179]);
     let age = scope.connection("github").await.unwrap().unwrap();
     assert_eq!(age.key_age_days(start + time::Duration::days(100)), Some(10));
+}
+
+async fn an_end_that_becomes_known_or_changes_is_reminded_of_once_each(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let connected = scope.connect(key("github")).await.unwrap().connection;
+    let start = connected.connected_at;
+    let learn = async |generation, days: Option<i64>| {
+        let end = days.map(|days| start + time::Duration::days(days));
+        scope.learn_end(("github", generation), end, "remind").await.unwrap()
+    };
+    for day in 0..=110_u32 {
+        store.move_clock(DAY * day).await;
+        match day {
+            12 => {
+                assert!(!learn(2, Some(40)).await, "another credential's");
+                assert!(learn(1, Some(40)).await);
+                assert!(!learn(1, Some(40)).await, "it is known");
+            }
+            20 => assert!(learn(1, Some(100)).await),
+            95 => assert!(learn(1, None).await),
+            _ => {}
+        }
+        work(&vault).await;
+    }
+    assert_eq!(days(&scope, AlertKind::AccessEnds, "github", start).await, [12, 70, 93]);
+    // What was sealed anew is what it was, and its row agrees.
+    assert_eq!(token(&scope, "github").await, "x");
+    let now = scope.connection("github").await.unwrap().unwrap();
+    assert_eq!((now.generation, now.expires_at), (1, None));
+    assert!(scope.disconnect("github", 1).await.unwrap());
+    assert!(!learn(1, Some(40)).await);
 }
 
 async fn whoever_has_nothing_connected_gets_no_summary(store: Store) {

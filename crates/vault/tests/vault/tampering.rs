@@ -14,6 +14,7 @@ on_both! {
     b2_refuses_every_change_of_a_stored_credential_under_either_cipher
     b5_takes_a_changed_connection_apart_without_opening_its_credential
     b5_takes_a_connection_apart_whose_key_was_destroyed
+    b5_takes_a_connection_apart_whose_tenants_key_is_gone_or_damaged
     b6_refuses_every_value_moved_to_another_purpose
 }
 
@@ -113,6 +114,36 @@ async fn b5_takes_a_connection_apart_whose_key_was_destroyed(store: Store) {
     assert_eq!(alerts(&store, &scope).await, ["tampered credential github"]);
     assert!(scope.disconnect("github", connection.generation).await.unwrap());
     assert_eq!(store.number("SELECT count(*) FROM integration_credentials").await, 0);
+}
+
+async fn b5_takes_a_connection_apart_whose_tenants_key_is_gone_or_damaged(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let damaged = store.literal(b"damaged");
+    for damage in [
+        "DELETE FROM tenant_keys WHERE tenant_id = ".to_owned(),
+        format!("UPDATE tenant_keys SET wrapped = {damaged} WHERE tenant_id = "),
+    ] {
+        let name = if damage.starts_with("DELETE") { "gone" } else { "damaged" };
+        let scope = vault.scope(new_tenant(&vault, name).await.id);
+        scope.connect(new_connection("github", &canary())).await.unwrap();
+        scope.connect(new_connection("vercel", &canary())).await.unwrap();
+        store.tamper(&format!("{damage}{}", store.id(&scope))).await;
+        let params = json!(null);
+        let intent = Intent { connection: Needs::AnyStatus, ..intent("disconnect", &params) };
+        let begun = scope.begin(intent).await.unwrap();
+        assert_eq!(begun.connection.unwrap().1.open().unwrap_err(), Error::CannotOpen, "{name}");
+        scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+        assert!(scope.disconnect("github", 1).await.unwrap(), "{name}");
+        assert_eq!(scope.connection("github").await.unwrap(), None);
+        assert_eq!(open(&scope, "vercel").await, Err(Error::CannotOpen), "{name}");
+        let told = alerts(&store, &scope).await;
+        let is_told = told.iter().any(|told| told.starts_with("tampered tenant-key"));
+        assert_eq!(is_told, name == "damaged", "{told:?}");
+        let connected = scope.connect(new_connection("github", &canary())).await;
+        assert_eq!(connected.is_ok(), name == "gone", "a new key takes the place of none");
+    }
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    assert!(open(&scope, "github").await.is_ok(), "others go on");
 }
 
 async fn b6_refuses_every_value_moved_to_another_purpose(store: Store) {
