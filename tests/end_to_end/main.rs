@@ -3,6 +3,7 @@
 
 mod alerts;
 mod approvals;
+mod apps;
 mod asking;
 mod audit;
 mod backup;

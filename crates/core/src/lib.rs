@@ -21,6 +21,7 @@ mod revocation;
 mod schema;
 mod send;
 mod text;
+mod view;
 mod webhook;
 
 pub use action::{Action, Risk};
@@ -46,4 +47,5 @@ pub use reqwest::{Method, Request as HttpRequest};
 pub use revocation::{Revocation, Revoking, Signer};
 pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
 pub use text::{clean, clean_json, quote};
+pub use view::{Part, Shape};
 pub use webhook::{Change, Delivery, News, Notice, Signature, Webhooks};

@@ -162,6 +162,7 @@ impl Remote {
             description: format!("{} says: {}", self.integration.name, told.description),
             risk,
             phrases: &[],
+            view: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),
             output_schema: output::schema(),
