@@ -40,10 +40,8 @@ fn services() -> Provider {
             }),
             "GET /v1beta/properties/123/metadata" => {
                 let named = |name: &&str| json!({"apiName": name, "uiName": name, "category": "Any", "type": "TYPE_INTEGER"});
-                json!({
-                    "dimensions": ["date", "country"].iter().map(named).collect::<Vec<_>>(),
-                    "metrics": ["sessions", "activeUsers"].iter().map(named).collect::<Vec<_>>(),
-                })
+                let all = |names: [&str; 2]| names.iter().map(named).collect::<Vec<Value>>();
+                json!({"dimensions": all(["date", "country"]), "metrics": all(["sessions", "activeUsers"])})
             }
             "POST /v1beta/properties/123:batchRunReports" => reports(request),
             "GET /v1/account" => json!({"id": "acct_1", "object": "account"}),
@@ -94,21 +92,25 @@ fn reports(request: &Message) -> Value {
                     };
                     json!({"value": number})
                 });
+                let numbers: Vec<Value> = numbers.collect();
                 let values: Vec<Value> = dimensions.iter().map(|_| json!({"value": key})).collect();
-                json!({"dimensionValues": values, "metricValues": numbers.collect::<Vec<_>>()})
+                json!({"dimensionValues": values, "metricValues": numbers})
             })
             .collect();
         let kind =
             |name: &String| if name.ends_with("Rate") { "TYPE_FLOAT" } else { "TYPE_INTEGER" };
+        let heads: Vec<Value> = dimensions.iter().map(|name| json!({"name": name})).collect();
+        let measured = metrics.iter().map(|name| json!({"name": name, "type": kind(name)}));
+        let measured: Vec<Value> = measured.collect();
         json!({
-            "dimensionHeaders": dimensions.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-            "metricHeaders": metrics.iter().map(|name| json!({"name": name, "type": kind(name)})).collect::<Vec<_>>(),
+            "dimensionHeaders": heads, "metricHeaders": measured,
             "rows": rows, "rowCount": rows.len(), "kind": "analyticsData#runReport",
             "metadata": {"currencyCode": "EUR", "timeZone": "Europe/Berlin"},
         })
     };
     let asked = request.json();
-    json!({"reports": asked["requests"].as_array().unwrap().iter().map(one).collect::<Vec<_>>()})
+    let all: Vec<Value> = asked["requests"].as_array().unwrap().iter().map(one).collect();
+    json!({ "reports": all })
 }
 
 /// Half a year in euros, and one month in yen.

@@ -26,6 +26,7 @@ mod gmail;
 mod identity;
 mod insecure;
 mod issuer;
+mod journeys;
 mod keys;
 mod leaving;
 mod limits;

@@ -90,7 +90,7 @@ const steps = {
   run: (script) => frame().evaluate(script),
   scheme: (value) => page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]),
   width: (width) => page.setViewport({ width, height: 900 }),
-  picture: (path) => page.screenshot({ path, fullPage: true }),
+  picture: async (path) => { await page.screenshot({ path, fullPage: true }); },
   check: async () => {
     await frame().evaluate(await readFile(axe, "utf8"));
     const { violations } = await frame().evaluate(() => window.axe.run());

@@ -233,7 +233,7 @@ impl Action for ListDeployments {
     const VIEW: &'static [Part] = &[Part::table(
         "Deployments",
         "items",
-        &["project", "state", "environment", "branch", "commit_message", "created_at", "url"],
+        &["project", "state", "environment", "url", "commit_message", "created_at", "branch"],
     )];
     type Output = Page<Deployment>;
 

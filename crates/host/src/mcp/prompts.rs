@@ -64,11 +64,6 @@ fn find(name: &str) -> Result<(Journey, Vec<String>), ErrorData> {
     Ok((journey, closing))
 }
 
-/// What a text has between these marks.
-fn between(text: &str, open: char, close: char) -> impl Iterator<Item = &str> {
-    text.split(open).skip(1).filter_map(move |rest| Some(rest.split_once(close)?.0))
-}
-
 /// The words in backticks, which are tools or a tool's arguments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
@@ -225,6 +220,11 @@ pub(super) mod tests {
     use crate::host::adapters;
     use crate::tools::own_tools;
 
+    /// The names of arguments in a text.
+    fn arguments(text: &str) -> impl Iterator<Item = &str> {
+        text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+    }
+
     /// The words in backticks that have the shape of a tool's name.
     pub fn named_tools(text: &str) -> Vec<String> {
         let named = code(text).filter(|word| {
@@ -249,19 +249,19 @@ pub(super) mod tests {
                 for tool in code(text) {
                     assert!(exists(tool), "{} names {tool}", journey.name);
                 }
-                for argument in between(text, '{', '}') {
+                for argument in arguments(text) {
                     let known = journey.arguments.iter().any(|one| one.name == argument);
                     assert!(known, "{} names {{{argument}}}", journey.name);
                 }
             }
             for argument in &journey.arguments {
                 let used = journey.steps.iter().chain([&journey.opening]);
-                let used = used.flat_map(|text| between(text, '{', '}'));
+                let used = used.flat_map(|text| arguments(text));
                 assert!(used.into_iter().any(|name| name == argument.name), "{}", argument.name);
             }
             let required = journey.arguments.iter().filter(|one| one.required);
             let required: Vec<&str> = required.map(|one| one.name.as_str()).collect();
-            assert!(between(&journey.opening, '{', '}').all(|name| required.contains(&name)));
+            assert!(arguments(&journey.opening).all(|name| required.contains(&name)));
             let length: usize = journey.steps.iter().map(String::len).sum();
             assert!(length < 4_000, "{}: {length} bytes", journey.name);
         }

@@ -130,11 +130,8 @@ impl Own for ListIntegrations {
     const NAME: &'static str = "list_integrations";
     const TITLE: &'static str = "List the services";
     const RISK: Risk = Risk::Read;
-    const VIEW: &'static [Part] = &[Part::table(
-        "",
-        "integrations",
-        &["name", "status", "account", "mode", "tools", "purpose"],
-    )];
+    const VIEW: &'static [Part] =
+        &[Part::table("", "integrations", &["name", "status", "account", "mode", "tools"])];
     type Output = Listed;
 
     async fn run(self, host: &Arc<Host>, caller: &Caller) -> Result<Done<Listed>> {

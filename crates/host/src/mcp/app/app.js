@@ -65,18 +65,18 @@ const date = (value, options) => {
 const isCurrency = (word) => /^[A-Za-z]{3}$/.test(word ?? "");
 // Stripe counts these in hundredths, though they have none.
 const PLACES = { ISK: 2, UGX: 2 };
-function amount(minor, currency) {
-  const style = { style: "currency", currency };
+function amount(minor, currency, more) {
+  const style = { style: "currency", currency, ...more };
   const places = PLACES[currency.toUpperCase()] ?? new Intl.NumberFormat("en", style).resolvedOptions().maximumFractionDigits;
   return number(minor / 10 ** places, style);
 }
 
-/** A value as a person reads it. */
-function told(value, column, row) {
+/** A value as a person reads it; with `more` for numbers. */
+function told(value, column, row, more) {
   if (value === undefined || value === null) return "–";
   if (typeof value === "number") {
-    if (column.isAmount && isCurrency(row.currency)) return amount(value, row.currency);
-    if (isCurrency(column.unit)) return number(value, { style: "currency", currency: column.unit });
+    if (column.isAmount && isCurrency(row.currency)) return amount(value, row.currency, more);
+    if (isCurrency(column.unit)) return number(value, { style: "currency", currency: column.unit, ...more });
     if (column.unit === "seconds") return value < 60 ? `${number(value, { maximumFractionDigits: 1 })} s` : `${number(Math.floor(value / 60))} min ${number(Math.round(value % 60))} s`;
     if (/rate$/i.test(column.name) && Math.abs(value) <= 1) return number(value, { style: "percent", maximumFractionDigits: 1 });
     return number(value, { maximumFractionDigits: 2 });
@@ -116,6 +116,7 @@ function columnsOf(rows, paths, amounts, units) {
       name, path, get, full: names.length ? `${path}.${name}` : path, isAmount: amounts.includes(path), label: words(name),
       unit: Array.isArray(units) ? units.find((one) => one?.metric === name)?.unit : undefined,
       change: (row) => own(own(row, "change_percent"), name),
+      isLong: rows.some((row) => String(get(row)).length > 30),
       isNumber: rows.every((row) => ["number", "undefined"].includes(typeof (get(row) ?? undefined))),
     }));
   });
@@ -172,7 +173,7 @@ function table(part, rows, columns, name) {
     return th;
   }));
   const body = rows.slice(0, MOST_ROWS).map((row) => make("tr", "", ...columns.map((column) => {
-    const td = make("td", column.isNumber ? "number" : "", cell(column, row), ...changed(column, row));
+    const td = make("td", column.isNumber ? "number" : column.isLong ? "long" : "", cell(column, row), ...changed(column, row));
     td.dir = "auto";
     if (most.get(column)) {
       const value = column.get(row) ?? 0, bar = make("span", value < 0 ? "bar below" : "bar");
@@ -204,7 +205,7 @@ function lines(rows, along, series, name) {
   const low = Math.floor(Math.min(...values, 0) / by) * by, high = Math.max(Math.ceil(Math.max(...values, 0) / by) * by, low + by);
   const scale = [];
   for (let value = low; value <= high + by / 2; value += by) scale.push(value);
-  const labels = scale.map((value) => told(value, series[0], points[0]));
+  const labels = scale.map((value) => told(value, series[0], points[0], { trailingZeroDisplay: "stripIfInteger" }));
   const left = 10 + 7 * Math.max(...labels.map((label) => label.length)), right = width - 12, top = 10, bottom = height - 24;
   const x = (index) => left + ((right - left) * index) / Math.max(points.length - 1, 1);
   const y = (value) => bottom - ((bottom - top) * (value - low)) / (high - low);
@@ -260,6 +261,7 @@ function section(part, whole, units) {
   const groups = part.amounts.length ? Map.groupBy(rows, (row) => row.currency) : new Map([["", rows]]);
   return [...heading, ...[...groups].flatMap(([currency, some]) => {
     const columns = columnsOf(some, part.columns, part.amounts, units);
+    if (!columns.length) return [make("p", "quiet", "Nothing.")];
     const of = groups.size > 1 ? `${name}, ${String(currency).toUpperCase()}` : name;
     const caption = groups.size > 1 && part.shape !== "scorecard" ? [make("p", "quiet", String(currency).toUpperCase())] : [];
     if (part.shape === "scorecard") return [...caption, ...scorecard(some, columns)];
