@@ -209,9 +209,7 @@ impl Host {
         assert_eq!(shown["meta"]["ui"], json!({"csp": {}, "prefersBorder": true}));
         assert!(shown["bytes"].as_u64().unwrap() < 30_000, "{}", shown["bytes"]);
         // The text is there for clients that show no pages, and for the model.
-        let text = shown["result"]["content"][0]["text"].as_str().unwrap();
-        let told: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(told, shown["result"]["structuredContent"]);
+        assert_eq!(shown["isTold"], true, "{name}");
         let light = self.checked(&format!("{name}-light"));
         let dark = self.step(&json!({"context": {"theme": "dark"}}));
         assert_ne!(light["paper"], dark["paper"]);
@@ -278,8 +276,21 @@ fn traffic_revenue_deployments_dashboards_and_connections_are_shown() {
     let shown = host.show("stripe_get_revenue", &revenue);
     told(
         &shown,
-        &["Revenue", "EUR", "JPY", "Gross", "Net", "€8,000", "JP¥80,000", "By the time (UTC)"],
+        &[
+            "test",
+            "Revenue",
+            "EUR",
+            "JPY",
+            "Gross",
+            "Net",
+            "€5,000",
+            "JP¥80,000",
+            "By the time (UTC)",
+        ],
     );
+
+    let numbers = host.step(&json!({"press": "summary"}));
+    told(&numbers, &["1 Jun 2026", "€8,500.00", "€350.00", "Payments"]);
 
     let shown = host.show("vercel_list_deployments", &json!({}));
     told(

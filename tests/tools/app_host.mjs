@@ -79,7 +79,8 @@ const steps = {
     const offered = tools.find((one) => one.name === name);
     const { contents: [contents] } = await client.readResource({ uri: offered._meta.ui.resourceUri });
     const result = await client.callTool({ name, arguments: input });
-    shown = { mimeType: contents.mimeType, meta: contents._meta, bytes: contents.text.length, result };
+    const isTold = JSON.stringify(JSON.parse(result.content[0].text)) === JSON.stringify(result.structuredContent);
+    shown = { mimeType: contents.mimeType, meta: contents._meta, bytes: contents.text.length, isTold };
     await page.evaluate((...all) => globalThis.show(...all), contents.text, "allow-scripts", offered, input, result, context);
   },
   result: (result) => page.evaluate((result) => globalThis.bridge.sendToolResult(result), result),

@@ -120,6 +120,7 @@ impl Action for GetRevenue {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = BALANCE_READ;
     const VIEW: &'static [Part] = &[
+        Part::scorecard("", "", &["mode"]),
         Part::line("Revenue", "periods", REVENUE, &["gross", "net"]).amounts(AMOUNTS),
         Part::notes("definition"),
     ];

@@ -72,6 +72,7 @@ impl Action for GetSubscriptionMetrics {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = METRICS_READ;
     const VIEW: &'static [Part] = &[
+        Part::scorecard("", "", &["mode"]),
         Part::scorecard("Each month", "mrr", &["amount"]).amounts(&["amount"]),
         Part::scorecard("", "", &["active", "past_due", "trialing", "new", "churned"]),
         Part::notes("definition"),
