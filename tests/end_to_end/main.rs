@@ -51,6 +51,7 @@ mod rights;
 mod rotation;
 mod secrets;
 mod sessions;
+mod shop;
 mod short_lives;
 mod sign_in;
 mod standin;

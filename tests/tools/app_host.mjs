@@ -3,6 +3,7 @@
 //   app_host.mjs MODE URL     MODE is `legacy`, or a protocol revision such as 2026-07-28; the bearer token in MCP_TOKEN
 //   {"show": tool, "arguments": {...}, "context": {...}}     calls the tool, and shows its result in the frame of its page
 //   {"result": {...}}         shows another result there     {"context": {...}}  tells the frame what changed
+//   {"cancel": reason}        {"teardown": true}             as the client does with a call, and with the frame
 //   {"press": selector}  {"key": name}  {"run": script}      in the frame
 //   {"scheme": "dark"}        what the system prefers        {"width": pixels}   {"picture": file}   {"check": true}
 import { createInterface } from "node:readline";
@@ -80,12 +81,14 @@ const steps = {
     const { contents: [contents] } = await client.readResource({ uri: offered._meta.ui.resourceUri });
     const result = await client.callTool({ name, arguments: input });
     const isTold = JSON.stringify(JSON.parse(result.content[0].text)) === JSON.stringify(result.structuredContent);
-    shown = { mimeType: contents.mimeType, meta: contents._meta, bytes: contents.text.length, isTold };
+    shown = { mimeType: contents.mimeType, meta: contents._meta, bytes: contents.text.length, isTold, announced: client.getServerCapabilities().extensions };
     await page.evaluate((...all) => globalThis.show(...all), contents.text, "allow-scripts", offered, input, result, context);
   },
   result: (result) => page.evaluate((result) => globalThis.bridge.sendToolResult(result), result),
   context: (changed, { show }) => show ?? page.evaluate((changed) => globalThis.bridge.sendHostContextChange(changed), changed),
   arguments: () => {},
+  cancel: (reason) => page.evaluate((reason) => globalThis.bridge.sendToolCancelled({ reason }), reason),
+  teardown: () => page.evaluate(() => globalThis.bridge.teardownResource({})),
   press: async (selector) => (await frame().waitForSelector(selector)).click(),
   key: (name) => page.keyboard.press(name),
   run: (script) => frame().evaluate(script),

@@ -161,3 +161,41 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_a_view_shows_that_the_result_does_not_have() {
+        let row = json!({"properties": {
+            "name": {"type": "string"}, "numbers": {"additionalProperties": {"type": "number"}},
+        }});
+        let card = json!({"properties": {
+            "title": {}, "kind": {}, "rows": {"items": row},
+        }});
+        let output = json!({"properties": {
+            "items": {"items": row}, "total": row, "note": {"type": "string"}, "cards": {"items": card}, "other": {"items": row},
+        }});
+        for part in [
+            Part::table("", "items", &["name", "numbers", "numbers.any"]),
+            Part::scorecard("", "", &["total.name"]),
+            Part::line("", "items", &["name", "numbers"], &["numbers"]).amounts(&["numbers"]),
+            Part::cards("cards", &["name"]),
+            Part::notes("note"),
+        ] {
+            assert_eq!(missing(&output, &part), None, "{part:?}");
+        }
+        for (part, lacking) in [
+            (Part::table("", "item", &["name"]), "item"),
+            (Part::table("", "items", &["name", "colour"]), "colour"),
+            (Part::bar("", "items", &["name"], &["number"]), "number"),
+            (Part::table("", "items", &["name"]).amounts(&["price"]), "price"),
+            (Part::cards("cards", &["colour"]), "colour"),
+            (Part::cards("other", &["name"]), "title"),
+            (Part::notes("notes"), "notes"),
+        ] {
+            assert_eq!(missing(&output, &part).as_deref(), Some(lacking), "{part:?}");
+        }
+    }
+}

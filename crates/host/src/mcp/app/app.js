@@ -313,4 +313,7 @@ ask("ui/initialize", {
   dress(hostContext ?? {});
   show();
   send({ method: "ui/notifications/initialized", params: {} });
+}).catch(() => {
+  result = { content: [{ type: "text", text: "The client does not show this; the text beside it tells all." }] };
+  show();
 });
