@@ -64,7 +64,7 @@ fn find(name: &str) -> Result<(Journey, Vec<String>), ErrorData> {
     Ok((journey, closing))
 }
 
-/// The words in backticks, which are tools or a tool's arguments.
+/// The words in backticks.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -194,11 +194,7 @@ impl Mcp {
         let (before, begun) = typed
             .rsplit_once(',')
             .map_or(("", typed), |(before, begun)| (before, begun.trim_start()));
-        let adapters = self.host.catalog.adapters().iter();
-        let had = adapters.filter(|adapter| {
-            adapter.actions().iter().any(|action| self.host.offers(caller, &action.tool))
-        });
-        let ids = had.map(|adapter| adapter.integration.id);
+        let ids = self.services(caller).map(|adapter| adapter.integration.id);
         let fitting = ids.filter(|id| {
             id.starts_with(&begun.to_lowercase()) && before.split(',').all(|one| one.trim() != *id)
         });

@@ -1,6 +1,7 @@
 //! How to work with each service, told by its adapter, as skills that agents load when they need them.
 //! <https://modelcontextprotocol.io/seps/2640-skills-extension>
 
+use resto_core::Adapter;
 use rmcp::model::{
     CacheScope, ErrorData, GetSkillResult, ListSkillsResult, ReadResourceResult, Resource,
     ResourceContents, Skill, SkillFrontmatter, SkillResource, SkillResources,
@@ -34,13 +35,17 @@ fn skill(text: &str) -> Option<Skill> {
 }
 
 impl Mcp {
+    /// The services of which the caller has a tool.
+    pub(super) fn services(&self, caller: &Caller) -> impl Iterator<Item = &Adapter> {
+        self.host.catalog.adapters().iter().filter(|adapter| {
+            adapter.actions().iter().any(|action| self.host.offers(caller, &action.tool))
+        })
+    }
+
     /// Those of the services of which the caller has a tool, with their texts.
     fn skills(&self, caller: &Caller) -> Vec<(Skill, &'static str)> {
-        let adapters = self.host.catalog.adapters().iter();
-        let had = adapters.filter(|adapter| {
-            adapter.actions().iter().any(|action| self.host.offers(caller, &action.tool))
-        });
-        had.filter_map(|adapter| Some((skill(adapter.skill?)?, adapter.skill?))).collect()
+        let told = |adapter: &Adapter| Some((skill(adapter.skill?)?, adapter.skill?));
+        self.services(caller).filter_map(told).collect()
     }
 
     pub(super) fn skill_list(&self, caller: &Caller) -> ListSkillsResult {
