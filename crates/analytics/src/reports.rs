@@ -1,6 +1,6 @@
 //! Reports of any question, by pages, and of the last half hour.
 
-use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Error, Page, PageRequest, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,6 +72,8 @@ impl Action for RunReport {
         "informe",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
+    const VIEW: &'static [Part] =
+        &[Part::table("", "rows.items", &["dimensions", "metrics"]), Part::notes("notes")];
     type Output = Report;
 
     async fn run(self, api: &Api) -> Result<Report> {

@@ -22,6 +22,7 @@ mod schema;
 mod security_events;
 mod send;
 mod text;
+mod view;
 mod webhook;
 
 pub use action::{Action, Risk};
@@ -48,4 +49,5 @@ pub use revocation::{Revocation, Revoking, Signer};
 pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
 pub use security_events::SECURITY_EVENTS;
 pub use text::{clean, clean_json, quote};
+pub use view::{Part, Shape};
 pub use webhook::{Change, Delivery, News, Notice, Signature, Webhooks};

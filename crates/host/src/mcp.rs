@@ -1,9 +1,13 @@
 //! The server that agents speak with: the catalog as MCP tools, and calls of them.
 
 mod approving;
+mod apps;
 mod entering;
 mod line;
 mod listing;
+mod own;
+mod prompts;
+mod skills;
 mod watching;
 
 use std::panic::AssertUnwindSafe;
@@ -15,24 +19,22 @@ use http::request::Parts;
 use resto_core::{Code, Details, Error};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, InputRequest,
-    InputRequiredResult, InputResponses, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+    CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    GetSkillRequestParams, GetSkillResult, Implementation, ListPromptsResult, ListResourcesResult,
+    ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, Reference, ServerCapabilities, ServerConfig,
+    SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
-use secrecy::ExposeSecret;
 use serde_json::Value;
-use uuid::Uuid;
 
 use self::entering::Led;
 use self::line::line;
-use crate::asking::Waiting;
+use self::own::Answer;
 use crate::call::{Called, Failed, OP_ID, fault};
 use crate::host::{Caller, Host};
 use crate::surface::Surface;
-use crate::tools::{Done, OwnTool};
 use listing::Tools;
 
 pub use listing::{own_tool, tokens, tool};
@@ -89,6 +91,10 @@ impl ServerHandler for Mcp {
             .enable_tool_list_changed()
             .enable_resources()
             .enable_resources_subscribe()
+            .enable_prompts()
+            .enable_completions()
+            .enable_extensions_with(apps::extension())
+            .enable_skills()
             .build();
         let mut info = ServerConfig::new(capabilities).with_instructions(
             "Operates the business's own accounts at other services. A tool named github_... works on GitHub, and so on. \
@@ -108,7 +114,8 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = self.caller(&context)?;
-        self.list(&caller, request.and_then(|request| request.cursor)).await
+        let shows_pages = apps::are_shown(&context);
+        self.list(&caller, request.and_then(|request| request.cursor), shows_pages).await
     }
 
     fn accepted_subscription_filter(
@@ -214,8 +221,12 @@ impl ServerHandler for Mcp {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.caller(&context)?;
-        Ok(watching::resources())
+        let caller = self.caller(&context)?;
+        let mut resources = vec![watching::resource()];
+        resources.extend(self.skill_resources(&caller));
+        Ok(ListResourcesResult::with_all_items(resources)
+            .with_ttl_ms(listing::LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
     }
 
     async fn read_resource(
@@ -223,8 +234,62 @@ impl ServerHandler for Mcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        let (caller, uri) = (self.caller(&context)?, request.uri.as_str());
+        if uri == watching::ALERTS {
+            return self.read_alerts(&caller).await.map(ReadResourceResponse::from);
+        }
+        let found = self.app(uri).or_else(|| self.read_skill(&caller, uri));
+        found
+            .map(ReadResourceResponse::from)
+            .ok_or_else(|| ErrorData::resource_not_found("there is no such resource", None))
+    }
+
+    async fn list_skills(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        Ok(self.skill_list(&self.caller(&context)?))
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        self.skill_entry(&self.caller(&context)?, &request.uri)
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        self.prompt_list(&self.caller(&context)?)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
         let caller = self.caller(&context)?;
-        self.read_alerts(&caller, &request.uri).await.map(ReadResourceResponse::from)
+        let connected = self.host.connected(&caller).await.map_err(|error| internal(&error))?;
+        self.prompt(&caller, &request.name, request.arguments, &connected).map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let caller = self.caller(&context)?;
+        let Reference::Prompt(prompt) = &request.r#ref else {
+            return Ok(CompleteResult::default());
+        };
+        let argument = &request.argument;
+        let values = self.completed(&caller, &prompt.name, &argument.name, &argument.value)?;
+        Ok(CompleteResult::new(values))
     }
 
     async fn subscribe(
@@ -245,91 +310,6 @@ impl ServerHandler for Mcp {
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
         self.tools.of(&self.host).get(name).cloned()
-    }
-}
-
-/// What a client came back with.
-struct Answer {
-    state: Option<String>,
-    responses: Option<InputResponses>,
-}
-
-impl Mcp {
-    /// A tool of this server itself. Where a person has to do something on a page of ours, a client that can
-    /// leads them there; the others get the link.
-    async fn call_own(
-        &self,
-        caller: &Caller,
-        own: &OwnTool,
-        arguments: &Value,
-        answer: Answer,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        if let Some(state) = &answer.state {
-            let asked = self.host.asked(caller, own.tool, arguments, state).await;
-            let Some(waiting) = asked.map_err(|error| internal(&error))? else {
-                return Err(ErrorData::invalid_params(
-                    "the request state is not of this call, or was used before; call again without it",
-                    None,
-                ));
-            };
-            let response = answer.responses.and_then(|mut responses| responses.remove(PAGE_KEY));
-            let action = response.and_then(|response| {
-                serde_json::from_value::<ElicitResult>(response).ok().map(|result| result.action)
-            });
-            return Ok(self.answered(caller, &waiting, action).await.into());
-        }
-        let asked = match caught(self.host.run_own(caller, own, arguments)).await {
-            Ok(Done::Output(output)) => return Ok(CallToolResult::structured(output).into()),
-            Ok(Done::Ask(asked)) => asked,
-            Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
-                return Ok(failure(&failed.error()).into());
-            }
-            Err(Failed::UnknownTool) => {
-                return Err(ErrorData::internal_error("the tool is not there", None));
-            }
-        };
-        let can = context.client_capabilities().and_then(|client| client.elicitation);
-        if can.is_none_or(|modes| modes.url.is_none()) {
-            return Ok(CallToolResult::structured(asked.output).into());
-        }
-        let page = ElicitRequestParams::UrlElicitationParams {
-            meta: None,
-            message: asked.message,
-            url: asked.url.to_string(),
-            elicitation_id: Uuid::new_v4().to_string(),
-        };
-        if is_modern(context) {
-            let request = InputRequest::Elicitation(ElicitRequest::new(page));
-            let requests = [(PAGE_KEY.to_owned(), request)].into();
-            // EXPOSE: a handle; the client brings it back.
-            let state = asked.state.expose_secret().to_owned();
-            return Ok(InputRequiredResult::new(Some(requests), Some(state)).into());
-        }
-        match context.peer.create_elicitation_with_timeout(page, Some(OPENING)).await {
-            Ok(result) => {
-                Ok(self.answered(caller, &asked.waiting, Some(result.action)).await.into())
-            }
-            // A client that promised and does not: the person gets the link at least.
-            Err(_) => Ok(CallToolResult::structured(asked.output).into()),
-        }
-    }
-
-    /// The result once the person was shown the way. To accept means to have opened the page, no more.
-    async fn answered(
-        &self,
-        caller: &Caller,
-        waiting: &Waiting,
-        action: Option<ElicitationAction>,
-    ) -> CallToolResult {
-        let result = match action {
-            Some(ElicitationAction::Accept) => self.host.wait(caller, waiting).await,
-            _ => Err(Error::new(
-                Code::Denied,
-                "The person did not want to open the page. Nothing was changed. Do not ask again unless they say so.",
-            )),
-        };
-        result.map_or_else(|error| failure(&error), CallToolResult::structured)
     }
 }
 

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use rmcp::model::{
-    CacheScope, ErrorData, ListResourcesResult, ReadResourceResult, Resource, ResourceContents,
+    CacheScope, ErrorData, ReadResourceResult, Resource, ResourceContents,
     ResourceUpdatedNotificationParam,
 };
 use rmcp::service::{Peer, RoleServer, SubscriptionContext};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::listing::LIST_TTL_MS;
 use super::{Mcp, internal};
 use crate::host::Caller;
 
@@ -23,25 +22,18 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long a client is told over HTTP before it has to show its access token again.
 const LONGEST: Duration = Duration::from_hours(1);
 
-pub(super) fn resources() -> ListResourcesResult {
-    let alerts = Resource::new(ALERTS, "alerts")
+pub(super) fn resource() -> Resource {
+    Resource::new(ALERTS, "alerts")
         .with_title("Alerts")
         .with_description("What a person of the business must look at, as list_alerts tells it.")
-        .with_mime_type("application/json");
-    ListResourcesResult::with_all_items(vec![alerts])
-        .with_ttl_ms(LIST_TTL_MS)
-        .with_cache_scope(CacheScope::Private)
+        .with_mime_type("application/json")
 }
 
 impl Mcp {
     pub(super) async fn read_alerts(
         &self,
         caller: &Caller,
-        uri: &str,
     ) -> Result<ReadResourceResult, ErrorData> {
-        if uri != ALERTS {
-            return Err(ErrorData::resource_not_found("there is no such resource", None));
-        }
         let found = self.host.open_alerts(caller).await;
         let (alerts, more) = found.map_err(|error| internal(&error))?;
         let text = json!({"alerts": alerts, "more": more}).to_string();

@@ -194,6 +194,7 @@ impl Remote {
             risk,
             phrases: &[],
             outsiders: true,
+            view: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),
             output_schema: output::schema(),

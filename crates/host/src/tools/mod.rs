@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jsonschema::Validator;
-use resto_core::{Code, Error, Result, Risk, input_schema, output_schema};
+use resto_core::{Code, Error, Part, Result, Risk, input_schema, output_schema};
 use resto_vault::{Intent, Needs, Outcome, ResultStatus};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -42,6 +42,8 @@ pub(crate) trait Own: DeserializeOwned + JsonSchema + Send + 'static {
     const TITLE: &'static str;
     /// The worst that it leads to.
     const RISK: Risk;
+    /// What a person sees of the result, where their client shows more than text.
+    const VIEW: &'static [Part] = &[];
     /// What an agent gets.
     type Output: Serialize + JsonSchema;
 
@@ -75,6 +77,8 @@ pub struct OwnTool {
     pub risk: Risk,
     /// The schema of the arguments.
     pub input_schema: Map<String, Value>,
+    /// What a person sees of the result.
+    pub view: &'static [Part],
     /// The schema of the result; `run_action` gives that of the action.
     pub output_schema: Option<Map<String, Value>>,
     arguments: Validator,
@@ -86,7 +90,7 @@ impl OwnTool {
     fn of<T: Own>() -> Result<Self> {
         let output_schema = Some(output_schema::<T::Output>());
         let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK)?;
-        Ok(Self { output_schema, run: Some(run::<T>), ..own })
+        Ok(Self { output_schema, view: T::VIEW, run: Some(run::<T>), ..own })
     }
 
     /// One that does nothing itself.
@@ -100,6 +104,7 @@ impl OwnTool {
             description,
             risk,
             input_schema,
+            view: &[],
             output_schema: None,
             arguments,
             run: None,
