@@ -12,6 +12,7 @@ mod chaos;
 mod cli;
 mod clients;
 mod closed;
+mod conformance;
 mod connect;
 mod copilotkit;
 mod crashes;

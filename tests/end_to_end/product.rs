@@ -1,7 +1,7 @@
 //! The binary under test, with a configuration, a key and data of the test's own.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,11 +124,21 @@ db.commit()";
 
     /// As [`Product::serve`], with more in its environment.
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Server<'_> {
+        self.start(&binary(), environment)
+    }
+
+    /// As [`Product::serve`], of another build of the program.
+    pub fn serve_as(&self, program: &Path) -> Server<'_> {
+        self.start(program, &[])
+    }
+
+    fn start(&self, program: &Path, environment: &[(&str, &str)]) -> Server<'_> {
         // An installation may have several servers.
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("tests-{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let token = self.token("local", &name);
-        let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.environment()).args(["serve", "--bind", "127.0.0.1:0"]);
         let (process, url) = Running::start(command.envs(environment.iter().copied()), address);
         Server { url: format!("{url}/mcp"), token, process, _product: self }
     }

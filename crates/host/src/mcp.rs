@@ -2,6 +2,8 @@
 
 mod approving;
 mod entering;
+#[cfg(feature = "conformance")]
+mod fixture;
 mod line;
 mod listing;
 mod watching;
@@ -35,6 +37,8 @@ use crate::surface::Surface;
 use crate::tools::{Done, OwnTool};
 use listing::Tools;
 
+#[cfg(feature = "conformance")]
+pub use fixture::Fixture;
 pub use listing::{own_tool, tokens, tool};
 
 /// The one thing that a request of ours asks for: that a page is opened.

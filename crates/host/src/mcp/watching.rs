@@ -40,7 +40,8 @@ impl Mcp {
         uri: &str,
     ) -> Result<ReadResourceResult, ErrorData> {
         if uri != ALERTS {
-            return Err(ErrorData::resource_not_found("there is no such resource", None));
+            let data = json!({"uri": uri});
+            return Err(ErrorData::resource_not_found("there is no such resource", Some(data)));
         }
         let found = self.host.open_alerts(caller).await;
         let (alerts, more) = found.map_err(|error| internal(&error))?;
