@@ -54,6 +54,7 @@ mod short_lives;
 mod sign_in;
 mod standin;
 mod tampering;
+mod tasks;
 mod trail;
 mod webhooks;
 mod wire;

@@ -6,6 +6,8 @@ mod entering;
 mod fixture;
 mod line;
 mod listing;
+mod own;
+mod tasks;
 mod watching;
 
 use std::panic::AssertUnwindSafe;
@@ -17,25 +19,24 @@ use http::request::Parts;
 use resto_core::{Code, Details, Error};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, InputRequest,
-    InputRequiredResult, InputResponses, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
+    ErrorData, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
+    InitializeResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities,
     ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
+    ToolsCapability, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
-use secrecy::ExposeSecret;
 use serde_json::Value;
-use uuid::Uuid;
 
 use self::entering::Led;
 use self::line::line;
-use crate::asking::Waiting;
 use crate::call::{Called, Failed, OP_ID, fault};
 use crate::host::{Caller, Host};
 use crate::surface::Surface;
-use crate::tools::{Done, OwnTool};
 use listing::Tools;
+use own::Answer;
+use tasks::Waited;
 
 #[cfg(feature = "conformance")]
 pub use fixture::Fixture;
@@ -93,6 +94,7 @@ impl ServerHandler for Mcp {
             .enable_tool_list_changed()
             .enable_resources()
             .enable_resources_subscribe()
+            .enable_tasks()
             .build();
         let mut info = ServerConfig::new(capabilities).with_instructions(
             "Operates the business's own accounts at other services. A tool named github_... works on GitHub, and so on. \
@@ -104,6 +106,22 @@ impl ServerHandler for Mcp {
         info.server_info = Implementation::new("resto", env!("CARGO_PKG_VERSION"))
             .with_title("Resto integrations");
         info
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut info = self.negotiate_initialize(&request)?;
+        context.peer.set_peer_info(request);
+        if self.only.is_none() {
+            // See on_initialized; and a task cannot be told to such a client.
+            info.capabilities.tools = Some(ToolsCapability::default());
+            info.capabilities.resources = Some(ResourcesCapability::default());
+        }
+        info.capabilities.extensions = None;
+        Ok(info)
     }
 
     async fn list_tools(
@@ -175,8 +193,10 @@ impl ServerHandler for Mcp {
                 return Ok(failure(&refused).into());
             }
         }
-        let called = self.host.call(&caller, tool, arguments.clone(), line(&context));
-        let mut called = caught(called).await;
+        let mut called = match self.wait(&caller, tool, &arguments, &context).await {
+            Waited::Called(called) => called,
+            Waited::Lasts(task) => return Ok(task.into()),
+        };
         if let Err(Failed::Approval(wanted)) = &called {
             match self.ask_person(&caller, tool, wanted, &context).await {
                 Ok(Some(request)) => return Ok(request.into()),
@@ -245,93 +265,36 @@ impl ServerHandler for Mcp {
         }
     }
 
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(&self.caller(&context)?, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        tasks::found(
+            self.host.answer_task(&caller, &request.task_id, request.input_responses).await,
+        )
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        tasks::found(self.host.cancel_task(&caller, &request.task_id).await)
+    }
+
     fn get_tool(&self, name: &str) -> Option<Tool> {
         self.tools.of(&self.host).get(name).cloned()
-    }
-}
-
-/// What a client came back with.
-struct Answer {
-    state: Option<String>,
-    responses: Option<InputResponses>,
-}
-
-impl Mcp {
-    /// A tool of this server itself. Where a person has to do something on a page of ours, a client that can
-    /// leads them there; the others get the link.
-    async fn call_own(
-        &self,
-        caller: &Caller,
-        own: &OwnTool,
-        arguments: &Value,
-        answer: Answer,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        if let Some(state) = &answer.state {
-            let asked = self.host.asked(caller, own.tool, arguments, state).await;
-            let Some(waiting) = asked.map_err(|error| internal(&error))? else {
-                return Err(ErrorData::invalid_params(
-                    "the request state is not of this call, or was used before; call again without it",
-                    None,
-                ));
-            };
-            let response = answer.responses.and_then(|mut responses| responses.remove(PAGE_KEY));
-            let action = response.and_then(|response| {
-                serde_json::from_value::<ElicitResult>(response).ok().map(|result| result.action)
-            });
-            return Ok(self.answered(caller, &waiting, action).await.into());
-        }
-        let asked = match caught(self.host.run_own(caller, own, arguments)).await {
-            Ok(Done::Output(output)) => return Ok(CallToolResult::structured(output).into()),
-            Ok(Done::Ask(asked)) => asked,
-            Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
-                return Ok(failure(&failed.error()).into());
-            }
-            Err(Failed::UnknownTool) => {
-                return Err(ErrorData::internal_error("the tool is not there", None));
-            }
-        };
-        let can = context.client_capabilities().and_then(|client| client.elicitation);
-        if can.is_none_or(|modes| modes.url.is_none()) {
-            return Ok(CallToolResult::structured(asked.output).into());
-        }
-        let page = ElicitRequestParams::UrlElicitationParams {
-            meta: None,
-            message: asked.message,
-            url: asked.url.to_string(),
-            elicitation_id: Uuid::new_v4().to_string(),
-        };
-        if is_modern(context) {
-            let request = InputRequest::Elicitation(ElicitRequest::new(page));
-            let requests = [(PAGE_KEY.to_owned(), request)].into();
-            // EXPOSE: a handle; the client brings it back.
-            let state = asked.state.expose_secret().to_owned();
-            return Ok(InputRequiredResult::new(Some(requests), Some(state)).into());
-        }
-        match context.peer.create_elicitation_with_timeout(page, Some(OPENING)).await {
-            Ok(result) => {
-                Ok(self.answered(caller, &asked.waiting, Some(result.action)).await.into())
-            }
-            // A client that promised and does not: the person gets the link at least.
-            Err(_) => Ok(CallToolResult::structured(asked.output).into()),
-        }
-    }
-
-    /// The result once the person was shown the way. To accept means to have opened the page, no more.
-    async fn answered(
-        &self,
-        caller: &Caller,
-        waiting: &Waiting,
-        action: Option<ElicitationAction>,
-    ) -> CallToolResult {
-        let result = match action {
-            Some(ElicitationAction::Accept) => self.host.wait(caller, waiting).await,
-            _ => Err(Error::new(
-                Code::Denied,
-                "The person did not want to open the page. Nothing was changed. Do not ask again unless they say so.",
-            )),
-        };
-        result.map_or_else(|error| failure(&error), CallToolResult::structured)
     }
 }
 
