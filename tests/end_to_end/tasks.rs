@@ -21,15 +21,15 @@ const DELETE: &str = "github_delete_repository";
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A GitHub that answers when it is told to.
-struct Slow {
-    provider: Provider,
+pub struct Slow {
+    pub provider: Provider,
     holds: Arc<AtomicBool>,
     was_asked: mpsc::Receiver<()>,
     answer_now: mpsc::Sender<()>,
 }
 
 impl Slow {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let holds = Arc::<AtomicBool>::default();
         let (asked, was_asked) = mpsc::channel();
         let (answer_now, may_answer) = mpsc::channel();
@@ -45,12 +45,12 @@ impl Slow {
     }
 
     /// Keeps whoever asks from now on waiting.
-    fn hold(&self) {
+    pub fn hold(&self) {
         self.holds.store(true, Ordering::SeqCst);
     }
 
     /// Answers the one who waits, and all others at once.
-    fn let_go(&self) {
+    pub fn let_go(&self) {
         self.was_asked.recv_timeout(LIMIT).unwrap();
         self.holds.store(false, Ordering::SeqCst);
         self.answer_now.send(()).unwrap();
