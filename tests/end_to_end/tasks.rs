@@ -87,7 +87,7 @@ fn label() -> Value {
 }
 
 /// Calls a tool that lasts; the id of its task.
-fn begin(server: &Server<'_>, tool: &str, arguments: Value) -> String {
+fn begin(server: &Server<'_>, tool: &str, arguments: &Value) -> String {
     let call = json!({"name": tool, "arguments": arguments});
     let created = server.call_with(&[], &can(), call).json();
     let task = &created["result"];
@@ -134,7 +134,7 @@ fn a_call_that_lasts_is_kept_for_its_caller_alone() {
         let fast = server.call_with(&[], &can(), call.clone()).json();
         assert_eq!(fast["result"]["structuredContent"]["full_name"], "octocat/hello-world");
         slow.hold();
-        let id = begin(&server, READ, hello());
+        let id = begin(&server, READ, &hello());
         assert_eq!(ask(&server, "tasks/get", &id)["result"]["status"], "working");
         let mut beside = product.serve();
         beside.token.clone_from(&server.token);
@@ -172,7 +172,7 @@ fn a_task_is_cancelled_by_whichever_server_is_asked() {
         let mut beside = product.serve();
         beside.token.clone_from(&server.token);
         slow.hold();
-        let id = begin(&server, READ, hello());
+        let id = begin(&server, READ, &hello());
         assert_eq!(ask(&beside, "tasks/cancel", &id)["result"]["resultType"], "complete");
         until(&server, &id, "cancelled");
         assert_eq!(last(product), ("result".into(), READ.into(), "error".into()));
@@ -188,7 +188,7 @@ fn a_task_asks_its_person_for_an_approval_and_runs_once() {
         let deleted = slow.count("DELETE");
         let server = product.serve();
         slow.hold();
-        let id = begin(&server, DELETE, hello());
+        let id = begin(&server, DELETE, &hello());
         slow.let_go();
         let asking = until(&server, &id, "input_required");
         let asked = &asking["inputRequests"]["approval"];
@@ -202,6 +202,39 @@ fn a_task_asks_its_person_for_an_approval_and_runs_once() {
         assert_eq!(done["result"]["isError"], false, "{done}");
         assert_eq!(slow.count("DELETE"), deleted + 1);
     });
+}
+
+#[test]
+fn a_task_tells_how_far_it_is() {
+    let is_ready = Arc::<AtomicBool>::default();
+    let ready = Arc::clone(&is_ready);
+    let provider = Provider::start(move |request| {
+        let state = if ready.load(Ordering::SeqCst) { "READY" } else { "BUILDING" };
+        Reply::json(
+            200,
+            &match request.what() {
+                "GET /v2/user" => json!({"user": {"id": "u", "username": "ada"}}),
+                "GET /v5/user/tokens/current" => json!({"token": {"scopes": [{"type": "user"}]}}),
+                _ => json!({
+                    "id": "dpl_1", "uid": "dpl_1", "name": "shop", "readyState": state, "status": state,
+                    "url": "shop-abc.vercel.app", "createdAt": 1_767_225_600_000_i64,
+                }),
+            },
+        )
+    });
+    let product = Product::at("http://127.0.0.1:1");
+    product.configure(&format!("[integrations.vercel]\nbase_url = \"{}\"\n", provider.url));
+    product.must(&["connect", "vercel", "--key-stdin"], "token_of_a_test");
+    let server = product.serve();
+    let id = begin(&server, "vercel_wait_for_deployment", &json!({"deployment": "dpl_1"}));
+    let start = Instant::now();
+    while !ask(&server, "tasks/get", &id).to_string().contains("BUILDING after") {
+        assert!(start.elapsed() < LIMIT, "it tells nothing");
+        thread::sleep(Duration::from_millis(100));
+    }
+    is_ready.store(true, Ordering::SeqCst);
+    let done = until(&server, &id, "completed");
+    assert_eq!(done["result"]["structuredContent"]["outcome"], "ready", "{done}");
 }
 
 /// The server is killed while a task runs, and another one looks after what it left as if more than a minute had gone by.
@@ -235,7 +268,7 @@ fn i4_a_task_whose_server_is_killed_fails_and_does_not_run_again() {
             let server = product.serve();
             let count = slow.count(method);
             slow.hold();
-            let id = begin(&server, tool, arguments);
+            let id = begin(&server, tool, &arguments);
             let failed = killed(server, product, sql, &id);
             assert_eq!(failed["status"], "failed", "{failed}");
             let message = failed["error"]["message"].as_str().unwrap();
@@ -255,7 +288,7 @@ fn i4_what_a_task_did_before_its_server_died_is_known() {
         let mut server = product.serve_with(&[("RESTO_CRASH_AT", "result_committed")]);
         let count = slow.count("POST");
         slow.hold();
-        let id = begin(&server, CHANGE, label());
+        let id = begin(&server, CHANGE, &label());
         slow.let_go();
         server.process.wait();
         let done = killed(server, product, sql, &id);

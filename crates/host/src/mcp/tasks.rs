@@ -60,6 +60,8 @@ impl Mcp {
             return Waited::Called(caught(called).await);
         }
         let pulse = Pulse::default();
+        // Whoever drops this gives the call up, as one does whose client goes away.
+        let guard = pulse.cancelled.clone().drop_guard();
         let mut running = self.start(caller, tool, arguments, pulse.feel(line(context)));
         tokio::select! {
             called = &mut running => return Waited::Called(ran(called)),
@@ -71,6 +73,7 @@ impl Mcp {
                     None
                 });
                 if let Some((doing, task)) = kept {
+                    guard.disarm();
                     let created = CreateTaskResult::new(base(&doing.id.to_string(), &task));
                     let rest = Rest {
                         mcp: self.clone(),
