@@ -40,14 +40,18 @@ fn let_through(mut client: TcpStream, server: &str, token: &str) -> io::Result<(
     let mut server = TcpStream::connect(server)?;
     let mut request = BufReader::new(client.try_clone()?);
     let mut line = String::new();
-    request.read_line(&mut line)?;
-    write!(server, "{line}authorization: Bearer {token}\r\nconnection: close\r\n")?;
+    let mut lets_in = format!("authorization: Bearer {token}\r\nconnection: close\r\n");
     while line != "\r\n" {
         line.clear();
-        request.read_line(&mut line)?;
+        if request.read_line(&mut line)? == 0 {
+            // It wanted nothing (any more).
+            return Ok(());
+        }
         if !line.to_ascii_lowercase().starts_with("connection:") {
             server.write_all(line.as_bytes())?;
         }
+        // After the first line.
+        server.write_all(std::mem::take(&mut lets_in).as_bytes())?;
     }
     let mut there = server.try_clone()?;
     thread::spawn(move || {
