@@ -2,7 +2,7 @@
 //! request, the tenant's secrets and documents.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use resto_core::{
@@ -40,6 +40,8 @@ pub struct Line {
     pub op_id: Option<String>,
     /// The name of a secret that the call wanted and that is not stored.
     pub(crate) lacking: Arc<Mutex<Option<String>>>,
+    /// The operation, once it has begun, where it is one that must not happen twice.
+    pub(crate) begun: Arc<OnceLock<Uuid>>,
     /// Which trace it belongs to.
     pub trace: Trace,
     /// Of a trial: whether a person could enter a secret that is not stored.
@@ -68,6 +70,7 @@ impl Line {
             confirm: None,
             op_id: None,
             lacking: Arc::default(),
+            begun: Arc::default(),
             trace: Trace::default(),
             may_enter: false,
         }

@@ -239,6 +239,10 @@ impl Host {
             }
         };
         let Begun { ticket, connection, repeated } = begun;
+        if let Some(op_id) = ticket.op_id() {
+            // It begins once.
+            let _ = line.begun.set(op_id);
+        }
         crash_point("action.intent_committed");
         if let Some(stored) = repeated {
             let done = told_again(caller, tool, stored);

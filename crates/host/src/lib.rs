@@ -35,6 +35,7 @@ mod remote;
 mod root_keys;
 mod sessions;
 mod surface;
+mod task;
 mod tools;
 mod webhooks;
 

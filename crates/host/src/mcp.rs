@@ -3,11 +3,14 @@
 mod approving;
 mod apps;
 mod entering;
+#[cfg(feature = "conformance")]
+mod fixture;
 mod line;
 mod listing;
 mod own;
 mod prompts;
 mod skills;
+mod tasks;
 mod watching;
 
 use std::panic::AssertUnwindSafe;
@@ -19,24 +22,22 @@ use http::request::Parts;
 use resto_core::{Code, Details, Error};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse,
-    GetSkillRequestParams, GetSkillResult, Implementation, ListPromptsResult, ListResourcesResult,
-    ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, Reference, ServerCapabilities, ServerConfig,
-    SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, Reference, ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::entering::Led;
 use self::line::line;
-use self::own::Answer;
 use crate::call::{Called, Failed, OP_ID, fault};
 use crate::host::{Caller, Host};
 use crate::surface::Surface;
-use listing::Tools;
+use self::listing::Tools;
+use self::own::Answer;
+use self::tasks::Waited;
 
+#[cfg(feature = "conformance")]
+pub use fixture::Fixture;
 pub use listing::{own_tool, tokens, tool};
 
 /// The one thing that a request of ours asks for: that a page is opened.
@@ -95,6 +96,7 @@ impl ServerHandler for Mcp {
             .enable_completions()
             .enable_extensions_with(apps::extension())
             .enable_skills()
+            .enable_tasks()
             .build();
         let mut info = ServerConfig::new(capabilities).with_instructions(
             "Operates the business's own accounts at other services. A tool named github_... works on GitHub, and so on. \
@@ -106,6 +108,25 @@ impl ServerHandler for Mcp {
         info.server_info = Implementation::new("resto", env!("CARGO_PKG_VERSION"))
             .with_title("Resto integrations");
         info
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut info = self.negotiate_initialize(&request)?;
+        context.peer.set_peer_info(request);
+        if self.only.is_none() {
+            // See on_initialized.
+            info.capabilities.tools = Some(ToolsCapability::default());
+            info.capabilities.resources = Some(ResourcesCapability::default());
+        }
+        // A task cannot be told to such a client.
+        if let Some(extensions) = &mut info.capabilities.extensions {
+            extensions.remove(TASKS_EXTENSION_ID);
+        }
+        Ok(info)
     }
 
     async fn list_tools(
@@ -178,8 +199,10 @@ impl ServerHandler for Mcp {
                 return Ok(failure(&refused).into());
             }
         }
-        let called = self.host.call(&caller, tool, arguments.clone(), line(&context));
-        let mut called = caught(called).await;
+        let mut called = match self.wait(&caller, tool, &arguments, &context).await {
+            Waited::Called(called) => called,
+            Waited::Lasts(task) => return Ok(task.into()),
+        };
         if let Err(Failed::Approval(wanted)) = &called {
             match self.ask_person(&caller, tool, wanted, &context).await {
                 Ok(Some(request)) => return Ok(request.into()),
@@ -241,7 +264,10 @@ impl ServerHandler for Mcp {
         let found = self.app(uri).or_else(|| self.read_skill(&caller, uri));
         found
             .map(ReadResourceResponse::from)
-            .ok_or_else(|| ErrorData::resource_not_found("there is no such resource", None))
+            .ok_or_else(|| {
+                let data = json!({ "uri": uri });
+                ErrorData::resource_not_found("there is no such resource", Some(data))
+            })
     }
 
     async fn list_skills(
@@ -306,6 +332,34 @@ impl ServerHandler for Mcp {
             Some(_) => Err(ErrorData::resource_not_found("there is no such resource", None)),
             None => Err(ErrorData::method_not_found::<SubscribeRequestMethod>()),
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(&self.caller(&context)?, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        tasks::found(
+            self.host.answer_task(&caller, &request.task_id, request.input_responses).await,
+        )
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        tasks::found(self.host.cancel_task(&caller, &request.task_id).await)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
