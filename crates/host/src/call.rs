@@ -1,9 +1,9 @@
 //! The life of one call: checked, allowed, audited before it happens, run with the credential opened
 //! for each request, audited again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use resto_core::{Code, Error, RateLimit, Result, Risk};
+use resto_core::{Code, Error, FileLink, RateLimit, Result, Risk};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, crash_point};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -35,6 +35,8 @@ pub struct Called {
     pub origin: Option<&'static str>,
     /// Whether it is that of the same call before, and nothing was done now.
     pub is_repeated: bool,
+    /// The files that it hands out.
+    pub files: Vec<FileLink>,
 }
 
 /// A call that did not succeed.
@@ -85,7 +87,7 @@ impl Host {
                 Done::Output(output) => output,
                 Done::Ask(asked) => asked.output,
             };
-            return Ok(Called { output, origin: None, is_repeated: false });
+            return Ok(Called { output, origin: None, is_repeated: false, files: Vec::new() });
         }
         let catalog = self.catalog_of(&caller.scope).await?;
         let found = catalog.find(tool);
@@ -120,7 +122,7 @@ impl Host {
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
             Ok(Admitted::Done(output)) => {
-                return Ok(Called { output, origin, is_repeated: false });
+                return Ok(Called { output, origin, is_repeated: false, files: Vec::new() });
             }
             Err(Stop::Told(error)) => return Err(error.into()),
             Err(Stop::Refused(failed)) => {
@@ -240,7 +242,7 @@ impl Host {
         if let Some(stored) = repeated {
             let done = told_again(caller, tool, stored);
             self.finish(caller, ticket, &done, Learnt::default()).await;
-            return Ok(Called { output: done?, origin, is_repeated: true });
+            return Ok(Called { output: done?, origin, is_repeated: true, files: Vec::new() });
         }
         let Some((connection, sealed)) = connection.filter(|_| !ground.only_repeats) else {
             let result = Err(fault());
@@ -288,7 +290,8 @@ impl Host {
         {
             tracing::warn!(%error, "what was not spent counts as spent for a day");
         }
-        Ok(Called { output: result?, origin, is_repeated: false })
+        let files = std::mem::take(&mut lock(&seen).files);
+        Ok(Called { output: result?, origin, is_repeated: false, files })
     }
 
     /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller
@@ -368,6 +371,10 @@ fn now_s() -> u64 {
     u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
 }
 
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(crate) fn learn(
     entry: &Entry<'_>,
     connection: &Connection,
@@ -375,7 +382,7 @@ pub(crate) fn learn(
     result: &Result<Value>,
     is_trial: bool,
 ) -> Learnt {
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = lock(seen);
     let mut grants = Grants::read(&connection.permissions);
     let news = match (result, &seen.lacking) {
         // A trial did not use the rights.

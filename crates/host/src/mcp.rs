@@ -18,8 +18,9 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitRequest,
     ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, InputRequest,
     InputRequiredResult, InputResponses, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, SubscribeRequestMethod, SubscribeRequestParams,
+    SubscriptionFilter, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use secrecy::ExposeSecret;
@@ -196,7 +197,7 @@ impl ServerHandler for Mcp {
             }
         }
         match called {
-            Ok(called) => Ok(success(called).into()),
+            Ok(called) => Ok(success(called, &context).into()),
             Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 Ok(failure(&failed.error()).into())
             }
@@ -222,7 +223,11 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.caller(&context)?;
-        self.read_alerts(&caller, &request.uri).await.map(ReadResourceResponse::from)
+        let read = match self.read_file(&caller, &request.uri).await? {
+            Some(file) => file,
+            None => self.read_alerts(&caller, &request.uri).await?,
+        };
+        Ok(read.into())
     }
 
     async fn subscribe(
@@ -348,10 +353,13 @@ fn internal(error: &Error) -> ErrorData {
 
 /// The result as structured content, and as text for clients that know no other; marked as text
 /// from elsewhere.
-fn success(called: Called) -> CallToolResult {
+fn success(called: Called, context: &RequestContext<RoleServer>) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert("dev.resto/untrusted_content_from".to_owned(), called.origin.into());
     let mut result = CallToolResult::structured(called.output);
+    if context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2025_06_18) {
+        result.content.extend(called.files.iter().map(watching::resource_link));
+    }
     if called.is_repeated {
         meta.insert("dev.resto/repeated".to_owned(), true.into());
         result.content.push(ContentBlock::text(format!(

@@ -222,6 +222,12 @@ impl FakeApi {
         self.call.observed.lock().unwrap().clone()
     }
 
+    /// What the files hold that actions handed out, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        self.call.files.lock().unwrap().clone()
+    }
+
     /// Cancels the call.
     pub fn cancel(&self) {
         self.call.cancelled.cancel();
