@@ -169,14 +169,31 @@ impl Server<'_> {
         answer(self.send(&headers, can, params))
     }
 
+    /// Reads a resource as whoever has this token.
+    pub fn read(&self, token: &str, uri: &str) -> Value {
+        answer(self.post(token, "resources/read", uri, json!({ "uri": uri }))).json()
+    }
+
+    /// Sends a request other than a call, about what `name` says, and leaves the answer on the connection.
+    pub fn post(&self, token: &str, method: &str, name: &str, mut params: Value) -> TcpStream {
+        params["_meta"] = meta(&json!({}));
+        let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("accept", "application/json, text/event-stream"),
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", method),
+            ("mcp-name", name),
+            ("authorization", &authorization),
+        ];
+        open("POST", &self.url, &headers, &request.to_string())
+    }
+
     fn send(&self, headers: &[(&str, &str)], can: &Value, mut params: Value) -> TcpStream {
         let name = params["name"].as_str().unwrap().to_owned();
         let op_id = params.as_object_mut().unwrap().remove("op_id");
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": can,
-        });
+        params["_meta"] = meta(can);
         if let Some(op_id) = op_id {
             params["_meta"]["dev.resto/op_id"] = op_id;
         }
@@ -195,6 +212,15 @@ impl Server<'_> {
         ];
         open("POST", &self.url, &[&standard[..], headers].concat(), &call.to_string())
     }
+}
+
+/// What a client that can do this says of itself with each request.
+fn meta(can: &Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": can,
+    })
 }
 
 /// The binary, beside the tests' own: the newest that `cargo build` made.

@@ -132,8 +132,7 @@ mod tests {
             "tokensPerProjectPerHour": {"consumed": 1, "remaining": 13_999}, "concurrentRequests": {"remaining": 10},
             "serverErrorsPerProjectPerHour": {"remaining": 10}, "potentiallyThresholdedRequestsPerHour": {},
         });
-        // The snapshot is part of v1alpha, which has no description here.
-        let fake = FakeApi::new(&ANALYTICS).await.unofficial().on(
+        let fake = FakeApi::new(&ANALYTICS).await.on(
             "GET",
             "/v1alpha/properties/123/propertyQuotasSnapshot",
             200,

@@ -118,3 +118,46 @@ impl Host {
         Ok(Some(Held { media_type: kept.media_type, data: kept.data }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use resto_core::Code;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::host::LOCAL_TENANT;
+
+    #[tokio::test]
+    async fn a_file_of_another_principal_of_the_tenant_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: Some(folder.path().join("data")),
+            key_file: Some(folder.path().join("root.key")),
+            ..Config::default()
+        };
+        let host = Host::open(&config).await.unwrap();
+        let ours = host.owner(LOCAL_TENANT, "test").await.unwrap();
+        let other = ours.scope.principal("https://id.example", "bob").await.unwrap();
+        let file = File {
+            name: "offer.pdf".to_owned(),
+            media_type: "application/pdf".to_owned(),
+            bytes: b"%PDF".to_vec(),
+        };
+        let tool = "gmail_get_attachment".to_owned();
+        let holder = Holder { principal: ours.principal.id, tool };
+        let link = holder.keep(&ours.scope, &file).await.unwrap();
+        // It is found, and no longer allowed: nothing is connected.
+        let refused = host.file(&ours, &link.uri).await.err().unwrap();
+        assert_eq!(refused.code(), Code::NotConnected);
+        let theirs = Caller { principal: other, ..ours.clone() };
+        assert!(host.file(&theirs, &link.uri).await.unwrap().is_none());
+        assert!(host.file(&ours, "resto://files/1").await.unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_handed_out() {
+        let bytes = vec![0; File::MAX + 1];
+        let file = File { name: String::new(), media_type: String::new(), bytes };
+        assert_eq!(link(&file).unwrap_err().code(), Code::InvalidInput);
+    }
+}

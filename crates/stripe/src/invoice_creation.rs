@@ -152,7 +152,7 @@ mod tests {
     async fn fake() -> FakeApi {
         FakeApi::new(&STRIPE)
             .await
-            .unofficial()
+            .unofficial("POST", "/v1/invoiceitems")
             .on("POST", "/v1/invoices", 200, invoice("draft", "send_invoice"))
             .on("GET", "/v1/invoices/in_1", 200, invoice("draft", "send_invoice"))
     }

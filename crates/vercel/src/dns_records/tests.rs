@@ -17,9 +17,8 @@ fn listed(value: &str) -> Value {
     })
 }
 
-/// The official description has an older version of the list's path.
 async fn fake() -> FakeApi {
-    FakeApi::new(&VERCEL).await.unofficial()
+    FakeApi::new(&VERCEL).await.formerly(LIST, "/v4/domains/example.com/records")
 }
 
 #[tokio::test]
