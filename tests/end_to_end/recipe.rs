@@ -63,7 +63,8 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
     let server = product.serve();
     town.connect(&product, &server);
     // Its value is entered by a person, and known to the agent by its name.
-    product.must(&["secret", "set", "session_key"], "words that only a person knows");
+    let value = "words that only a person knows\n";
+    product.must(&["secret", "set", "session_key", "--secret-stdin"], value);
     let mut walk = Walk::start(
         &server,
         vec![

@@ -199,7 +199,7 @@ fn zone() -> Vec<Step> {
         ),
         (
             "registrar_list_dns_records",
-            json!({"domain": "acme.shop", "type": "CNAME"}),
+            json!({"domain": "acme.shop", "name": "www"}),
             json!({"items": [{"name": "www", "content": "old.example.net"}]}),
             "",
         ),

@@ -84,7 +84,7 @@ async fn creates_the_records_that_the_description_forgot() {
             json!({"name": "", "type": "TXT", "value": "v=spf1 -all"}),
         ),
     ] {
-        sends(fake().await, given, sent).await;
+        sends(FakeApi::new(&VERCEL).await.unofficial("POST", CREATE), given, sent).await;
     }
 }
 
