@@ -135,7 +135,7 @@ mod tests {
             key_file: Some(folder.path().join("root.key")),
             ..Config::default()
         };
-        let host = Host::open(&config).await.unwrap();
+        let host = Arc::new(Host::open(&config).await.unwrap());
         let ours = host.owner(LOCAL_TENANT, "test").await.unwrap();
         let other = ours.scope.principal("https://id.example", "bob").await.unwrap();
         let file = File {
