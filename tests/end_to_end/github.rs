@@ -108,7 +108,7 @@ fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
             fields.insert("repo".into(), "story".into());
         }
         called.push(format!("github_{name}"));
-        walk.call(&format!("github_{name}"), arguments)
+        walk.call(&format!("github_{name}"), &arguments)
     };
 
     let created = call("create_repository", json!({"name": "story", "description": STORY_CANARY}));
@@ -200,6 +200,6 @@ fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
     let receipt = product.must(&["disconnect", "github"], "").stdout;
     assert!(receipt.contains("https://github.com/settings/tokens"), "{receipt}");
     assert_eq!(product.json(&["connections", "--json"]), json!([]));
-    let refused = walk.refused("github_list_repositories", json!({}));
+    let refused = walk.refused("github_list_repositories", &json!({}));
     assert!(refused.contains("not_connected"), "{refused}");
 }

@@ -174,7 +174,7 @@ fn every_action_of_gmail_runs_at_its_stand_in() {
 
     walk.through(conversations());
     let thread = walk.kept("thread");
-    let conversation = walk.call("gmail_get_thread", json!({ "thread_id": thread }));
+    let conversation = walk.call("gmail_get_thread", &json!({ "thread_id": thread }));
     let messages = conversation["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 2, "{conversation}");
     assert!(messages[1].to_string().contains("before noon"), "{conversation}");
@@ -183,7 +183,7 @@ fn every_action_of_gmail_runs_at_its_stand_in() {
     walk.through(contacts());
     let (contact, old) = (walk.kept("contact"), walk.kept("etag"));
     let stale = json!({"contact_id": contact, "etag": old, "notes": "x"});
-    let refused = walk.refused("gmail_update_contact", stale);
+    let refused = walk.refused("gmail_update_contact", &stale);
     assert!(refused.contains("conflict"), "{refused}");
     walk.through([
         ("gmail_delete_contact", json!({ "contact_id": contact }), json!({}), ""),
@@ -220,7 +220,7 @@ fn attachment(walk: &mut Walk<'_>) -> (Value, Value) {
         ),
     ]);
     let asked = json!({"message_id": walk.kept("sent"), "attachment_id": walk.kept("file")});
-    let read = walk.call("gmail_get_attachment", asked.clone());
+    let read = walk.call("gmail_get_attachment", &asked);
     assert!(read.get("text").is_none(), "{read}");
     (asked, read["file"].clone())
 }

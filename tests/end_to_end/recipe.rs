@@ -76,7 +76,30 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
         ],
     );
 
-    // The code.
+    the_code(&mut walk);
+    the_site(&mut walk);
+    the_domain(&mut walk);
+    the_offer(&mut walk);
+    the_letter(&mut walk);
+
+    // A person saw what goes live, what costs money and what is mailed, and nothing else.
+    assert_eq!(
+        walk.approved(),
+        ["vercel_deploy_project", "registrar_purchase_domain", "gmail_send_message"]
+    );
+    let [deploys, buys, mails] = [0, 1, 2].map(|at| walk.asked[at].1.as_str());
+    assert!(deploys.contains("shop"), "{deploys}");
+    assert!(buys.contains("12.50 USD"), "{buys}");
+    assert!(mails.contains("bob@example.org"), "{mails}");
+    assert_what_the_services_have(&town);
+    town.github.assert_every_request_was_right();
+    let trail = product.run(&["audit", "--json"], "").stdout;
+    assert!(!trail.contains("We have opened") && !trail.contains("only a person"), "{trail}");
+    product.must(&["audit", "--verify"], "");
+}
+
+/// A repository with the page of the shop.
+fn the_code(walk: &mut Walk<'_>) {
     walk.through([
         (
             "github_create_repository",
@@ -92,8 +115,10 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
             "commit=/sha",
         ),
     ]);
+}
 
-    // The site.
+/// What was pushed, built and live, with a value that only a person knows.
+fn the_site(walk: &mut Walk<'_>) {
     walk.through([
         (
             "vercel_create_project",
@@ -120,8 +145,10 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
             "",
         ),
     ]);
+}
 
-    // The domain: bought, given to the site, and led there by the records that the host asks for.
+/// Bought, given to the site, and led there by the records that the host asks for.
+fn the_domain(walk: &mut Walk<'_>) {
     let www = || json!({"project": "shop", "domain": "www.acme.shop"});
     walk.through([
         (
@@ -158,8 +185,10 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
         ("vercel_verify_project_domain", www(), json!({"verified": true}), ""),
         ("vercel_get_domain_configuration", www(), json!({"configured": true}), ""),
     ]);
+}
 
-    // The offer.
+/// What is sold, and where it is paid.
+fn the_offer(walk: &mut Walk<'_>) {
     walk.through([
         (
             "stripe_create_offer",
@@ -174,8 +203,10 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
             "link=/url",
         ),
     ]);
+}
 
-    // The letter.
+/// It tells of all that, and is in the mailbox of who sent it.
+fn the_letter(walk: &mut Walk<'_>) {
     let link = walk.kept("link");
     let text = format!("Tea every month, at https://www.acme.shop: {}", link.as_str().unwrap());
     walk.through([(
@@ -184,23 +215,8 @@ fn an_agent_launches_a_business_from_a_repository_to_the_letter_that_tells_of_it
         json!({"recipients": ["bob@example.org"]}),
         "letter=/message_id",
     )]);
-    let letter = walk.call("gmail_get_message", json!({"message_id": walk.kept("letter")}));
+    let letter = walk.call("gmail_get_message", &json!({"message_id": walk.kept("letter")}));
     assert!(letter["body"]["text"].as_str().unwrap().contains(link.as_str().unwrap()), "{letter}");
-
-    // A person saw what goes live, what costs money and what is mailed, and nothing else.
-    assert_eq!(
-        walk.approved(),
-        ["vercel_deploy_project", "registrar_purchase_domain", "gmail_send_message"]
-    );
-    let [deploys, buys, mails] = [0, 1, 2].map(|at| walk.asked[at].1.as_str());
-    assert!(deploys.contains("shop"), "{deploys}");
-    assert!(buys.contains("12.50 USD"), "{buys}");
-    assert!(mails.contains("bob@example.org"), "{mails}");
-    assert_what_the_services_have(&town);
-    town.github.assert_every_request_was_right();
-    let trail = product.run(&["audit", "--json"], "").stdout;
-    assert!(!trail.contains("We have opened") && !trail.contains("only a person"), "{trail}");
-    product.must(&["audit", "--verify"], "");
 }
 
 /// A record that Vercel asks for, as a registrar is told of it.

@@ -220,7 +220,7 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_a_name_server_shows(
     walk.through(zone());
     let asked = namecom.dns.asked();
     assert!(asked.contains(&"www.acme.shop CNAME".to_owned()), "{asked:?}");
-    let bought = walk.refused("registrar_quote_domain", json!({"domain": "acme.shop"}));
+    let bought = walk.refused("registrar_quote_domain", &json!({"domain": "acme.shop"}));
     assert!(bought.contains("cannot sell acme.shop"), "{bought}");
 
     walk.assert_left_out("registrar", &[]);

@@ -260,13 +260,13 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
     ]);
     let refused = walk.refused(
         "stripe_refund_payment",
-        json!({"payment": paid, "amount": 4000, "currency": "eur"}),
+        &json!({"payment": paid, "amount": 4000, "currency": "eur"}),
     );
     assert!(refused.contains("not so much to refund"), "{refused}");
     let year: u32 = walk.kept("paid_at").as_str().unwrap()[..4].parse().unwrap();
     let [from, until] = [year, year + 1].map(|year| format!("{year}-01-01"));
     let revenue = json!({"from": from, "until": until, "by": "month"});
-    let told = walk.call("stripe_get_revenue", revenue);
+    let told = walk.call("stripe_get_revenue", &revenue);
     let sum = |field: &str| -> i64 {
         let periods = told["periods"].as_array().unwrap().iter();
         periods.map(|period| period[field].as_i64().unwrap_or_default()).sum()
@@ -275,14 +275,14 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
 
     let endpoint = walk.call(
         "stripe_create_webhook_endpoint",
-        json!({"url": "https://acme.shop/stripe", "events": ["invoice.paid"], "signing_secret": "stripe_events"}),
+        &json!({"url": "https://acme.shop/stripe", "events": ["invoice.paid"], "signing_secret": "stripe_events"}),
     );
     assert_eq!(endpoint["signing_secret"], "stripe_events");
     assert!(!endpoint.to_string().contains("plainly the words"), "{endpoint}");
     let bob = walk.kept("bob");
-    let deleted = walk.call("stripe_delete_customer", json!({"customer": bob}));
+    let deleted = walk.call("stripe_delete_customer", &json!({"customer": bob}));
     assert_eq!(deleted["name"], "Bob B.");
-    let gone = walk.refused("stripe_get_customer", json!({"customer": bob}));
+    let gone = walk.refused("stripe_get_customer", &json!({"customer": bob}));
     assert!(gone.contains("not_found"), "{gone}");
 
     walk.assert_left_out("stripe", &[]);

@@ -214,7 +214,7 @@ fn every_action_of_vercel_runs_at_its_stand_in() {
             "records=/records",
         ),
     ]);
-    let refused = walk.refused("vercel_verify_project_domain", www());
+    let refused = walk.refused("vercel_verify_project_domain", &www());
     assert!(refused.contains("does not see the record"), "{refused}");
     let records = walk.kept("records");
     for record in records.as_array().unwrap() {

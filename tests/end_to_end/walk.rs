@@ -39,7 +39,7 @@ impl<'a> Walk<'a> {
     pub fn through(&mut self, steps: impl IntoIterator<Item = Step>) {
         for (tool, arguments, expected, keep) in steps {
             let (arguments, expected) = (self.filled(arguments), self.filled(expected));
-            let output = self.call(tool, arguments.clone());
+            let output = self.call(tool, &arguments);
             assert!(
                 holds(&output, &expected),
                 "{tool} with {arguments} said {output:#} and not {expected:#}"
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Calls a tool that must succeed.
-    pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let integration = tool.split('_').next().unwrap();
         let before = self.seen(integration).len();
         let answer = self.try_call(tool, arguments);
@@ -103,12 +103,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Calls a tool that must be refused; the sentence.
-    pub fn refused(&mut self, tool: &str, arguments: Value) -> String {
+    pub fn refused(&mut self, tool: &str, arguments: &Value) -> String {
         self.try_call(tool, arguments).error().to_owned()
     }
 
-    fn try_call(&mut self, tool: &str, arguments: Value) -> Answer {
-        let (answer, asked) = self.agent.call_approved(tool, &arguments);
+    fn try_call(&mut self, tool: &str, arguments: &Value) -> Answer {
+        let (answer, asked) = self.agent.call_approved(tool, arguments);
         if let Some(asked) = asked {
             self.asked.push((tool.to_owned(), asked["message"].as_str().unwrap().to_owned()));
         }
