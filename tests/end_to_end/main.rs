@@ -47,6 +47,7 @@ mod refusals;
 mod registrar;
 mod remote;
 mod renewal_crashes;
+mod repositories;
 mod rights;
 mod rotation;
 mod secrets;
