@@ -1,7 +1,6 @@
-//! The life of one call: checked, allowed, audited before it happens, run with the credential opened
-//! for each request, audited again.
+//! The life of one call: checked, allowed, audited before, run with the credential opened for each request, audited after.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use resto_core::{Code, Error, FileLink, RateLimit, Result, Risk};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, crash_point};
@@ -231,8 +230,7 @@ impl Host {
         let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {
-                // It is not approved any more, the connection changed since it was looked at, or the
-                // trail cannot be written.
+                // It is not approved any more, the connection changed, or the trail cannot be written.
                 self.refuse(caller, &entry, &arguments, &error).await?;
                 return Err(error.into());
             }
@@ -290,12 +288,11 @@ impl Host {
         {
             tracing::warn!(%error, "what was not spent counts as spent for a day");
         }
-        let files = std::mem::take(&mut lock(&seen).files);
+        let files = seen.lock().map(|mut seen| std::mem::take(&mut seen.files)).unwrap_or_default();
         Ok(Called { output: result?, origin, is_repeated: false, files })
     }
 
-    /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller
-    /// still gets it, since the action did happen.
+    /// Writes the result. One that cannot be written ends as `unknown` in the trail; the caller still gets it.
     pub(crate) async fn finish(
         &self,
         caller: &Caller,
@@ -371,10 +368,6 @@ fn now_s() -> u64 {
     u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(crate) fn learn(
     entry: &Entry<'_>,
     connection: &Connection,
@@ -382,7 +375,7 @@ pub(crate) fn learn(
     result: &Result<Value>,
     is_trial: bool,
 ) -> Learnt {
-    let seen = lock(seen);
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let mut grants = Grants::read(&connection.permissions);
     let news = match (result, &seen.lacking) {
         // A trial did not use the rights.
