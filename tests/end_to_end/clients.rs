@@ -142,6 +142,20 @@ impl Agent {
         Answer(self.ask(&json!({"action": action, "content": content})))
     }
 
+    /// A call whose person approves what they are asked, as they are asked to: by typing a name, or by saying yes. Tells
+    /// what for, if they were.
+    pub fn call_approved(&mut self, name: &str, arguments: &Value) -> (Answer, Option<Value>) {
+        let call = json!({"method": "tools/call", "name": name, "arguments": arguments});
+        let answer = self.ask(&call);
+        let Some(asked) = answer.get("asked") else { return (Answer(answer), None) };
+        let fields = &asked["requestedSchema"]["properties"];
+        let typed = fields["name"]["title"].as_str().map(|title| {
+            title.strip_prefix("Type ").unwrap().strip_suffix(" to approve").unwrap().to_owned()
+        });
+        let content = typed.map_or_else(|| json!({"approve": true}), |name| json!({"name": name}));
+        (self.act_with("accept", &content), Some(asked.clone()))
+    }
+
     pub fn call(&mut self, name: &str, arguments: &Value) -> Answer {
         Answer(self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments})))
     }

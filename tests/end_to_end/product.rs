@@ -186,6 +186,18 @@ impl Server<'_> {
         answer(self.post(&[("authorization", &authorization)], (method, &id), can, params))
     }
 
+    /// Reads a resource as whoever has this token.
+    pub fn read(&self, token: &str, uri: &str) -> Value {
+        answer(self.ask(token, "resources/read", uri, json!({ "uri": uri }))).json()
+    }
+
+    /// Sends a request other than a call, about what `name` says, and leaves the answer on the connection.
+    pub fn ask(&self, token: &str, method: &str, name: &str, params: Value) -> TcpStream {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str())];
+        self.post(&headers, (method, name), &json!({}), params)
+    }
+
     fn send(&self, headers: &[(&str, &str)], can: &Value, params: Value) -> TcpStream {
         let name = params["name"].as_str().unwrap().to_owned();
         self.post(headers, ("tools/call", &name), can, params)
@@ -199,11 +211,7 @@ impl Server<'_> {
         mut params: Value,
     ) -> TcpStream {
         let op_id = params.as_object_mut().unwrap().remove("op_id");
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": can,
-        });
+        params["_meta"] = meta(can);
         if let Some(op_id) = op_id {
             params["_meta"]["dev.resto/op_id"] = op_id;
         }
@@ -222,6 +230,15 @@ impl Server<'_> {
         ];
         open("POST", &self.url, &[&standard[..], headers].concat(), &call.to_string())
     }
+}
+
+/// What a client that can do this says of itself with each request.
+fn meta(can: &Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": can,
+    })
 }
 
 /// The binary, beside the tests' own: the newest that `cargo build` made.

@@ -8,6 +8,7 @@ mod call;
 mod channel;
 mod error;
 mod exchange;
+mod files;
 mod form;
 mod http;
 mod integration;
@@ -34,6 +35,7 @@ pub use call::{
 };
 pub use channel::{Channel, Streamed};
 pub use error::{Code, Details, Error, Result};
+pub use files::{File, FileLink};
 pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,

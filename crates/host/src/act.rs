@@ -14,6 +14,7 @@ use crate::approve::Purse;
 use crate::around::{Around, Line, Opening, Seen};
 use crate::call::{Learnt, fault, intent};
 use crate::catalog::Entry;
+use crate::files::Holder;
 use crate::host::{Caller, Host, provider_of, told};
 use crate::maintain::is_renewed;
 
@@ -159,6 +160,11 @@ impl Host {
             purse: Arc::clone(&acting.purse),
             command: acting.caller.command(&format!("call {}", action.tool)),
             account: Some(Connected { id, mode }),
+            dns: self.dns.clone(),
+            holder: Some(Holder {
+                principal: acting.caller.principal.id,
+                tool: action.tool.clone(),
+            }),
         };
         let api = Api::new(
             self.http.clone(),

@@ -16,6 +16,7 @@ mod connect;
 mod console;
 mod dumps;
 mod entering;
+mod files;
 mod find;
 mod grants;
 mod host;

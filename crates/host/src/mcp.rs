@@ -22,19 +22,27 @@ use http::request::Parts;
 use resto_core::{Code, Details, Error};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, Reference, ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult,
+    Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, Reference,
+    ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
+    SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability,
+    UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Value, json};
 
 use self::entering::Led;
 use self::line::line;
-use crate::call::{Called, Failed, OP_ID, fault};
-use crate::host::{Caller, Host};
-use crate::surface::Surface;
 use self::listing::Tools;
 use self::own::Answer;
 use self::tasks::Waited;
+use crate::call::{Called, Failed, OP_ID, fault};
+use crate::host::{Caller, Host};
+use crate::surface::Surface;
 
 #[cfg(feature = "conformance")]
 pub use fixture::Fixture;
@@ -226,7 +234,14 @@ impl ServerHandler for Mcp {
             }
         }
         match called {
-            Ok(called) => Ok(success(called).into()),
+            Ok(mut called) => {
+                let version = context.protocol_version();
+                if version.is_none_or(|version| version < ProtocolVersion::V_2025_06_18) {
+                    // It knows no links.
+                    called.files.clear();
+                }
+                Ok(success(called).into())
+            }
             Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 Ok(failure(&failed.error()).into())
             }
@@ -261,13 +276,14 @@ impl ServerHandler for Mcp {
         if uri == watching::ALERTS {
             return self.read_alerts(&caller).await.map(ReadResourceResponse::from);
         }
+        if let Some(file) = self.read_file(&caller, uri).await? {
+            return Ok(file.into());
+        }
         let found = self.app(uri).or_else(|| self.read_skill(&caller, uri));
-        found
-            .map(ReadResourceResponse::from)
-            .ok_or_else(|| {
-                let data = json!({ "uri": uri });
-                ErrorData::resource_not_found("there is no such resource", Some(data))
-            })
+        found.map(ReadResourceResponse::from).ok_or_else(|| {
+            let data = json!({ "uri": uri });
+            ErrorData::resource_not_found("there is no such resource", Some(data))
+        })
     }
 
     async fn list_skills(
@@ -388,6 +404,7 @@ fn success(called: Called) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert("dev.resto/untrusted_content_from".to_owned(), called.origin.into());
     let mut result = CallToolResult::structured(called.output);
+    result.content.extend(called.files.iter().map(watching::resource_link));
     if called.is_repeated {
         meta.insert("dev.resto/repeated".to_owned(), true.into());
         result.content.push(ContentBlock::text(format!(

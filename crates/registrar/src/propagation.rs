@@ -95,8 +95,8 @@ impl Action for CheckPropagation {
     const PERMISSIONS: &'static [&'static [&'static str]] = NOTHING;
     type Output = Propagation;
 
-    async fn run(self, _api: &Api) -> Result<Propagation> {
-        check(&self, &Resolvers::of_the_internet()).await
+    async fn run(self, api: &Api) -> Result<Propagation> {
+        check(&self, &Resolvers::by(api.dns_servers())).await
     }
 }
 

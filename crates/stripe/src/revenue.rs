@@ -360,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_of_the_movements_is_not_told_as_if_it_were_all() {
         let endless = list(true, &json!([movement("txn_1", "2026-01-07", "charge", 5, 1, "eur")]));
-        let fake = FakeApi::new(&STRIPE).await.unofficial().on("GET", PATH, 200, endless);
+        let fake = FakeApi::new(&STRIPE).await.on("GET", PATH, 200, endless);
         let error = fake
             .run::<GetRevenue>(json!({"from": "2026-01-01", "until": "2026-02-01", "by": "day"}))
             .await

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use resto_core::{ActionSpec, Adapter, Part, Shape, covers};
 use serde_json::{Value, json};
 
+use crate::{Way, note};
+
 /// Checks every rule and returns the tools as they are published, for a snapshot.
 #[must_use]
 pub fn checked_tools(adapter: &Adapter) -> Value {
@@ -13,6 +15,7 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
         let problems = problems(adapter, action);
         assert!(problems.is_empty(), "{}: {}", action.tool, problems.join("; "));
         assert!(seen.insert(&action.tool), "{} is published twice", action.tool);
+        note(adapter.integration.id, &action.tool, &Way::Published);
     }
     for permission in adapter.integration.permissions {
         assert!(

@@ -192,7 +192,10 @@ impl Host {
             };
             let is_unknown = stored.status == ResultStatus::Unknown;
             Ok(match told_again(caller, &task.tool, stored) {
-                Ok(output) => done(&success(Called { output, origin, is_repeated: false })),
+                Ok(output) => {
+                    let files = Vec::new();
+                    done(&success(Called { output, origin, is_repeated: false, files }))
+                }
                 Err(error) if is_unknown => failed(&error),
                 Err(error) => done(&failure(&error)),
             })

@@ -1,9 +1,10 @@
-//! Open alerts as a resource, and clients that are told when it changes.
+//! Resources: files that a call handed out, and open alerts, with clients that are told when those change.
 
 use std::time::Duration;
 
+use resto_core::{Code, FileLink};
 use rmcp::model::{
-    CacheScope, ErrorData, ReadResourceResult, Resource, ResourceContents,
+    CacheScope, ContentBlock, ErrorData, ReadResourceResult, Resource, ResourceContents,
     ResourceUpdatedNotificationParam,
 };
 use rmcp::service::{Peer, RoleServer, SubscriptionContext};
@@ -29,7 +30,32 @@ pub(super) fn resource() -> Resource {
         .with_mime_type("application/json")
 }
 
+/// A file that a call handed out, as part of its result.
+pub(super) fn resource_link(file: &FileLink) -> ContentBlock {
+    let resource = Resource::new(&file.uri, &file.name).with_mime_type(&file.media_type);
+    ContentBlock::resource_link(resource.with_size(file.size))
+}
+
 impl Mcp {
+    /// A file that a call of the caller handed out; none where the address is no such file's.
+    pub(super) async fn read_file(
+        &self,
+        caller: &Caller,
+        uri: &str,
+    ) -> Result<Option<ReadResourceResult>, ErrorData> {
+        let read = self.host.file(caller, uri).await.map_err(|error| match error.code() {
+            Code::Internal => internal(&error),
+            _ => ErrorData::invalid_params(error.message().to_owned(), None),
+        })?;
+        Ok(read.map(|file| {
+            let contents = ResourceContents::blob(file.data, uri).with_mime_type(file.media_type);
+            // Who may read it is looked at each time.
+            ReadResourceResult::new(vec![contents])
+                .with_ttl_ms(0)
+                .with_cache_scope(CacheScope::Private)
+        }))
+    }
+
     pub(super) async fn read_alerts(
         &self,
         caller: &Caller,
