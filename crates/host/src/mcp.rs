@@ -22,19 +22,26 @@ use http::request::Parts;
 use resto_core::{Code, Details, Error};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, Reference, ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult,
+    Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, Reference, ResourcesCapability,
+    ServerCapabilities, ServerConfig, SubscribeRequestMethod, SubscribeRequestParams,
+    SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Value, json};
 
 use self::entering::Led;
 use self::line::line;
-use crate::call::{Called, Failed, OP_ID, fault};
-use crate::host::{Caller, Host};
-use crate::surface::Surface;
 use self::listing::Tools;
 use self::own::Answer;
 use self::tasks::Waited;
+use crate::call::{Called, Failed, OP_ID, fault};
+use crate::host::{Caller, Host};
+use crate::surface::Surface;
 
 #[cfg(feature = "conformance")]
 pub use fixture::Fixture;
@@ -262,12 +269,10 @@ impl ServerHandler for Mcp {
             return self.read_alerts(&caller).await.map(ReadResourceResponse::from);
         }
         let found = self.app(uri).or_else(|| self.read_skill(&caller, uri));
-        found
-            .map(ReadResourceResponse::from)
-            .ok_or_else(|| {
-                let data = json!({ "uri": uri });
-                ErrorData::resource_not_found("there is no such resource", Some(data))
-            })
+        found.map(ReadResourceResponse::from).ok_or_else(|| {
+            let data = json!({ "uri": uri });
+            ErrorData::resource_not_found("there is no such resource", Some(data))
+        })
     }
 
     async fn list_skills(
