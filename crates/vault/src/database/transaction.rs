@@ -86,18 +86,20 @@ where
 
 impl TxOn<'_> {
     pub(crate) async fn commit(self) -> Result<()> {
-        Ok(match self {
+        match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
-        })
+        }
+        Ok(())
     }
 
     /// Ends the transaction now. Dropped on a held connection, it would keep its locks until the next one.
     pub(crate) async fn rollback(self) -> Result<()> {
-        Ok(match self {
+        match self {
             Self::Sqlite(tx) => tx.rollback().await?,
             Self::Postgres(tx) => tx.rollback().await?,
-        })
+        }
+        Ok(())
     }
 
     /// The database's clock, in milliseconds.
