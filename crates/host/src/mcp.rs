@@ -27,16 +27,10 @@ use rmcp::model::{
     GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult,
     Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
     ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-<<<<<<< HEAD
     ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, Reference,
     ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
     SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability,
     UpdateTaskParams,
-=======
-    ReadResourceRequestParams, ReadResourceResponse, Reference, ResourcesCapability,
-    ServerCapabilities, ServerConfig, SubscribeRequestMethod, SubscribeRequestParams,
-    SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability, UpdateTaskParams,
->>>>>>> tasks
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Value, json};
