@@ -304,15 +304,18 @@ CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 CREATE FUNCTION find_access_token(wanted BYTEA)
 RETURNS TABLE (tenant_id UUID, external_id TEXT, name TEXT, created_at BIGINT, principal_id UUID, issuer TEXT,
     subject TEXT, token TEXT, scopes TEXT, bounds BYTEA, expires_at BIGINT, last_used_at BIGINT, now_ms BIGINT)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
+BEGIN
+    RETURN QUERY
     SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.name, a.scopes, a.bounds, a.expires_at,
         a.last_used_at, c.now_ms
     FROM public.access_tokens a
     JOIN public.tenants t ON t.id = a.tenant_id
     JOIN public.principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
     CROSS JOIN public.clock c
-    WHERE a.hash = wanted AND (a.expires_at IS NULL OR a.expires_at > c.now_ms)
+    WHERE a.hash = wanted AND (a.expires_at IS NULL OR a.expires_at > c.now_ms);
+END
 $$;
 
 -- Which tenants have intents that began before `cutoff`, or rows that expired before `now`.
@@ -417,7 +420,8 @@ CREATE POLICY audit ON integration_credentials TO resto_audit USING (true);
 
 -- Locks the tenants of the calls, in their order, and answers each call. A tenant that stays locked by another writer
 -- for more than 300 ms in all is left out. Each statement sees what was committed before it, the locks included.
--- Whatever the statistics of a young database say, every join is a look-up of one row in an index.
+-- Whatever the statistics of a young database say, every join is a look-up of one row in an index: where two indexes would
+-- do, the join names the columns of one.
 CREATE FUNCTION look_up_calls(asked TEXT)
 RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN, is_written BOOLEAN,
     active_id BYTEA, active_wrapped BYTEA,
@@ -451,7 +455,8 @@ BEGIN
         locked := locked || wanted;
     END LOOP;
     RETURN QUERY
-    SELECT a.n, t.now_ms, h.seq, h.mac, i.intent_id IS NOT NULL, w.id IS NOT NULL, s.kek_id, s.wrapped,
+    SELECT a.n, t.now_ms, h.seq, h.mac, coalesce(i.tenant_id = a.tenant, false),
+        coalesce(w.tenant_id = a.tenant, false), s.kek_id, s.wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
         c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.key_id, k.wrapped,
@@ -461,8 +466,8 @@ BEGIN
     CROSS JOIN public.clock t
     LEFT JOIN LATERAL (SELECT l.seq, l.mac FROM public.integration_audit_log l WHERE l.tenant_id = a.tenant
         ORDER BY l.seq DESC LIMIT 1) h ON true
-    LEFT JOIN public.open_intents i ON i.intent_id = a.intent AND i.tenant_id = a.tenant
-    LEFT JOIN public.integration_audit_log w ON w.id = a.result AND w.tenant_id = a.tenant
+    LEFT JOIN public.open_intents i ON i.intent_id = a.intent
+    LEFT JOIN public.integration_audit_log w ON w.id = a.result
     LEFT JOIN public.tenant_keys s ON s.tenant_id = a.tenant AND s.state = 'active' AND a.op IS NOT NULL
     LEFT JOIN public.integration_credentials c ON c.tenant_id = a.tenant AND c.integration_id = a.integration
     LEFT JOIN public.tenant_keys k ON k.tenant_id = c.tenant_id AND k.kek_id = c.key_id

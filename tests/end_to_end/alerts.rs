@@ -16,7 +16,7 @@ use crate::postgres::Database;
 use crate::process::{Conversation, run, tool};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply, repository};
-use crate::wire::{Message, open};
+use crate::wire::Message;
 
 const KEY: &str = "github_pat_of_a_test";
 const CHECK: &str = "check_connection";
@@ -287,35 +287,12 @@ fn people_and_agents_see_what_is_open_until_a_person_acknowledges_it() {
     assert_eq!(product.json(&["alerts", "--json"]), json!([]));
 }
 
-/// A request of ours in generation 2026-07-28.
-fn request(method: &str, mut params: Value) -> Value {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
-}
-
-fn post(server: &Server<'_>, method: &str, params: Value) -> std::net::TcpStream {
-    let authorization = format!("Bearer {}", server.token);
-    let headers = [
-        ("accept", "application/json, text/event-stream"),
-        ("content-type", "application/json"),
-        ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", method),
-        ("mcp-name", "resto://alerts"),
-        ("authorization", &authorization),
-    ];
-    open("POST", &server.url, &headers, &request(method, params).to_string())
-}
-
 #[test]
 fn a_client_that_listens_is_told_when_a_new_alert_appears() {
     let installed = Alerted::on(None);
     let server = installed.product.serve();
     let asked = json!({"notifications": {"resourceSubscriptions": ["resto://alerts"]}});
-    let stream = post(&server, "subscriptions/listen", asked);
+    let stream = server.ask(&server.token, "subscriptions/listen", "resto://alerts", asked);
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let acknowledged = lines.find(|line| line.contains("notifications/subscriptions/acknowledged"));
@@ -323,8 +300,7 @@ fn a_client_that_listens_is_told_when_a_new_alert_appears() {
     installed.fail(&server);
     let updated = lines.find(|line| line.contains("notifications/resources/updated"));
     assert!(updated.expect("it is told").contains("resto://alerts"));
-    let read = post(&server, "resources/read", json!({"uri": "resto://alerts"}));
-    let read = crate::wire::answer(read).json();
+    let read = server.read(&server.token, "resto://alerts");
     let text = read["result"]["contents"][0]["text"].as_str().unwrap();
     let alerts: Value = serde_json::from_str(text).unwrap();
     assert_eq!(alerts["alerts"][0]["kind"], "connection_failed", "{read}");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::process::{Conversation, run, tool, top};
+use crate::process::{Conversation, Finished, run, tool, top};
 use crate::product::{Product, Server, binary};
 
 /// Which revisions of the protocol a client speaks.
@@ -67,7 +67,23 @@ pub fn inspector_tools(era: Era, way: Way<'_>) -> Vec<Value> {
     tools(&inspector(era, way, &["tools/list"]))
 }
 
+/// Has the Inspector's command line hold every skill against its extension's rules, and each file against its digest; what
+/// it reports of each.
+pub fn inspector_skills(era: Era, way: Way<'_>) -> Vec<Value> {
+    let finished = inspect(era, way, &["skills/list", "--verify", "--require-digests"]);
+    assert!(finished.status.success(), "{finished:?}");
+    finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
+    let finished = inspect(era, way, method);
+    // A tool that answers with an error ends the Inspector with 5, its result printed all the same.
+    let answered: Value = serde_json::from_str(&finished.stdout)
+        .unwrap_or_else(|error| panic!("the Inspector printed no JSON ({error}): {finished:?}"));
+    answered["result"].clone()
+}
+
+fn inspect(era: Era, way: Way<'_>, method: &[&str]) -> Finished {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(tool("bin/node"));
     // It keeps its state in the home folder, which must not be the developer's.
@@ -96,11 +112,7 @@ fn inspector(era: Era, way: Way<'_>, method: &[&str]) -> Value {
         Era::Modern => "modern",
     };
     command.args(["--protocol-era", era, "--format", "json", "--quiet", "--method"]).args(method);
-    let finished = run(&mut command, "");
-    // A tool that answers with an error ends the Inspector with 5, its result printed all the same.
-    let answered: Value = serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("the Inspector printed no JSON ({error}): {finished:?}"));
-    answered["result"].clone()
+    run(&mut command, "")
 }
 
 fn url(way: Way<'_>, server: &Server<'_>) -> String {
@@ -130,12 +142,31 @@ impl Agent {
         Answer(self.ask(&json!({"action": action, "content": content})))
     }
 
+    /// A call whose person approves what they are asked, as they are asked to: by typing a name, or by saying yes. Tells
+    /// what for, if they were.
+    pub fn call_approved(&mut self, name: &str, arguments: &Value) -> (Answer, Option<Value>) {
+        let call = json!({"method": "tools/call", "name": name, "arguments": arguments});
+        let answer = self.ask(&call);
+        let Some(asked) = answer.get("asked") else { return (Answer(answer), None) };
+        let fields = &asked["requestedSchema"]["properties"];
+        let typed = fields["name"]["title"].as_str().map(|title| {
+            title.strip_prefix("Type ").unwrap().strip_suffix(" to approve").unwrap().to_owned()
+        });
+        let content = typed.map_or_else(|| json!({"approve": true}), |name| json!({"name": name}));
+        (self.act_with("accept", &content), Some(asked.clone()))
+    }
+
     pub fn call(&mut self, name: &str, arguments: &Value) -> Answer {
         Answer(self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments})))
     }
 
     pub fn tools(&mut self) -> Vec<Value> {
         tools(&self.ask(&json!({"method": "tools/list"})))
+    }
+
+    /// Another request than for tools; of the official clients for Node.
+    pub fn request(&mut self, method: &str, params: &Value) -> Value {
+        self.ask(&json!({"method": method, "params": params}))
     }
 
     fn ask(&mut self, call: &Value) -> Value {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::clients::{Answer, Era, Python, Way, inspector_call, inspector_tools};
 use crate::standin::GitHub;
+use crate::walk::{Walk, at};
 
 /// Reads a repository and a missing one, each found by the name that the list of tools gives.
 fn reads_repositories(tools: &[Value], mut call: impl FnMut(&str, &Value) -> Answer) {
@@ -98,7 +99,7 @@ fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
     let github = GitHub::start();
     let product = github.product();
     let server = product.serve();
-    let mut agent = Python::connect(Era::Modern, Way::Http(&server));
+    let mut walk = Walk::start(&server, vec![("github", at(&github.url))]);
     let mut called = Vec::new();
     let mut call = |name: &str, mut arguments: Value| {
         let fields = arguments.as_object_mut().unwrap();
@@ -107,7 +108,7 @@ fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
             fields.insert("repo".into(), "story".into());
         }
         called.push(format!("github_{name}"));
-        agent.call(&format!("github_{name}"), &arguments).output().clone()
+        walk.call(&format!("github_{name}"), &arguments)
     };
 
     let created = call("create_repository", json!({"name": "story", "description": STORY_CANARY}));
@@ -199,6 +200,6 @@ fn an_agent_takes_a_change_from_a_new_repository_to_a_release() {
     let receipt = product.must(&["disconnect", "github"], "").stdout;
     assert!(receipt.contains("https://github.com/settings/tokens"), "{receipt}");
     assert_eq!(product.json(&["connections", "--json"]), json!([]));
-    let refused = agent.call("github_list_repositories", &json!({}));
-    assert!(refused.error().contains("not_connected"), "{refused:?}");
+    let refused = walk.refused("github_list_repositories", &json!({}));
+    assert!(refused.contains("not_connected"), "{refused}");
 }

@@ -114,7 +114,7 @@ fn product(issuer: &Issuer, github: &Provider) -> Product {
 }
 
 /// Calls a tool as the bearer of this token.
-fn call(server: &mut Server<'_>, token: String, tool: &str, arguments: &Value) -> Message {
+pub fn call(server: &mut Server<'_>, token: String, tool: &str, arguments: &Value) -> Message {
     server.token = token;
     server.call(&[], tool, arguments)
 }

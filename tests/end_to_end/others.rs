@@ -1,23 +1,24 @@
-//! MCP servers that nobody here wrote: the official one that shows everything, of the older generation, and one of `FastMCP`,
-//! of the newer, where people sign in at an authorization server that it names.
+//! MCP servers that nobody here wrote: the official one that shows everything, in TypeScript and of the older generation, and
+//! Grafana's, in Go and of both.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::browser::{Browser, Consent, field};
-use crate::clients::{Era, Python, Way};
-use crate::process::{Running, tool, top};
+use crate::clients::{Era, Python, Way, inspector_tools};
+use crate::process::{Running, tool};
 use crate::product::Product;
-use crate::wire::send;
+use crate::provider::{Provider, Reply};
 
 /// A port that was free just now.
-fn port() -> u16 {
+pub fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn entry(id: &str, port: u16, more: &str) -> String {
+pub fn entry(id: &str, port: u16, more: &str) -> String {
     format!(
         "[remote.{id}]\nname = \"Theirs\"\ncategory = \"code\"\npurpose = \"Shows things.\"\n\
          url = \"http://127.0.0.1:{port}/mcp\"\n{more}\n"
@@ -37,13 +38,14 @@ fn the_server_that_shows_everything_is_an_integration() {
         "everything",
         port,
         "auth = \"key\"\nkey_url = \"https://example.com/keys\"\n\
-         risks = { echo = \"read\", get-structured-content = \"read\", get-tiny-image = \"read\", trigger-long-running-operation = \"read\" }",
+         risks = { echo = \"read\", get-structured-content = \"read\", get-tiny-image = \"read\", \
+         trigger-long-running-operation = \"read\", simulate-research-query = \"read\" }",
     ));
     product.must(&["connect", "everything", "--key-stdin"], "a-key-that-it-does-not-look-at");
     let server = product.serve();
     for era in [Era::Legacy, Era::Modern] {
         let mut python = Python::connect(era, Way::Http(&server));
-        let named = |tool: &serde_json::Value| {
+        let named = |tool: &Value| {
             tool["name"].as_str().is_some_and(|name| name.starts_with("everything_"))
         };
         assert!(python.tools().iter().filter(|tool| named(tool)).count() > 10);
@@ -57,54 +59,86 @@ fn the_server_that_shows_everything_is_an_integration() {
         let refused = python.call("everything_get-env", &json!({}));
         assert!(refused.error().contains("action_required"), "{refused:?}");
     }
-    let long = json!({"duration": 1, "steps": 2});
-    let told =
-        product.must(&["call", "everything_trigger-long-running-operation", &long.to_string()], "");
+    // What it wants of a person or a model in the middle of a call it does not even offer to whoever has neither.
+    let tools = product.json(&["tools", "--json"]).to_string();
+    let is_offered = |name: &str| tools.contains(&format!("\"everything_{name}\""));
+    assert!(is_offered("echo") && is_offered("simulate-research-query"));
+    assert!(!is_offered("trigger-sampling-request") && !is_offered("trigger-elicitation-request"));
+    let task = json!({"topic": "tea"}).to_string();
+    let task = product.run(&["call", "everything_simulate-research-query", &task], "");
+    assert!(task.stderr.contains("Theirs refused the call"), "{task:?}");
+    let long = json!({"duration": 1, "steps": 2}).to_string();
+    let told = product.must(&["call", "everything_trigger-long-running-operation", &long], "");
     assert!(told.stdout.contains("Long running operation completed"), "{told:?}");
+    assert!(told.stderr.contains("1 of 2"), "its progress is passed on: {told:?}");
+    // Nobody waits for the end of a read that was cancelled.
+    let long = json!({"duration": 50, "steps": 500}).to_string();
+    let mut command =
+        product.command(&["call", "everything_trigger-long-running-operation", &long]);
+    let start = Instant::now();
+    let (mut calling, ()) =
+        Running::start(&mut command, |line| line.contains("2 of 500").then_some(()));
+    calling.interrupt();
+    assert_eq!(calling.wait().code(), Some(1));
+    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
 }
 
 #[test]
-fn people_sign_in_where_a_server_of_fastmcp_says() {
-    let port = port();
-    let resource = format!("http://127.0.0.1:{port}/mcp");
-    let mut issuer = Command::new(tool("bin/node"));
-    issuer.arg(top().join("tests/standins/notes.mjs")).arg(&resource);
-    let (_issuer, issuer) = Running::start(&mut issuer, |line| {
-        line.strip_prefix("RESTO_STANDIN_NOTES_URL=").map(str::to_owned)
+fn grafanas_own_server_in_go_is_an_integration() {
+    const KEY: &str = "key_of_the_tenant_at_grafana";
+    let grafana = Provider::start(|request| match request.what() {
+        "GET /api/search" => Reply::json(
+            200,
+            &json!([{"uid": "d1", "title": "Orders", "url": "/d/d1", "type": "dash-db"}]),
+        ),
+        _ => Reply::json(200, &json!({})),
     });
-    let mut notes = Command::new(tool("python/bin/python"));
-    notes.arg(top().join("tests/standins/notes.py")).arg(&issuer).arg(port.to_string());
-    let (_notes, ()) =
-        Running::start(&mut notes, |line| line.contains("Uvicorn running").then_some(()));
+    let port = port();
+    let mut command = Command::new(tool("python/bin/mcp-grafana"));
+    command.args(["-t", "streamable-http", "-usage-stats", "disabled", "-address"]);
+    command.arg(format!("127.0.0.1:{port}")).args(["-server-auth-token", KEY]);
+    command.env("GRAFANA_URL", &grafana.url).env("GRAFANA_SERVICE_ACCOUNT_TOKEN", "plainly-fake");
+    let (_server, ()) =
+        Running::start(&mut command, |line| line.contains("Starting Grafana").then_some(()));
+    // It says so before it listens.
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        thread::yield_now();
+    }
     let product = Product::at("http://127.0.0.1:9");
-    product.configure(&format!(
-        "{}[integrations.notes]\nclient_id = \"resto\"\n",
-        entry(
-            "notes",
-            port,
-            "auth = \"oauth\"\nscopes = [\"notes:read\"]\nrisks = { list_notes = \"read\", ask_for_a_note = \"read\" }",
-        )
+    product.configure(&entry(
+        "grafana",
+        port,
+        "auth = \"key\"\nkey_url = \"https://example.com/keys\"\nrisks = { search_dashboards = \"read\" }",
     ));
+    let refused = product.run(&["connect", "grafana", "--key-stdin"], "another_key_of_somebody");
+    assert!(refused.stderr.contains("refused the credential"), "{refused:?}");
+    product.must(&["connect", "grafana", "--key-stdin"], KEY);
     let server = product.serve();
-    let browser = Browser::of(&product, &server, "local");
-    let Consent(consent) = browser.consent("notes");
-    assert!(consent.starts_with(&format!("{issuer}/auth?")), "{consent}");
-    let at_once = consent.replacen("/auth?", "/consent?", 1);
-    let answer = send("GET", &at_once, &[], "");
-    let back = answer.header("location").unwrap_or_else(|| panic!("{answer:?}")).to_owned();
-    let query = back.split_once('?').unwrap().1;
-    let fields = ["state", "code", "iss"].map(|name| (name, field(query, name).unwrap()));
-    let elsewhere = [("state", "x"), ("code", "y"), ("iss", "https://evil.example")];
-    assert_eq!(browser.back("notes", &elsewhere).status(), 403);
-    let fields: Vec<(&str, &str)> =
-        fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let connected = browser.back("notes", &fields);
-    assert_eq!(connected.status(), 303, "{connected:?}");
-    let mut python = Python::connect(Era::Modern, Way::Http(&server));
-    let notes = python.call("notes_list_notes", &json!({"about": "cats"}));
-    assert_eq!(notes.output()["structured"]["notes"][0], "a note about cats");
-    let told = product.must(&["call", "notes_list_notes", "{\"about\": \"dogs\"}"], "");
-    assert!(told.stderr.contains("half of them"), "its progress is passed on: {told:?}");
-    let asked = python.call("notes_ask_for_a_note", &json!({}));
-    assert!(asked.error().contains("Theirs"), "{asked:?}");
+    for era in [Era::Legacy, Era::Modern] {
+        // A client that looks at each schema has nothing against any.
+        let listed = inspector_tools(era, Way::Http(&server));
+        let theirs =
+            listed.iter().filter_map(|tool| tool["name"].as_str()?.strip_prefix("grafana_"));
+        assert!(theirs.count() > 70);
+        let mut python = Python::connect(era, Way::Http(&server));
+        let found = python.call("find_actions", &json!({"query": "search the dashboards"}));
+        assert_eq!(
+            found.output()["actions"][0]["action"],
+            "grafana_search_dashboards",
+            "{found:?}"
+        );
+        let searched = python.call("grafana_search_dashboards", &json!({"query": "orders"}));
+        let text = searched.output()["text"][0].as_str().unwrap();
+        assert!(text.contains("\"title\":\"Orders\""), "{text}");
+        // Its own word for it, which is not relied on, is that this one reads.
+        let gated = python.call("grafana_list_datasources", &json!({}));
+        assert!(gated.error().contains("action_required"), "{gated:?}");
+    }
+    let asked = grafana.requests();
+    assert!(
+        asked.iter().all(|request| request.header("authorization") == Some("Bearer plainly-fake"))
+    );
+    assert_eq!(asked.iter().filter(|request| request.what() == "GET /api/search").count(), 2);
+    let trail = product.json(&["audit", "--json"]).to_string();
+    assert!(trail.contains("grafana_search_dashboards") && !trail.contains(KEY), "{trail}");
 }

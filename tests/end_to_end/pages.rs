@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Conversation, tool, top};
 use crate::product::Product;
-use crate::standin::{GitHub, Google, Vercel};
+use crate::standin::{Emulated, GitHub, Google};
 
 /// Chromium at one page.
 pub struct Chromium(Conversation);
@@ -103,7 +103,7 @@ fn a_person_signs_in_connects_by_oauth_then_with_a_key_and_disconnects() {
 
 #[test]
 fn a_person_connects_mail_analytics_and_hosting_on_their_own_pages() {
-    let (google, vercel) = (Google::start(), Vercel::start());
+    let (google, vercel) = (Google::start(), Emulated::vercel_sign_in());
     let product = Product::at("http://127.0.0.1:1");
     let secret = product.path("client-secret");
     std::fs::write(&secret, "plainly-fake").unwrap();

@@ -113,8 +113,17 @@ impl Running {
 
     /// Asks it to end.
     pub fn signal(&self) {
+        self.send("-TERM");
+    }
+
+    /// Does what Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.send("-INT");
+    }
+
+    fn send(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let finished = run(Command::new("kill").args(["-TERM", &id]), "");
+        let finished = run(Command::new("kill").args([signal, &id]), "");
         assert!(finished.status.success(), "{finished:?}");
     }
 

@@ -1,7 +1,7 @@
 //! The binary under test, with a configuration, a key and data of the test's own.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,11 +124,21 @@ db.commit()";
 
     /// As [`Product::serve`], with more in its environment.
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Server<'_> {
+        self.start(&binary(), environment)
+    }
+
+    /// As [`Product::serve`], of another build of the program.
+    pub fn serve_as(&self, program: &Path) -> Server<'_> {
+        self.start(program, &[])
+    }
+
+    fn start(&self, program: &Path, environment: &[(&str, &str)]) -> Server<'_> {
         // An installation may have several servers.
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("tests-{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let token = self.token("local", &name);
-        let mut command = self.command(&["serve", "--bind", "127.0.0.1:0"]);
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.environment()).args(["serve", "--bind", "127.0.0.1:0"]);
         let (process, url) = Running::start(command.envs(environment.iter().copied()), address);
         Server { url: format!("{url}/mcp"), token, process, _product: self }
     }
@@ -169,14 +179,39 @@ impl Server<'_> {
         answer(self.send(&headers, can, params))
     }
 
-    fn send(&self, headers: &[(&str, &str)], can: &Value, mut params: Value) -> TcpStream {
+    /// Asks for a task in the name of the bearer of this token, who can do this.
+    pub fn task(&self, token: &str, method: &str, can: &Value, params: Value) -> Message {
+        let authorization = format!("Bearer {token}");
+        let id = params["taskId"].as_str().unwrap_or_default().to_owned();
+        answer(self.post(&[("authorization", &authorization)], (method, &id), can, params))
+    }
+
+    /// Reads a resource as whoever has this token.
+    pub fn read(&self, token: &str, uri: &str) -> Value {
+        answer(self.ask(token, "resources/read", uri, json!({ "uri": uri }))).json()
+    }
+
+    /// Sends a request other than a call, about what `name` says, and leaves the answer on the connection.
+    pub fn ask(&self, token: &str, method: &str, name: &str, params: Value) -> TcpStream {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str())];
+        self.post(&headers, (method, name), &json!({}), params)
+    }
+
+    fn send(&self, headers: &[(&str, &str)], can: &Value, params: Value) -> TcpStream {
         let name = params["name"].as_str().unwrap().to_owned();
+        self.post(headers, ("tools/call", &name), can, params)
+    }
+
+    fn post(
+        &self,
+        headers: &[(&str, &str)],
+        (method, name): (&str, &str),
+        can: &Value,
+        mut params: Value,
+    ) -> TcpStream {
         let op_id = params.as_object_mut().unwrap().remove("op_id");
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": can,
-        });
+        params["_meta"] = meta(can);
         if let Some(op_id) = op_id {
             params["_meta"]["dev.resto/op_id"] = op_id;
         }
@@ -185,16 +220,25 @@ impl Server<'_> {
                 params["_meta"][name] = value;
             }
         }
-        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let standard = [
             ("accept", "application/json, text/event-stream"),
             ("content-type", "application/json"),
             ("mcp-protocol-version", "2026-07-28"),
-            ("mcp-method", "tools/call"),
-            ("mcp-name", &name),
+            ("mcp-method", method),
+            ("mcp-name", name),
         ];
         open("POST", &self.url, &[&standard[..], headers].concat(), &call.to_string())
     }
+}
+
+/// What a client that can do this says of itself with each request.
+fn meta(can: &Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": can,
+    })
 }
 
 /// The binary, beside the tests' own: the newest that `cargo build` made.

@@ -1,9 +1,11 @@
-//! A registrar is one of several companies: which one belongs to the connection.
+//! A registrar is one of several companies: which one belongs to the connection. Every action at the stand-in of one.
 
 use serde_json::{Value, json};
 
+use crate::namecom::NameCom;
 use crate::product::Product;
 use crate::provider::{Provider, Reply};
+use crate::walk::{Step, Walk};
 use crate::wire::Message;
 
 /// A Porkbun and a name.com that know one account and its one domain each.
@@ -66,4 +68,166 @@ fn which_company_it_is_belongs_to_the_connection() {
         (&json!("name.com"), &json!("acme"), &json!("live"))
     );
     assert_eq!(connections.as_array().unwrap().len(), 1);
+}
+
+fn orders() -> Vec<Step> {
+    let acme = || json!({"domain": "acme.shop"});
+    let price = || json!({"minor": 1250, "currency": "USD"});
+    vec![
+        (
+            "registrar_suggest_domains",
+            json!({"words": "acme"}),
+            json!({"offers": [{"domain": "acme.com", "price": price()}]}),
+            "",
+        ),
+        (
+            "registrar_search_domains",
+            json!({"name": "acme", "endings": ["shop"]}),
+            json!({"offers": [{"domain": "acme.shop", "available": true}]}),
+            "",
+        ),
+        (
+            "registrar_quote_domain",
+            acme(),
+            json!({"total": price(), "operation": "register"}),
+            "quote=/quote_id",
+        ),
+        (
+            "registrar_purchase_domain",
+            json!({"quote_id": "$quote", "auto_renew": true}),
+            json!({"domain": "acme.shop", "state": "succeeded", "paid": price()}),
+            "order=/order_id",
+        ),
+        (
+            "registrar_get_order",
+            json!({"order_id": "$order"}),
+            json!({"state": "succeeded", "expires_on": "2027-01-01"}),
+            "",
+        ),
+        (
+            "registrar_check_availability",
+            json!({"domains": ["acme.shop"]}),
+            json!({"offers": [{"available": false}]}),
+            "",
+        ),
+        (
+            "registrar_quote_domain",
+            json!({"domain": "acme.shop", "operation": "renew"}),
+            json!({"total": price(), "operation": "renew"}),
+            "renewal=/quote_id",
+        ),
+        (
+            "registrar_renew_domain",
+            json!({"quote_id": "$renewal"}),
+            json!({"expires_on": "2028-01-01"}),
+            "",
+        ),
+        (
+            "registrar_list_domains",
+            json!({}),
+            json!({"items": [{"name": "acme.shop", "auto_renew": true}]}),
+            "",
+        ),
+        (
+            "registrar_set_auto_renew",
+            json!({"domain": "acme.shop", "enabled": false}),
+            json!({"enabled": false}),
+            "",
+        ),
+        (
+            "registrar_set_privacy",
+            json!({"domain": "acme.shop", "enabled": false}),
+            json!({"enabled": false}),
+            "",
+        ),
+        (
+            "registrar_set_nameservers",
+            json!({"domain": "acme.shop", "nameservers": ["ns1.acme.net", "ns2.acme.net"]}),
+            json!({}),
+            "",
+        ),
+        (
+            "registrar_get_domain",
+            acme(),
+            json!({"auto_renew": false, "privacy": false, "expires_on": "2028-01-01", "nameservers": ["ns1.acme.net", "ns2.acme.net"]}),
+            "",
+        ),
+    ]
+}
+
+fn zone() -> Vec<Step> {
+    let acme = || json!({"domain": "acme.shop"});
+    let www = |content: &str| json!({"name": "www", "type": "CNAME", "content": content});
+    vec![
+        (
+            "registrar_plan_dns_change",
+            json!({"domain": "acme.shop", "add": [www("old.example.net")]}),
+            json!({"applied": false, "diff": {"create": [{"name": "www"}]}, "conflicts": []}),
+            "plan=/plan_id",
+        ),
+        ("registrar_list_dns_records", acme(), json!({"items": []}), ""),
+        ("registrar_apply_dns_change", json!({"plan_id": "$plan"}), json!({"applied": true}), ""),
+        (
+            "registrar_set_up_hosting_dns",
+            json!({"domain": "acme.shop", "records": [www("new.example.net")], "replace": true}),
+            json!({"applied": true}),
+            "snapshot=/snapshot_id",
+        ),
+        (
+            "registrar_check_propagation",
+            json!({"domain": "acme.shop", "name": "www", "type": "CNAME", "expected": ["new.example.net"]}),
+            json!({"servers": [{"name": "Own", "view": "matches"}]}),
+            "",
+        ),
+        (
+            "registrar_restore_dns_snapshot",
+            json!({"snapshot_id": "$snapshot"}),
+            json!({"applied": true}),
+            "",
+        ),
+        (
+            "registrar_check_propagation",
+            json!({"domain": "acme.shop", "name": "www", "type": "CNAME", "expected": ["new.example.net"]}),
+            json!({"servers": [{"view": "differs", "answers": ["old.example.net"]}]}),
+            "",
+        ),
+        (
+            "registrar_set_up_email_dns",
+            json!({"domain": "acme.shop", "service": "fastmail"}),
+            json!({"applied": true, "conflicts": []}),
+            "",
+        ),
+        (
+            "registrar_list_dns_records",
+            json!({"domain": "acme.shop", "name": "www"}),
+            json!({"items": [{"name": "www", "content": "old.example.net"}]}),
+            "",
+        ),
+    ]
+}
+
+#[test]
+fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_a_name_server_shows() {
+    let namecom = NameCom::start();
+    let product = Product::at("http://127.0.0.1:1");
+    product.configure(&namecom.configuration());
+    let key = NameCom::key();
+    product.must(&["connect", "registrar", "--provider", "namecom", "--key-stdin"], key);
+    let server = product.serve();
+    let mut walk = Walk::start(&server, vec![("registrar", namecom.seen())]);
+
+    walk.through(orders());
+    walk.through(zone());
+    let asked = namecom.dns.asked();
+    assert!(asked.contains(&"www.acme.shop CNAME".to_owned()), "{asked:?}");
+    let bought = walk.refused("registrar_quote_domain", &json!({"domain": "acme.shop"}));
+    assert!(bought.contains("cannot sell acme.shop"), "{bought}");
+
+    walk.assert_left_out("registrar", &[]);
+    assert_eq!(
+        walk.approved(),
+        ["registrar_purchase_domain", "registrar_renew_domain", "registrar_set_auto_renew"]
+    );
+    assert!(walk.asked[0].1.contains("12.50 USD"), "{:?}", walk.asked);
+    product.must(&["audit", "--verify"], "");
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::clients::{Era, Way, inspector_call, inspector_tools};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, repository};
+use crate::tasks::Slow;
 use crate::wire::{Message, open, send};
 
 const KEY: &str = "github_pat_of_a_test";
@@ -101,14 +102,19 @@ fn stream(server: &Server<'_>) -> (BufReader<TcpStream>, String) {
     (events, server.at(&path))
 }
 
-/// The data of the next event.
-fn event(events: &mut impl BufRead) -> String {
+/// The rest of the next line that begins so.
+fn line(events: &mut impl BufRead, start: &str) -> String {
     let mut line = String::new();
-    while !line.starts_with("data: ") {
+    while !line.starts_with(start) {
         line.clear();
         assert!(events.read_line(&mut line).unwrap() > 0, "the stream ended");
     }
-    line["data: ".len()..].trim_end().to_owned()
+    line[start.len()..].trim_end().to_owned()
+}
+
+/// The data of the next event.
+fn event(events: &mut impl BufRead) -> String {
+    line(events, "data: ")
 }
 
 #[test]
@@ -157,6 +163,33 @@ fn the_transport_of_older_clients_can_be_turned_off() {
     let server = product.serve();
     assert_eq!(say("GET", &server.at("/sse"), &server.token, &[], "").status(), 404);
     begin(&server);
+}
+
+#[test]
+fn a_call_whose_stream_broke_is_answered_when_its_client_comes_back() {
+    let slow = Slow::start();
+    let product = Product::connected(&slow.provider.url, KEY);
+    let server = product.serve();
+    let session = begin(&server);
+    let authorization = format!("Bearer {}", server.token);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("accept", "application/json, text/event-stream"),
+        ("content-type", "application/json"),
+        ("mcp-session-id", &session),
+        ("mcp-protocol-version", "2025-11-25"),
+    ];
+    slow.hold();
+    let read = call("tools/call", &json!({"name": READ, "arguments": hello()}));
+    let mut events = BufReader::new(open("POST", &server.url, &headers, &read));
+    let last = line(&mut events, "id: ");
+    drop(events);
+    slow.let_go();
+    let back = [&headers[..], &[("last-event-id", last.as_str())]].concat();
+    let mut events = BufReader::new(open("GET", &server.url, &back, ""));
+    let answer = format!("{{{}", line(&mut events, "data: {"));
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["result"]["structuredContent"]["full_name"], "octocat/hello-world");
 }
 
 #[test]

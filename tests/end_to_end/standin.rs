@@ -1,13 +1,16 @@
 //! Stand-ins of providers: GitHub's emulator behind a judge that holds each request against the official description, and
-//! Google's and Vercel's with what they lack.
+//! those of Google, Vercel and Stripe with what they lack.
 
+use std::fs::{self, Permissions};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::browser::{Consent, field, form};
+use crate::browser::{Browser, Consent, field, form};
 use crate::process::{Running, top};
-use crate::product::Product;
+use crate::product::{Product, Server};
 use crate::wire::send;
 
 /// A GitHub of the test's own, with the repository `octocat/hello-world` and one token.
@@ -80,6 +83,27 @@ impl Google {
         Self { url, _process: process }
     }
 
+    /// The part of a configuration that leads here, with the client of a test's own.
+    pub fn configuration(&self, product: &Product) -> String {
+        let secret = product.path("client-secret");
+        fs::write(&secret, "plainly-fake").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let (url, secret) = (&self.url, secret.display());
+        format!(
+            "[integrations.gmail]\nbase_url = \"{url}\"\nauthorize_url = \"{url}/o/oauth2/v2/auth\"\n\
+             token_url = \"{url}/oauth2/token\"\nclient_id = \"ours\"\nclient_secret_file = \"{secret}\"\n"
+        )
+    }
+
+    /// Connects Ada's mailbox, on the page where she consents.
+    pub fn connect(&self, product: &Product, server: &Server<'_>) {
+        let browser = Browser::of(product, server, "local");
+        let back = self.consent(&browser.consent("gmail"));
+        let back: Vec<(&str, &str)> =
+            back.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(browser.back("gmail", &back).status(), 303);
+    }
+
     /// Has Ada consent to what a person was sent for; what the person comes back with.
     pub fn consent(&self, consent: &Consent) -> Vec<(&'static str, String)> {
         let page = send("GET", &consent.0, &[], "");
@@ -103,20 +127,50 @@ impl Google {
     }
 }
 
-/// A Vercel of the test's own, with the account of `ada`.
-pub struct Vercel {
-    /// Where its API and its sign-in are.
+/// A Vercel or a Stripe of the test's own.
+pub struct Emulated {
+    /// Where its API is.
     pub url: String,
     _process: Running,
 }
 
-impl Vercel {
-    pub fn start() -> Self {
+impl Emulated {
+    /// A Vercel that deploys what is at this GitHub, and looks for records at this name server.
+    pub fn vercel(github: &GitHub, dns: SocketAddr) -> Self {
+        let environment = [
+            ("RESTO_STANDIN_GITHUB_URL", github.url.clone()),
+            ("RESTO_STANDIN_GITHUB_TOKEN", github.token.clone()),
+            ("RESTO_STANDIN_DNS", dns.to_string()),
+        ];
+        Self::start("vercel", "RESTO_STANDIN_VERCEL_URL=", &environment)
+    }
+
+    /// A Vercel at which `ada` signs in.
+    pub fn vercel_sign_in() -> Self {
+        Self::start("vercel-sign-in", "RESTO_STANDIN_VERCEL_URL=", &[])
+    }
+
+    /// A Stripe in test mode.
+    pub fn stripe() -> Self {
+        Self::start("stripe", "RESTO_STANDIN_STRIPE_URL=", &[])
+    }
+
+    fn start(name: &str, prefix: &str, environment: &[(&str, String)]) -> Self {
         let mut command = Command::new(top().join("tests/standins/start"));
-        let (process, url) = Running::start(command.arg("vercel"), |line| {
-            line.strip_prefix("RESTO_STANDIN_VERCEL_URL=").map(str::to_owned)
-        });
+        command.arg(name).envs(environment.iter().map(|(name, value)| (name, value)));
+        let (process, url) =
+            Running::start(&mut command, |line| line.strip_prefix(prefix).map(str::to_owned));
         Self { url, _process: process }
+    }
+
+    /// The token that the one of Vercel takes.
+    pub fn vercel_token() -> &'static str {
+        "plainly-a-token-of-the-tests"
+    }
+
+    /// The key that the one of Stripe takes.
+    pub fn stripe_key() -> String {
+        format!("rk_{}_of_nobody_0123456789", "test")
     }
 }
 

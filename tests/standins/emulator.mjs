@@ -29,8 +29,11 @@ export async function emulator(service, seed, url) {
   };
 }
 
-/** The emulator does not tell which port it was given: it is given one that was free a moment ago. */
-async function start(service, seed, baseUrl) {
+/**
+ * Starts the emulator of a service, and returns its port. It does not tell which one it was given: it is given one that was free
+ * a moment ago.
+ */
+export async function start(service, seed, baseUrl) {
   for (let attempt = 1; ; attempt += 1) {
     const probe = createServer();
     const { port } = new URL(await listen(probe));

@@ -12,6 +12,8 @@ import { top } from "./tools.mjs";
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
 const description = resolve(top, ".tools/specs/github.json");
 const violationsOf = await describedRequests();
+/** Who answered each request to the API. */
+const seen = [];
 /** Tokens that people got on the sign-in page. */
 const issued = new Set();
 const front = createServer((request, response) => {
@@ -40,6 +42,7 @@ async function answer(request, response) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = Buffer.concat(chunks);
+  if (request.url === "/seen") return response.end(JSON.stringify(seen));
   // What is not the API is neither described nor called with a token.
   if (/^\/(login\/oauth|_emulate)\//.test(request.url)) return forward(request, response, body, remember);
   const wrong = [...missingHeaders(request.headers)];
@@ -51,7 +54,7 @@ async function answer(request, response) {
   // The emulator takes an unknown token for its first user; GitHub does not.
   const token = request.headers.authorization?.replace(/^(Bearer|token) /i, "");
   if (token !== undefined && !(token in seed.tokens) && !issued.has(token)) return reply(response, 401, "Bad credentials");
-  forward(request, response, body, () => {});
+  forward(request, response, body, () => seen.push({ what: `${request.method} ${request.url}`, by: "emulate" }));
 }
 
 function remember(answer) {

@@ -1,17 +1,19 @@
 # An MCP server as others write theirs: FastMCP, with OAuth at the authorization server that is named first; the second is
 # the port. Says where it is, ends with its standard input.
+import asyncio
 import os
 import sys
 import threading
 
 from fastmcp import Context, FastMCP
 from fastmcp.server.auth import RemoteAuthProvider
-from fastmcp.server.auth.providers.jwt import JWTVerifier
+from fastmcp.server.auth.providers.introspection import IntrospectionTokenVerifier
 
 issuer, port = sys.argv[1], int(sys.argv[2])
 url = f"http://127.0.0.1:{port}"
-tokens = JWTVerifier(
-    jwks_uri=f"{issuer}/jwks", issuer=issuer, audience=f"{url}/mcp", required_scopes=["notes:read"]
+tokens = IntrospectionTokenVerifier(
+    introspection_url=f"{issuer}/token/introspection", client_id="notes", client_secret="plainly-fake",
+    audience=f"{url}/mcp", required_scopes=["notes:read"],
 )
 auth = RemoteAuthProvider(token_verifier=tokens, authorization_servers=[issuer], base_url=url)
 server = FastMCP("Notes", auth=auth)
@@ -28,6 +30,18 @@ async def list_notes(about: str | None, context: Context) -> dict:
 async def ask_for_a_note(context: Context) -> str:
     """Asks a person for a note."""
     return str(await context.elicit("Which note?", response_type=str))
+
+
+@server.tool(annotations={"readOnlyHint": True})
+async def wait_for_a_note(context: Context) -> str:
+    """Waits for a note that never comes."""
+    print("somebody waits", flush=True)
+    await context.report_progress(1, None, "nothing yet")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("nobody waits any more", flush=True)
+    return ""
 
 
 def end_with_input() -> None:

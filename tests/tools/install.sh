@@ -6,6 +6,8 @@ fuzz_version=0.13.2
 mutants_version=27.1.0
 # GitHub's own description of its REST API, as its SDKs are made from it.
 github_openapi=23.0.2
+# Google's, which its client for Python carries.
+google_client=2.202.0
 
 # Runs apt-get, as root or through sudo that asks nothing.
 apt_install() {
@@ -30,8 +32,8 @@ install_tools() {
   install_deny
   install_node
   install_copilotkit
-  install_descriptions
   install_python
+  install_descriptions
   command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
   postgres_binaries >/dev/null || install_postgres
 }
@@ -78,6 +80,11 @@ install_packages() {
 
 # The official API descriptions that a registry offers whole; only the one file is kept of a large package.
 install_descriptions() {
+  install_github_description
+  install_google_descriptions
+}
+
+install_github_description() {
   local stamp=$tools/specs/github.version
   [ "$(cat "$stamp" 2>/dev/null)" = "$github_openapi" ] && return
   mkdir -p "$tools/specs"
@@ -86,6 +93,20 @@ install_descriptions() {
   tar -xzOf "$scratch/$archive" package/generated/api.github.com.json >"$tools/specs/github.json"
   rm "$scratch/$archive"
   echo "$github_openapi" >"$stamp"
+}
+
+install_google_descriptions() {
+  local stamp=$tools/specs/google.version
+  [ "$(cat "$stamp" 2>/dev/null)" = "$google_client" ] && return
+  mkdir -p "$tools/specs/discovery"
+  "$tools/python/bin/pip" download --quiet --no-deps --dest "$scratch/google" "google-api-python-client==$google_client"
+  python3 -m zipfile --extract "$scratch"/google/*.whl "$scratch/google/whole"
+  local name
+  for name in analyticsadmin.v1alpha analyticsadmin.v1beta analyticsdata.v1alpha analyticsdata.v1beta gmail.v1 oauth2.v2 people.v1; do
+    cp "$scratch/google/whole/googleapiclient/discovery_cache/documents/$name.json" "$tools/specs/discovery/"
+  done
+  rm -r "$scratch/google"
+  echo "$google_client" >"$stamp"
 }
 
 install_python() {

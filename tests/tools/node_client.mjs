@@ -1,7 +1,8 @@
 // MCP clients for Node that others wrote, driven by the end-to-end tests as mcp_client.py is.
 // Usage: node_client.mjs CLIENT URL, with the bearer token in MCP_TOKEN; a URL that ends in /sse is spoken to over SSE.
-// Each line of input is a call, {"method": "tools/list"} or {"method": "tools/call", "name": ..., "arguments": {...}}; each
-// line of output its result as MCP has it, or {"error": sentence}. With MCP_ELICITS in the environment a person can be
+// Each line of input is a call, {"method": "tools/list"} or {"method": "tools/call", "name": ..., "arguments": {...}}, of the
+// official ones also {"method": "prompts/get", "params": {...}} and the like; each line of output its result as MCP has it,
+// or {"error": sentence}. With MCP_ELICITS in the environment a person can be
 // asked: a line of output then holds {"asked": ...}, and the next line of input {"action": ..., "content": ...}.
 import { createInterface } from "node:readline";
 import { tool } from "../standins/tools.mjs";
@@ -96,13 +97,19 @@ const clients = {
   },
 };
 
-const official = (client) => ({ list: () => client.listTools(), call: (name, input) => client.callTool({ name, arguments: input }) });
+const others = { "prompts/list": "listPrompts", "prompts/get": "getPrompt", "completion/complete": "complete", "resources/list": "listResources", "resources/read": "readResource" };
+const official = (client) => ({
+  list: () => client.listTools(),
+  call: (name, input) => client.callTool({ name, arguments: input }),
+  other: (method, params) => client[others[method]](params),
+});
 
 const client = await clients[name]();
 for (let line = await lines.next(); !line.done; line = await lines.next()) {
   const call = JSON.parse(line.value);
   try {
-    say(await (call.method === "tools/list" ? client.list() : client.call(call.name, call.arguments)));
+    if (call.params) say(await client.other(call.method, call.params));
+    else say(await (call.method === "tools/list" ? client.list() : client.call(call.name, call.arguments)));
   } catch (error) {
     say({ error: `${error.message ?? error}` });
   }

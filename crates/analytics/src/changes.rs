@@ -112,6 +112,7 @@ pub struct ExplainTrafficChange {
 impl Action for ExplainTrafficChange {
     const NAME: &'static str = "explain_traffic_change";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why did traffic drop",
         "reason for fewer visitors",

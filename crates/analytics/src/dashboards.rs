@@ -1,7 +1,7 @@
 //! Dashboards: Google has no API that creates one, so their definitions are kept here and their reports
 //! are run anew each time; a link opens the same data in Google's own tool.
 
-use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Page, PageRequest, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -288,9 +288,15 @@ pub struct ViewDashboard {
 impl Action for ViewDashboard {
     const NAME: &'static str = "view_dashboard";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["open a dashboard", "show the numbers of a saved overview", "Dashboard anzeigen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
+    const VIEW: &'static [Part] = &[
+        Part::scorecard("", "", &["name", "period.start_date", "period.end_date"]),
+        Part::cards("cards", &["dimensions", "metrics"]),
+        Part::notes("notes"),
+    ];
     type Output = ShownDashboard;
 
     async fn run(self, api: &Api) -> Result<ShownDashboard> {

@@ -227,7 +227,8 @@ mod tests {
     async fn google(secrets: Value) -> FakeApi {
         FakeApi::new(&ANALYTICS)
             .await
-            .unofficial()
+            .unofficial("POST", "/debug/mp/collect")
+            .unofficial("POST", "/mp/collect")
             .on("GET", STREAM, 200, web())
             .on("GET", SECRETS, 200, secrets)
             .on("POST", SECRETS, 200, secret())

@@ -199,8 +199,8 @@ mod tests {
                 &["1. Visit", "mobile", "600", "0.1", "540", "0.9"],
             ],
         );
-        // Funnels are part of v1alpha, which has no description here.
-        let fake = FakeApi::new(&ANALYTICS).await.unofficial().on(
+        // Google's description of v1alpha leaves funnels out.
+        let fake = FakeApi::new(&ANALYTICS).await.unofficial("POST", PATH).on(
             "POST",
             PATH,
             200,

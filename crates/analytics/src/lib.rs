@@ -93,6 +93,7 @@ pub static ANALYTICS: Integration = Integration {
 #[must_use]
 pub fn adapter() -> Adapter {
     Adapter::new::<account::SignIn>(&ANALYTICS)
+        .skill(include_str!("../SKILL.md"))
         .action::<properties::ListProperties>()
         .action::<properties::GetProperty>()
         .action::<traffic::GetTraffic>()

@@ -132,10 +132,11 @@ mod tests {
             "tokensPerProjectPerHour": {"consumed": 1, "remaining": 13_999}, "concurrentRequests": {"remaining": 10},
             "serverErrorsPerProjectPerHour": {"remaining": 10}, "potentiallyThresholdedRequestsPerHour": {},
         });
-        // The snapshot is part of v1alpha, which has no description here.
-        let fake = FakeApi::new(&ANALYTICS).await.unofficial().on(
+        // Google's description of v1alpha leaves the snapshot out.
+        let path = "/v1alpha/properties/123/propertyQuotasSnapshot";
+        let fake = FakeApi::new(&ANALYTICS).await.unofficial("GET", path).on(
             "GET",
-            "/v1alpha/properties/123/propertyQuotasSnapshot",
+            path,
             200,
             json!({"name": "properties/123/propertyQuotasSnapshot", "corePropertyQuota": core, "realtimePropertyQuota": core}),
         );

@@ -1,6 +1,6 @@
 //! Reports of any question, by pages, and of the last half hour.
 
-use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Error, Page, PageRequest, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,6 +61,7 @@ pub struct RunReport {
 impl Action for RunReport {
     const NAME: &'static str = "run_report";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "custom report",
         "sessions by device, country or browser",
@@ -71,6 +72,8 @@ impl Action for RunReport {
         "informe",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
+    const VIEW: &'static [Part] =
+        &[Part::table("", "rows.items", &["dimensions", "metrics"]), Part::notes("notes")];
     type Output = Report;
 
     async fn run(self, api: &Api) -> Result<Report> {
@@ -125,6 +128,7 @@ pub struct RunRealtimeReport {
 impl Action for RunRealtimeReport {
     const NAME: &'static str = "run_realtime_report";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "who is on the site right now",
         "visitors online at the moment",

@@ -1,7 +1,7 @@
 //! The common questions about a site in one answer: how many people, from where, to which pages, and
 //! whether that is more than before.
 
-use resto_core::{Action, Api, Result, Risk};
+use resto_core::{Action, Api, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -56,6 +56,7 @@ pub struct GetTraffic {
 impl Action for GetTraffic {
     const NAME: &'static str = "get_traffic";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "how many visitors",
         "website traffic",
@@ -68,6 +69,15 @@ impl Action for GetTraffic {
         "cuántas visitas",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
+    const VIEW: &'static [Part] = &[
+        Part::scorecard("", "period", &["start_date", "end_date"]),
+        Part::scorecard("In all", "totals", &["metrics"]),
+        Part::line("Day by day", "days", &["dimensions", "metrics"], &["metrics"]),
+        Part::bar("Sources", "sources", &["dimensions", "metrics"], &["metrics.sessions"]),
+        Part::bar("Pages", "pages", &["dimensions", "metrics"], &["metrics.screenPageViews"]),
+        Part::bar("Countries", "countries", &["dimensions", "metrics"], &["metrics.activeUsers"]),
+        Part::notes("notes"),
+    ];
     type Output = Traffic;
 
     async fn run(self, api: &Api) -> Result<Traffic> {

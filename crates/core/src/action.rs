@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Api, Result};
+use crate::{Api, Part, Result};
 
 /// The worst that an action can do. Ordered: policy compares.
 #[derive(
@@ -46,9 +46,14 @@ pub trait Action: DeserializeOwned + JsonSchema + Send + 'static {
     /// What a business says when it wants this, in words that the name and the description lack: `who owes us money`.
     /// `find_actions` looks in them; in any language.
     const PHRASES: &'static [&'static str] = &[];
+    /// Whether its result may hold what people outside the business wrote, such as an issue or a mail: for a while after it,
+    /// a person is asked before this agent does what reaches others.
+    const OUTSIDERS: bool = false;
     /// The least that the credential needs: any one of these sets, each set whole. The sets differ
     /// by kind of credential. Names are the provider's, as `Integration::permissions` lists them.
     const PERMISSIONS: &'static [&'static [&'static str]];
+    /// What a person sees of the result, where their client shows more than text; nothing: the text alone.
+    const VIEW: &'static [Part] = &[];
     /// The fields that an agent needs, never the provider's whole answer. It serves as the shape of
     /// the provider's answer (deserialised) and of ours (serialised).
     type Output: Serialize + JsonSchema + Send;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::schema::{drop_nulls, input, output};
-use crate::{Action, Api, BoxFuture, Code, Error, Integration, Result, Risk};
+use crate::{Action, Api, BoxFuture, Code, Error, Integration, Part, Result, Risk};
 
 /// Whose account a credential opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,8 @@ pub struct Adapter {
     pub integration: &'static Integration,
     /// See [`Lifecycle::MADE`].
     pub made: &'static [&'static str],
+    /// How to work with it, for agents: a skill, as <https://agentskills.io/specification> has it.
+    pub skill: Option<&'static str>,
     identify: Step<Account>,
     clean_up: Step<()>,
     revoke: Step<Proof>,
@@ -117,7 +119,14 @@ impl Adapter {
         (identify, clean_up, revoke): Steps,
         actions: Vec<ActionSpec>,
     ) -> Self {
-        Self { integration, made: &[], identify, clean_up, revoke, actions }
+        Self { integration, made: &[], skill: None, identify, clean_up, revoke, actions }
+    }
+
+    /// Says how to work with it: the text of a `SKILL.md`.
+    #[must_use]
+    pub fn skill(mut self, skill: &'static str) -> Self {
+        self.skill = Some(skill);
+        self
     }
 
     /// Adds an action.
@@ -170,6 +179,10 @@ pub struct ActionSpec {
     pub risk: Risk,
     /// What a business says when it wants this.
     pub phrases: &'static [&'static str],
+    /// Whether its result may hold what people outside the business wrote.
+    pub outsiders: bool,
+    /// What a person sees of the result.
+    pub view: &'static [Part],
     /// Any one of these sets of rights, each set whole.
     pub permissions: &'static [&'static [&'static str]],
     /// The schema of the arguments (JSON Schema 2020-12).
@@ -191,6 +204,8 @@ impl ActionSpec {
             description,
             risk: A::RISK,
             phrases: A::PHRASES,
+            outsiders: A::OUTSIDERS,
+            view: A::VIEW,
             permissions: A::PERMISSIONS,
             input_schema,
             output_schema: output::<A::Output>(),

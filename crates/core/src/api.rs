@@ -1,6 +1,7 @@
 //! The signed-in client that an action uses, and what it may ask of the call around it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,8 +16,8 @@ use uuid::Uuid;
 
 use crate::http::is_loopback;
 use crate::{
-    Call, Code, Connected, Credentials, Error, Http, Money, Observed, PathArg, Provider, Records,
-    Request, Result, Risk, Scheme, SecretRef,
+    Call, Code, Connected, Credentials, Error, File, FileLink, Http, Money, Observed, PathArg,
+    Provider, Records, Request, Result, Risk, Scheme, SecretRef,
 };
 
 /// Where a provider is reached: its own address, or the one that the operator configured.
@@ -282,6 +283,20 @@ impl Api {
     #[must_use]
     pub fn records(&self) -> &dyn Records {
         self.call.records()
+    }
+
+    /// The resolvers that the operator wants asked in place of those that the public uses; mostly none.
+    #[must_use]
+    pub fn dns_servers(&self) -> &[SocketAddr] {
+        self.call.dns_servers()
+    }
+
+    /// Keeps a file for the caller for ten minutes. Returns the link to it, for the result.
+    ///
+    /// # Errors
+    /// It is larger than [`File::MAX`], or cannot be kept.
+    pub async fn hand_out(&self, file: &File) -> Result<FileLink> {
+        self.call.hand_out(file).await
     }
 }
 

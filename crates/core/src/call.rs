@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Money, Result, Scheme};
+use crate::{File, FileLink, Money, Result, Scheme};
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -83,6 +84,14 @@ pub trait Call: Send + Sync {
 
     /// The tenant's documents.
     fn records(&self) -> &dyn Records;
+
+    /// The resolvers that the operator wants asked in place of those that the public uses; mostly none.
+    fn dns_servers(&self) -> &[SocketAddr] {
+        &[]
+    }
+
+    /// Keeps a file for the caller for a short while, and tells where it is read.
+    fn hand_out<'a>(&'a self, file: &'a File) -> BoxFuture<'a, Result<FileLink>>;
 }
 
 /// The account that a call operates.

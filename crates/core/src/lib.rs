@@ -8,6 +8,7 @@ mod call;
 mod channel;
 mod error;
 mod exchange;
+mod files;
 mod form;
 mod http;
 mod integration;
@@ -22,6 +23,7 @@ mod schema;
 mod security_events;
 mod send;
 mod text;
+mod view;
 mod webhook;
 
 pub use action::{Action, Risk};
@@ -33,6 +35,7 @@ pub use call::{
 };
 pub use channel::{Channel, Streamed};
 pub use error::{Code, Details, Error, Result};
+pub use files::{File, FileLink};
 pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
 pub use integration::{
     Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
@@ -48,4 +51,5 @@ pub use revocation::{Revocation, Revoking, Signer};
 pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
 pub use security_events::SECURITY_EVENTS;
 pub use text::{clean, clean_json, quote};
+pub use view::{Part, Shape};
 pub use webhook::{Change, Delivery, News, Notice, Signature, Webhooks};

@@ -64,6 +64,7 @@ pub struct GetIssue {
 impl Action for GetIssue {
     const NAME: &'static str = "get_issue";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "read a ticket and its comments",
         "show one bug",

@@ -30,6 +30,7 @@ pub struct SearchIssues {
 impl Action for SearchIssues {
     const NAME: &'static str = "search_issues";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "find tickets about a topic",
         "is there already a bug report",

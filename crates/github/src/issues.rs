@@ -79,6 +79,7 @@ pub struct ListIssues {
 impl Action for ListIssues {
     const NAME: &'static str = "list_issues";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open bugs",
         "ticket backlog",

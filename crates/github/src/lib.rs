@@ -132,6 +132,7 @@ pub static GITHUB: Integration = Integration {
 #[must_use]
 pub fn adapter() -> Adapter {
     Adapter::new::<account::Token>(&GITHUB)
+        .skill(include_str!("../SKILL.md"))
         .action::<account::GetAccount>()
         .action::<repos::ListRepositories>()
         .action::<repos::GetRepository>()

@@ -119,6 +119,7 @@ impl GetPullRequest {
 impl Action for GetPullRequest {
     const NAME: &'static str = "get_pull_request";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "show one PR",
         "is it mergeable",

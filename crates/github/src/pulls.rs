@@ -77,6 +77,7 @@ pub struct ListPullRequests {
 impl Action for ListPullRequests {
     const NAME: &'static str = "list_pull_requests";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open PRs",
         "pending code reviews",

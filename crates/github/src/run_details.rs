@@ -94,6 +94,7 @@ pub struct GetWorkflowRun {
 impl Action for GetWorkflowRun {
     const NAME: &'static str = "get_workflow_run";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why did CI break",
         "failing test log",

@@ -90,6 +90,7 @@ pub struct ListWorkflowRuns {
 impl Action for ListWorkflowRuns {
     const NAME: &'static str = "list_workflow_runs";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "recent builds",
         "CI status",

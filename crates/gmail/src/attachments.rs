@@ -1,8 +1,7 @@
 //! Files in messages.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use resto_core::{Action, Api, Code, Error, Result, Risk};
+use resto_core::{Action, Api, Code, Error, File, FileLink, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +10,19 @@ use crate::messages::whole;
 use crate::parts::{BASE64, Content, Part};
 use crate::permissions::MAIL_READ;
 
-/// The largest file that is handed to an agent, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 /// Characters of a file that is text.
 const MAX_TEXT: usize = 50_000;
 
-/// A file with its contents.
+/// A file of a message. Its name and type are as its sender chose them.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct File {
-    /// Its file name, as its sender chose it.
-    pub name: String,
-    /// Such as `application/pdf`, as its sender says.
-    pub media_type: String,
-    /// Bytes.
-    pub size: u64,
+pub struct Attachment {
+    /// Where its bytes are read.
+    pub file: FileLink,
     /// What it says, where it is text.
     pub text: Option<Body>,
-    /// What it holds in base64 (RFC 4648), where it is no text.
-    pub data_base64: Option<String>,
 }
 
-/// Reads a file of a message, at most 1 MiB.
+/// Reads a file of a message, at most 1 MiB: the text of one that is text, and a link to its bytes.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetAttachment {
     /// Id of the message.
@@ -43,6 +34,7 @@ pub struct GetAttachment {
 impl Action for GetAttachment {
     const NAME: &'static str = "get_attachment";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open an attachment",
         "download a file from an email",
@@ -52,9 +44,9 @@ impl Action for GetAttachment {
         "adjunto",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
-    type Output = File;
+    type Output = Attachment;
 
-    async fn run(self, api: &Api) -> Result<File> {
+    async fn run(self, api: &Api) -> Result<Attachment> {
         let message = whole(api, &self.message_id).await?;
         let part = message.payload.file(&self.attachment_id).ok_or_else(|| {
             Error::new(
@@ -62,26 +54,25 @@ impl Action for GetAttachment {
                 "The message has no such attachment; gmail_get_message lists them.",
             )
         })?;
-        let (name, size) = (part.filename.clone(), part.body.size);
-        if size > MAX_FILE {
+        if part.body.size > File::MAX as u64 {
             return Err(Error::new(
                 Code::InvalidInput,
                 format!(
-                    "The file has {size} bytes, and at most {MAX_FILE} are read here. Open the message in Gmail, or forward it with gmail_forward_message."
+                    "The file has {} bytes, and at most {} are read here. Open the message in Gmail, or forward it with gmail_forward_message.",
+                    part.body.size,
+                    File::MAX
                 ),
             ));
         }
         let bytes = bytes(api, &self.message_id, part).await?;
-        let media_type = part.mime_type.clone();
+        let (name, media_type) = (part.filename.clone(), part.mime_type.clone());
         let is_text = media_type.starts_with("text/")
             || ["application/json", "application/xml", "application/yaml"]
                 .contains(&media_type.as_str());
-        let (text, data_base64) = if is_text {
-            (Some(Body::cut(&decoded(bytes, part.charset()), MAX_TEXT)), None)
-        } else {
-            (None, Some(STANDARD.encode(bytes)))
-        };
-        Ok(File { name, media_type, size, text, data_base64 })
+        let file = File { name, media_type, bytes };
+        let link = api.hand_out(&file).await?;
+        let text = is_text.then(|| Body::cut(&decoded(file.bytes, part.charset()), MAX_TEXT));
+        Ok(Attachment { file: link, text })
     }
 }
 
@@ -126,24 +117,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hands_over_a_file_in_base64() {
-        let file = read(&fake("application/pdf", 3, b"\xff\xfe\xfd").await).await.unwrap();
+    async fn hands_out_a_file_by_its_link() {
+        let fake = fake("application/pdf", 3, b"\xff\xfe\xfd").await;
+        let link = json!({"uri": "resto://files/1", "name": "offer", "media_type": "application/pdf", "size": 3});
+        assert_eq!(read(&fake).await.unwrap(), json!({"file": link}));
+        assert_eq!(fake.files(), [b"\xff\xfe\xfd"]);
+    }
+
+    #[tokio::test]
+    async fn tells_the_text_of_a_file_that_is_text_beside_its_link() {
+        let fake = fake("text/csv", 4, b"a,b\n").await;
+        let read = read(&fake).await.unwrap();
+        assert_eq!(read["text"], json!({"text": "a,b", "truncated": false}));
         assert_eq!(
-            file,
-            json!({"name": "offer", "media_type": "application/pdf", "size": 3, "data_base64": "//79"})
+            (read["file"]["size"].as_u64(), fake.files()),
+            (Some(4), vec![b"a,b\n".to_vec()])
         );
     }
 
     #[tokio::test]
-    async fn hands_over_text_as_text() {
-        let file = read(&fake("text/csv", 4, b"a,b\n").await).await.unwrap();
-        assert_eq!(file["text"], json!({"text": "a,b", "truncated": false}));
-        assert!(file.get("data_base64").is_none());
-    }
-
-    #[tokio::test]
     async fn fetches_no_file_that_is_too_large() {
-        let fake = fake("application/zip", MAX_FILE + 1, b"").await;
+        let fake = fake("application/zip", File::MAX as u64 + 1, b"").await;
         let error = read(&fake).await.unwrap_err();
         assert!(error.message().contains("1048577 bytes"), "{error}");
         assert_eq!(fake.requests().await.len(), 1);

@@ -106,6 +106,7 @@ pub static GMAIL: Integration = Integration {
 #[must_use]
 pub fn adapter() -> Adapter {
     Adapter::new::<account::Consent>(&GMAIL)
+        .skill(include_str!("../SKILL.md"))
         .action::<account::GetProfile>()
         .action::<messages::SearchMessages>()
         .action::<messages::GetMessage>()

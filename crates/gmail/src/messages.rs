@@ -131,6 +131,7 @@ pub struct SearchMessages {
 impl Action for SearchMessages {
     const NAME: &'static str = "search_messages";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "find an email",
         "search mail from a sender",
@@ -181,6 +182,7 @@ pub struct GetMessage {
 impl Action for GetMessage {
     const NAME: &'static str = "get_message";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "read one email",
         "open a mail",

@@ -125,6 +125,7 @@ pub struct ListThreads {
 impl Action for ListThreads {
     const NAME: &'static str = "list_threads";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "inbox",
         "new emails",
@@ -158,6 +159,7 @@ pub struct ListUnansweredThreads {
 impl Action for ListUnansweredThreads {
     const NAME: &'static str = "list_unanswered_threads";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "emails I still have to answer",
         "who waits for my reply",
@@ -219,6 +221,7 @@ pub struct GetThread {
 impl Action for GetThread {
     const NAME: &'static str = "get_thread";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["read a whole conversation", "email thread", "what was said in the exchange"];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;

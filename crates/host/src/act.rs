@@ -14,6 +14,7 @@ use crate::approve::Purse;
 use crate::around::{Around, Line, Opening, Seen};
 use crate::call::{Learnt, fault, intent};
 use crate::catalog::Entry;
+use crate::files::Holder;
 use crate::host::{Caller, Host, provider_of, told};
 use crate::maintain::is_renewed;
 
@@ -34,14 +35,14 @@ struct Acted {
     result: Result<Value>,
     /// The first change that a trial did not send.
     draft: Option<Draft>,
-    /// How many requests were signed.
-    signed: u64,
+    /// Whether no request went before the last one that could have done something.
+    is_first: bool,
 }
 
 impl Acted {
     /// Whether its first request was refused for the credential, so that nothing was done.
     fn was_not_let_in(&self) -> bool {
-        self.signed == 1
+        self.is_first
             && self.result.as_ref().is_err_and(|error| {
                 error.code() == Code::AuthExpired
                     && error.details().http_status == Some(UNAUTHORIZED)
@@ -89,7 +90,7 @@ impl Host {
         if let (Risk::Spend, Some(op_id)) = (entry.action.risk, acting.op_id)
             && let Err(error) = scope.unspend(op_id).await
         {
-            return Some(Acted { result: Err(told(error)), draft: None, signed: 0 });
+            return Some(Acted { result: Err(told(error)), draft: None, is_first: false });
         }
         let action = format!("{}.again", entry.action.tool);
         let intent =
@@ -97,7 +98,7 @@ impl Host {
         let begun = match scope.begin(intent).await {
             Ok(begun) => begun,
             Err(error) => {
-                return Some(Acted { result: Err(told(error)), draft: None, signed: 0 });
+                return Some(Acted { result: Err(told(error)), draft: None, is_first: false });
             }
         };
         let Begun { ticket, connection, .. } = begun;
@@ -105,7 +106,7 @@ impl Host {
             Some((connection, sealed)) => {
                 self.act_once(acting, &connection, sealed, arguments.clone(), line).await
             }
-            None => Acted { result: Err(fault()), draft: None, signed: 0 },
+            None => Acted { result: Err(fault()), draft: None, is_first: false },
         };
         let done = if acted.draft.is_some() { &Ok(Value::Null) } else { &acted.result };
         self.finish(caller, ticket, done, Learnt::default()).await;
@@ -121,8 +122,11 @@ impl Host {
         line: &Arc<Line>,
     ) -> Acted {
         let acted = self.try_act(acting, connection, sealed, arguments, line).await;
-        let acted =
-            acted.unwrap_or_else(|error| Acted { result: Err(error), draft: None, signed: 0 });
+        let acted = acted.unwrap_or_else(|error| Acted {
+            result: Err(error),
+            draft: None,
+            is_first: false,
+        });
         if acted.result.is_ok() || acted.draft.is_some() {
             let integration = acting.entry.integration();
             self.has_worked(&acting.caller.scope, integration, connection);
@@ -156,6 +160,11 @@ impl Host {
             purse: Arc::clone(&acting.purse),
             command: acting.caller.command(&format!("call {}", action.tool)),
             account: Some(Connected { id, mode }),
+            dns: self.dns.clone(),
+            holder: Some(Holder {
+                principal: acting.caller.principal.id,
+                tool: action.tool.clone(),
+            }),
         };
         let api = Api::new(
             self.http.clone(),
@@ -176,6 +185,8 @@ impl Host {
         });
         let draft = api.draft().map(|draft| credentials.redact_draft(&draft)).transpose()?;
         let result = credentials.redact(cleaned);
-        Ok(Acted { result, draft, signed: credentials.signed() })
+        // The one call of a session with a remote server follows requests that only open it.
+        let is_first = credentials.signed() == 1 || self.is_remote(integration.id);
+        Ok(Acted { result, draft, is_first })
     }
 }

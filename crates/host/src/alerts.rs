@@ -7,6 +7,7 @@ use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::catalog::Catalog;
 use crate::host::{Caller, Host, told};
 
 /// How many alerts are told at once.
@@ -48,11 +49,11 @@ impl Told {
 }
 
 impl Host {
-    /// An alert in words.
+    /// An alert in words, of a tenant who has these actions.
     ///
     /// # Errors
     /// This server has no address.
-    pub(crate) fn tell(&self, alert: &Alert) -> Result<Told> {
+    pub(crate) fn tell(&self, catalog: &Catalog, alert: &Alert) -> Result<Told> {
         let id = alert.id.to_string();
         let mut link = self.place.page(&["alerts"])?;
         link.set_fragment(Some(&id));
@@ -60,7 +61,7 @@ impl Host {
             id,
             kind: alert.kind.clone(),
             subject: clean(&alert.subject).into_owned(),
-            message: self.sentence(alert),
+            message: self.sentence(catalog, alert),
             raised_at: alert.raised_at.format(&Rfc3339).unwrap_or_default(),
             link: link.to_string(),
             acknowledged_by: alert.acknowledged.as_ref().map(|(_, by)| by.clone()),
@@ -76,7 +77,8 @@ impl Host {
         let mut found = caller.scope.open_alerts(MOST + 1).await.map_err(told)?;
         let more = found.len() > MOST as usize;
         found.truncate(MOST as usize);
-        let all = found.iter().map(|alert| self.tell(alert)).collect::<Result<_>>()?;
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let all = found.iter().map(|alert| self.tell(&catalog, alert)).collect::<Result<_>>()?;
         Ok((all, more))
     }
 
@@ -94,11 +96,11 @@ impl Host {
     }
 
     /// What it means and what to do.
-    fn sentence(&self, alert: &Alert) -> String {
+    fn sentence(&self, catalog: &Catalog, alert: &Alert) -> String {
         let subject = clean(&alert.subject);
         let first = subject.split(' ').next().unwrap_or_default();
         let service = |id: &str| {
-            let known = self.catalog.adapter(id).map(|adapter| adapter.integration.name);
+            let known = catalog.adapter(id).map(|adapter| adapter.integration.name);
             known.unwrap_or(id).to_owned()
         };
         let name = service(first);
@@ -108,7 +110,7 @@ impl Host {
                 "Something stored here (`{subject}`) does not open or was changed from outside, so it is not used: find out who can write to the database, and connect or enter it again."
             ),
             Some(AlertKind::UnknownOutcome) => {
-                let at = self.catalog.find(first).map(|entry| entry.integration().name);
+                let at = catalog.find(first).map(|entry| entry.integration().name);
                 format!(
                     "Nobody knows whether `{first}` happened, because its answer was lost or its process died: look at {} before it is done again.",
                     at.unwrap_or("the service")
@@ -120,6 +122,9 @@ impl Host {
             ),
             Some(AlertKind::AccountChanged) => format!(
                 "{name} is, or was about to be, operated with another account than before: if nobody meant that, disconnect it and connect the right account."
+            ),
+            Some(AlertKind::PermissionsChanged) if self.is_remote(first) => format!(
+                "{name} offers other tools than those that were approved, and what changed waits until a person has looked at it: on its page here, or with resto review {first}."
             ),
             Some(AlertKind::PermissionsChanged) => format!(
                 "{name} tells other rights for the connected account than before, so some actions may stop or start to work: look at them, and connect it again if a right is missing."

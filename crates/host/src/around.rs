@@ -1,13 +1,15 @@
 //! What surrounds a running action: the line to its caller, the credential that is opened for each
 //! request, the tenant's secrets and documents.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use resto_core::{
-    Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, HttpRequest,
-    Integration, Money, Observed, RateLimit, Records, Result, Scheme, SecretRef,
+    Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, File,
+    FileLink, HttpRequest, Integration, Money, Observed, RateLimit, Records, Result, Scheme,
+    SecretRef,
 };
 use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::approve::Purse;
+use crate::files::{Holder, link};
 use crate::host::told;
 use crate::limits::Gate;
 use crate::observe::Trace;
@@ -40,6 +43,8 @@ pub struct Line {
     pub op_id: Option<String>,
     /// The name of a secret that the call wanted and that is not stored.
     pub(crate) lacking: Arc<Mutex<Option<String>>>,
+    /// The operation, once it has begun, where it is one that must not happen twice.
+    pub(crate) begun: Arc<OnceLock<Uuid>>,
     /// Which trace it belongs to.
     pub trace: Trace,
     /// Of a trial: whether a person could enter a secret that is not stored.
@@ -68,6 +73,7 @@ impl Line {
             confirm: None,
             op_id: None,
             lacking: Arc::default(),
+            begun: Arc::default(),
             trace: Trace::default(),
             may_enter: false,
         }
@@ -80,6 +86,8 @@ pub(crate) struct Seen {
     pub rate_limit: Option<RateLimit>,
     pub lacking: Option<String>,
     pub pause_s: Option<u64>,
+    /// What the action handed out.
+    pub files: Vec<FileLink>,
 }
 
 /// Opens the sealed credential for each request.
@@ -169,6 +177,10 @@ pub(crate) struct Around {
     pub account: Option<Connected>,
     /// Through which its requests go; a step in the life of a connection has none.
     pub gate: Option<Arc<Gate>>,
+    /// Whom it asks for DNS, where the operator says so.
+    pub dns: Vec<SocketAddr>,
+    /// Whose call it is; nobody's is a step in the life of a connection.
+    pub holder: Option<Holder>,
     /// What it may spend; with that of a trial, nothing is changed.
     pub purse: Arc<Purse>,
 }
@@ -179,6 +191,8 @@ impl Around {
         Self {
             account: None,
             gate: None,
+            dns: Vec::new(),
+            holder: None,
             line: Arc::new(Line::new(Calls::Person)),
             scope: scope.clone(),
             op_id: Uuid::now_v7(),
@@ -274,6 +288,22 @@ impl Call for Around {
 
     fn records(&self) -> &dyn Records {
         self
+    }
+
+    fn dns_servers(&self) -> &[SocketAddr] {
+        &self.dns
+    }
+
+    fn hand_out<'a>(&'a self, file: &'a File) -> BoxFuture<'a, Result<FileLink>> {
+        Box::pin(async move {
+            let link = match &self.holder {
+                Some(holder) if !self.purse.is_trial() => holder.keep(&self.scope, file).await?,
+                _ => link(file)?,
+            };
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.files.push(link.clone());
+            Ok(link)
+        })
     }
 }
 

@@ -1,9 +1,8 @@
-//! The life of one call: checked, allowed, audited before it happens, run with the credential opened
-//! for each request, audited again.
+//! The life of one call: checked, allowed, audited before, run with the credential opened for each request, audited after.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use resto_core::{Code, Error, RateLimit, Result, Risk};
+use resto_core::{Code, Error, FileLink, RateLimit, Result, Risk};
 use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, crash_point};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -17,7 +16,7 @@ use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
 use crate::observe::Watched;
-use crate::policy::check_rights;
+use crate::policy::{Calls, check_rights};
 use crate::tools::Done;
 
 /// Where a caller names its own operation.
@@ -35,6 +34,8 @@ pub struct Called {
     pub origin: Option<&'static str>,
     /// Whether it is that of the same call before, and nothing was done now.
     pub is_repeated: bool,
+    /// The files that it hands out.
+    pub files: Vec<FileLink>,
 }
 
 /// A call that did not succeed.
@@ -78,14 +79,14 @@ impl Host {
         arguments: Value,
         line: Line,
     ) -> Result<Called, Failed> {
-        let (tool, arguments) = self.meant(tool, arguments)?;
+        let (tool, arguments) = self.meant(caller, tool, arguments).await?;
         let tool = tool.as_str();
         if let Some(own) = self.own_tool(tool) {
             let output = match self.run_own(caller, own, &arguments).await? {
                 Done::Output(output) => output,
                 Done::Ask(asked) => asked.output,
             };
-            return Ok(Called { output, origin: None, is_repeated: false });
+            return Ok(Called { output, origin: None, is_repeated: false, files: Vec::new() });
         }
         let catalog = self.catalog_of(&caller.scope).await?;
         let found = catalog.find(tool);
@@ -120,7 +121,7 @@ impl Host {
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
             Ok(Admitted::Done(output)) => {
-                return Ok(Called { output, origin, is_repeated: false });
+                return Ok(Called { output, origin, is_repeated: false, files: Vec::new() });
             }
             Err(Stop::Told(error)) => return Err(error.into()),
             Err(Stop::Refused(failed)) => {
@@ -133,6 +134,9 @@ impl Host {
                 return Err(failed);
             }
         };
+        if entry.action.outsiders && line.calls == Calls::Agent {
+            self.note_outsiders(caller).await?;
+        }
         // In a task of its own: a client that goes away does not stop it half way.
         let (host, caller, tool) = (Arc::clone(self), caller.clone(), tool.to_owned());
         let catalog = Arc::clone(catalog);
@@ -229,18 +233,21 @@ impl Host {
         let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {
-                // It is not approved any more, the connection changed since it was looked at, or the
-                // trail cannot be written.
+                // It is not approved any more, the connection changed, or the trail cannot be written.
                 self.refuse(caller, &entry, &arguments, &error).await?;
                 return Err(error.into());
             }
         };
         let Begun { ticket, connection, repeated } = begun;
+        if let Some(op_id) = ticket.op_id() {
+            // It begins once.
+            let _ = line.begun.set(op_id);
+        }
         crash_point("action.intent_committed");
         if let Some(stored) = repeated {
             let done = told_again(caller, tool, stored);
             self.finish(caller, ticket, &done, Learnt::default()).await;
-            return Ok(Called { output: done?, origin, is_repeated: true });
+            return Ok(Called { output: done?, origin, is_repeated: true, files: Vec::new() });
         }
         let Some((connection, sealed)) = connection.filter(|_| !ground.only_repeats) else {
             let result = Err(fault());
@@ -288,11 +295,11 @@ impl Host {
         {
             tracing::warn!(%error, "what was not spent counts as spent for a day");
         }
-        Ok(Called { output: result?, origin, is_repeated: false })
+        let files = seen.lock().map(|mut seen| std::mem::take(&mut seen.files)).unwrap_or_default();
+        Ok(Called { output: result?, origin, is_repeated: false, files })
     }
 
-    /// Writes the result. A result that cannot be written ends as `unknown` in the trail: the caller
-    /// still gets it, since the action did happen.
+    /// Writes the result. One that cannot be written ends as `unknown` in the trail; the caller still gets it.
     pub(crate) async fn finish(
         &self,
         caller: &Caller,

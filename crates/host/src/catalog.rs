@@ -62,21 +62,22 @@ impl Catalog {
         Ok(Self { base: None, adapters, tools, finder: OnceLock::new() })
     }
 
-    /// A catalog of these adapters besides those of another, which go first: what others wrote takes nobody's name. An action
-    /// whose schema cannot be used is left out.
+    /// A catalog of these adapters besides those of another, which go first: what others wrote takes nobody's name, also none
+    /// that is taken elsewhere. An action whose schema cannot be used is left out.
     #[must_use]
-    pub fn over(base: &Arc<Self>, adapters: Vec<Adapter>) -> Self {
+    pub fn over(base: &Arc<Self>, adapters: Vec<Adapter>, is_taken: impl Fn(&str) -> bool) -> Self {
         let mut tools = BTreeMap::new();
         for (adapter_index, adapter) in adapters.iter().enumerate() {
             for (action_index, action) in adapter.actions().iter().enumerate() {
+                let tool = action.tool.as_str();
+                let is_taken =
+                    is_taken(tool) || base.find(tool).is_some() || tools.contains_key(tool);
                 let schema = Value::Object(action.input_schema.clone());
                 match jsonschema::validator_for(&schema) {
-                    Ok(arguments) if base.find(&action.tool).is_none() => {
-                        tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
+                    Ok(arguments) if !is_taken => {
+                        tools.insert(tool.to_owned(), (adapter_index, action_index, arguments));
                     }
-                    _ => {
-                        tracing::warn!(tool = action.tool, "a tool of a remote server is left out");
-                    }
+                    _ => tracing::warn!(tool, "a tool of a remote server is left out"),
                 }
             }
         }

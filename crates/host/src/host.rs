@@ -1,11 +1,11 @@
 //! The parts of a running server, put together once.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use resto_core::{Auth, Bounds, Code, Endpoints, Error, Http, Integration, Provider, Result, Risk};
-use resto_registrar::Resolvers;
 use resto_vault::{AnchorFile, Principal, Spill, TenantScope, Vault};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,8 @@ pub struct Host {
     pub(crate) own_tools: Vec<OwnTool>,
     pub(crate) policy: Vec<Rule>,
     pub(crate) caps: Caps,
-    pub(crate) dns: Resolvers,
+    /// The resolvers that the operator wants asked; mostly none.
+    pub(crate) dns: Vec<SocketAddr>,
     pub(crate) gates: Gates,
     /// What planning goes by.
     pub(crate) rules: Rules,
@@ -162,7 +163,7 @@ impl Host {
             own_tools: own_tools()?,
             policy: config.rules.clone(),
             caps: config.spend.clone(),
-            dns: resolvers(config),
+            dns: config.dns_servers.clone(),
             gates: Gates::default(),
             rules: Rules::read()?,
             sink,
@@ -344,23 +345,15 @@ pub(crate) fn provider_of(
 /// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
 pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
     checks::check(config)?;
-    let remotes = remote::servers(config)?;
-    let theirs = remotes.iter().map(|remote| remote.adapter(&Offer::default()));
-    let catalog = Catalog::new(adapters().into_iter().chain(theirs).collect())?;
+    let mut all = adapters();
+    let remotes = remote::servers(config, &all)?;
+    all.extend(remotes.iter().map(|remote| remote.adapter(&Offer::default())));
+    let catalog = Catalog::new(all)?;
     check_overrides(config, catalog.adapters())?;
     let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
     check_rules(&config.rules, &catalog, may_come)?;
     Sink::of(config)?;
     Ok((catalog, remotes, Place::new(config)?))
-}
-
-/// Who is asked what DNS shows.
-fn resolvers(config: &Config) -> Resolvers {
-    let public = Resolvers::of_the_internet();
-    match config.dns_servers.as_slice() {
-        [] => public,
-        own => Resolvers { public: own.iter().map(|at| ("Own", *at)).collect(), ..public },
-    }
 }
 
 fn no_tenant(tenant: &str) -> Error {

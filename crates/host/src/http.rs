@@ -148,6 +148,8 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(closed.child_token());
     let served = mcp.clone();
+    #[cfg(feature = "conformance")]
+    let served = crate::mcp::Fixture::over(served);
     let service =
         StreamableHttpService::new(move || Ok(served.clone()), sessions.clone(), settings);
     let mut agents = Router::new().route_service("/mcp", service);

@@ -16,6 +16,7 @@ mod connect;
 mod console;
 mod dumps;
 mod entering;
+mod files;
 mod find;
 mod grants;
 mod host;
@@ -35,6 +36,7 @@ mod remote;
 mod root_keys;
 mod sessions;
 mod surface;
+mod task;
 mod tools;
 mod webhooks;
 

@@ -1,9 +1,16 @@
 //! The server that agents speak with: the catalog as MCP tools, and calls of them.
 
 mod approving;
+mod apps;
 mod entering;
+#[cfg(feature = "conformance")]
+mod fixture;
 mod line;
 mod listing;
+mod own;
+mod prompts;
+mod skills;
+mod tasks;
 mod watching;
 
 use std::panic::AssertUnwindSafe;
@@ -15,26 +22,30 @@ use http::request::Parts;
 use resto_core::{Code, Details, Error};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, InputRequest,
-    InputRequiredResult, InputResponses, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult,
+    Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, Reference,
+    ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
+    SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability,
+    UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
-use secrecy::ExposeSecret;
-use serde_json::Value;
-use uuid::Uuid;
+use serde_json::{Value, json};
 
 use self::entering::Led;
 use self::line::line;
-use crate::asking::Waiting;
+use self::listing::Tools;
+use self::own::Answer;
+use self::tasks::Waited;
 use crate::call::{Called, Failed, OP_ID, fault};
 use crate::host::{Caller, Host};
 use crate::surface::Surface;
-use crate::tools::{Done, OwnTool};
-use listing::Tools;
 
+#[cfg(feature = "conformance")]
+pub use fixture::Fixture;
 pub use listing::{own_tool, tokens, tool};
 
 /// The one thing that a request of ours asks for: that a page is opened.
@@ -89,6 +100,11 @@ impl ServerHandler for Mcp {
             .enable_tool_list_changed()
             .enable_resources()
             .enable_resources_subscribe()
+            .enable_prompts()
+            .enable_completions()
+            .enable_extensions_with(apps::extension())
+            .enable_skills()
+            .enable_tasks()
             .build();
         let mut info = ServerConfig::new(capabilities).with_instructions(
             "Operates the business's own accounts at other services. A tool named github_... works on GitHub, and so on. \
@@ -102,13 +118,33 @@ impl ServerHandler for Mcp {
         info
     }
 
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut info = self.negotiate_initialize(&request)?;
+        context.peer.set_peer_info(request);
+        if self.only.is_none() {
+            // See on_initialized.
+            info.capabilities.tools = Some(ToolsCapability::default());
+            info.capabilities.resources = Some(ResourcesCapability::default());
+        }
+        // A task cannot be told to such a client.
+        if let Some(extensions) = &mut info.capabilities.extensions {
+            extensions.remove(TASKS_EXTENSION_ID);
+        }
+        Ok(info)
+    }
+
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = self.caller(&context)?;
-        self.list(&caller, request.and_then(|request| request.cursor)).await
+        let shows_pages = apps::are_shown(&context);
+        self.list(&caller, request.and_then(|request| request.cursor), shows_pages).await
     }
 
     fn accepted_subscription_filter(
@@ -151,7 +187,7 @@ impl ServerHandler for Mcp {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&context)?;
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let (tool, arguments) = match self.host.meant(&request.name, arguments) {
+        let (tool, arguments) = match self.host.meant(&caller, &request.name, arguments).await {
             Ok(meant) => meant,
             Err(failed) => return Ok(failure(&failed.error()).into()),
         };
@@ -171,8 +207,10 @@ impl ServerHandler for Mcp {
                 return Ok(failure(&refused).into());
             }
         }
-        let called = self.host.call(&caller, tool, arguments.clone(), line(&context));
-        let mut called = caught(called).await;
+        let mut called = match self.wait(&caller, tool, &arguments, &context).await {
+            Waited::Called(called) => called,
+            Waited::Lasts(task) => return Ok(task.into()),
+        };
         if let Err(Failed::Approval(wanted)) = &called {
             match self.ask_person(&caller, tool, wanted, &context).await {
                 Ok(Some(request)) => return Ok(request.into()),
@@ -196,14 +234,23 @@ impl ServerHandler for Mcp {
             }
         }
         match called {
-            Ok(called) => Ok(success(called).into()),
+            Ok(mut called) => {
+                let version = context.protocol_version();
+                if version.is_none_or(|version| version < ProtocolVersion::V_2025_06_18) {
+                    // It knows no links.
+                    called.files.clear();
+                }
+                Ok(success(called).into())
+            }
             Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
                 Ok(failure(&failed.error()).into())
             }
-            Err(Failed::UnknownTool) => Err(ErrorData::invalid_params(
-                format!("{} tools/list names them all.", self.host.catalog.unknown(tool)),
-                None,
-            )),
+            Err(Failed::UnknownTool) => {
+                let catalog = self.host.catalog_of(&caller.scope).await;
+                let unknown = catalog.map_err(|error| internal(&error))?.unknown(tool);
+                let why = format!("{unknown} tools/list names them all.");
+                Err(ErrorData::invalid_params(why, None))
+            }
         }
     }
 
@@ -212,8 +259,12 @@ impl ServerHandler for Mcp {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.caller(&context)?;
-        Ok(watching::resources())
+        let caller = self.caller(&context)?;
+        let mut resources = vec![watching::resource()];
+        resources.extend(self.skill_resources(&caller));
+        Ok(ListResourcesResult::with_all_items(resources)
+            .with_ttl_ms(listing::LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
     }
 
     async fn read_resource(
@@ -221,8 +272,66 @@ impl ServerHandler for Mcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        let (caller, uri) = (self.caller(&context)?, request.uri.as_str());
+        if uri == watching::ALERTS {
+            return self.read_alerts(&caller).await.map(ReadResourceResponse::from);
+        }
+        if let Some(file) = self.read_file(&caller, uri).await? {
+            return Ok(file.into());
+        }
+        let found = self.app(uri).or_else(|| self.read_skill(&caller, uri));
+        found.map(ReadResourceResponse::from).ok_or_else(|| {
+            let data = json!({ "uri": uri });
+            ErrorData::resource_not_found("there is no such resource", Some(data))
+        })
+    }
+
+    async fn list_skills(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        Ok(self.skill_list(&self.caller(&context)?))
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        self.skill_entry(&self.caller(&context)?, &request.uri)
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        self.prompt_list(&self.caller(&context)?)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
         let caller = self.caller(&context)?;
-        self.read_alerts(&caller, &request.uri).await.map(ReadResourceResponse::from)
+        let connected = self.host.connected(&caller).await.map_err(|error| internal(&error))?;
+        self.prompt(&caller, &request.name, request.arguments, &connected).map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let caller = self.caller(&context)?;
+        let Reference::Prompt(prompt) = &request.r#ref else {
+            return Ok(CompleteResult::default());
+        };
+        let argument = &request.argument;
+        let values = self.completed(&caller, &prompt.name, &argument.name, &argument.value)?;
+        Ok(CompleteResult::new(values))
     }
 
     async fn subscribe(
@@ -241,93 +350,36 @@ impl ServerHandler for Mcp {
         }
     }
 
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(&self.caller(&context)?, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        tasks::found(
+            self.host.answer_task(&caller, &request.task_id, request.input_responses).await,
+        )
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = self.caller(&context)?;
+        tasks::found(self.host.cancel_task(&caller, &request.task_id).await)
+    }
+
     fn get_tool(&self, name: &str) -> Option<Tool> {
         self.tools.of(&self.host).get(name).cloned()
-    }
-}
-
-/// What a client came back with.
-struct Answer {
-    state: Option<String>,
-    responses: Option<InputResponses>,
-}
-
-impl Mcp {
-    /// A tool of this server itself. Where a person has to do something on a page of ours, a client that can
-    /// leads them there; the others get the link.
-    async fn call_own(
-        &self,
-        caller: &Caller,
-        own: &OwnTool,
-        arguments: &Value,
-        answer: Answer,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        if let Some(state) = &answer.state {
-            let asked = self.host.asked(caller, own.tool, arguments, state).await;
-            let Some(waiting) = asked.map_err(|error| internal(&error))? else {
-                return Err(ErrorData::invalid_params(
-                    "the request state is not of this call, or was used before; call again without it",
-                    None,
-                ));
-            };
-            let response = answer.responses.and_then(|mut responses| responses.remove(PAGE_KEY));
-            let action = response.and_then(|response| {
-                serde_json::from_value::<ElicitResult>(response).ok().map(|result| result.action)
-            });
-            return Ok(self.answered(caller, &waiting, action).await.into());
-        }
-        let asked = match caught(self.host.run_own(caller, own, arguments)).await {
-            Ok(Done::Output(output)) => return Ok(CallToolResult::structured(output).into()),
-            Ok(Done::Ask(asked)) => asked,
-            Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
-                return Ok(failure(&failed.error()).into());
-            }
-            Err(Failed::UnknownTool) => {
-                return Err(ErrorData::internal_error("the tool is not there", None));
-            }
-        };
-        let can = context.client_capabilities().and_then(|client| client.elicitation);
-        if can.is_none_or(|modes| modes.url.is_none()) {
-            return Ok(CallToolResult::structured(asked.output).into());
-        }
-        let page = ElicitRequestParams::UrlElicitationParams {
-            meta: None,
-            message: asked.message,
-            url: asked.url.to_string(),
-            elicitation_id: Uuid::new_v4().to_string(),
-        };
-        if is_modern(context) {
-            let request = InputRequest::Elicitation(ElicitRequest::new(page));
-            let requests = [(PAGE_KEY.to_owned(), request)].into();
-            // EXPOSE: a handle; the client brings it back.
-            let state = asked.state.expose_secret().to_owned();
-            return Ok(InputRequiredResult::new(Some(requests), Some(state)).into());
-        }
-        match context.peer.create_elicitation_with_timeout(page, Some(OPENING)).await {
-            Ok(result) => {
-                Ok(self.answered(caller, &asked.waiting, Some(result.action)).await.into())
-            }
-            // A client that promised and does not: the person gets the link at least.
-            Err(_) => Ok(CallToolResult::structured(asked.output).into()),
-        }
-    }
-
-    /// The result once the person was shown the way. To accept means to have opened the page, no more.
-    async fn answered(
-        &self,
-        caller: &Caller,
-        waiting: &Waiting,
-        action: Option<ElicitationAction>,
-    ) -> CallToolResult {
-        let result = match action {
-            Some(ElicitationAction::Accept) => self.host.wait(caller, waiting).await,
-            _ => Err(Error::new(
-                Code::Denied,
-                "The person did not want to open the page. Nothing was changed. Do not ask again unless they say so.",
-            )),
-        };
-        result.map_or_else(|error| failure(&error), CallToolResult::structured)
     }
 }
 
@@ -352,6 +404,7 @@ fn success(called: Called) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert("dev.resto/untrusted_content_from".to_owned(), called.origin.into());
     let mut result = CallToolResult::structured(called.output);
+    result.content.extend(called.files.iter().map(watching::resource_link));
     if called.is_repeated {
         meta.insert("dev.resto/repeated".to_owned(), true.into());
         result.content.push(ContentBlock::text(format!(

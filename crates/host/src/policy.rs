@@ -53,6 +53,10 @@ pub struct Rule {
     pub arguments: BTreeMap<String, Value>,
     /// Only where the price is known and not more than this.
     pub at_most: Option<Money>,
+    /// Only where an agent, up to ten minutes after it read what people outside the business may have written, does
+    /// something of risk `outward` or above (`true`), or only where that is not so (`false`). An `allow` that leaves it out
+    /// means `false`: what it permits was not meant for an agent that somebody else may be steering.
+    pub outsiders: Option<bool>,
 }
 
 /// What the rules are held against.
@@ -62,6 +66,8 @@ pub(crate) struct Case<'a> {
     pub arguments: &'a Value,
     /// As far as it is known.
     pub price: Option<&'a Money>,
+    /// Whether it reaches others shortly after its caller read what outsiders may have written.
+    pub outsiders: bool,
 }
 
 /// What was decided, and by which rule.
@@ -76,7 +82,8 @@ pub(crate) struct Verdict {
     pub needs_price: bool,
 }
 
-/// The first rule that fits decides; where none does, what cannot be undone or spends money is asked for.
+/// The first rule that fits decides; where none does, what cannot be undone or spends money is asked for, and what reaches
+/// others after outsiders were read.
 pub(crate) fn decide(rules: &[Rule], case: &Case<'_>) -> Verdict {
     let risk = case.entry.action.risk;
     let mut needs_price = false;
@@ -90,9 +97,11 @@ pub(crate) fn decide(rules: &[Rule], case: &Case<'_>) -> Verdict {
         let rule_name = format!("rule {name}");
         return Verdict { decision: rule.decide, rule: rule_name, is_written: true, needs_price };
     }
-    let decision = if risk >= Risk::Irreversible { Decision::Ask } else { Decision::Allow };
+    let asks = case.outsiders || risk >= Risk::Irreversible;
+    let decision = if asks { Decision::Ask } else { Decision::Allow };
     let word = serde_json::to_value(risk).unwrap_or_default();
-    let rule = format!("the default for {}", word.as_str().unwrap_or_default());
+    let after = if case.outsiders { " after reading what outsiders may have written" } else { "" };
+    let rule = format!("the default for {}{after}", word.as_str().unwrap_or_default());
     Verdict { decision, rule, is_written: false, needs_price }
 }
 
@@ -105,6 +114,10 @@ impl Rule {
             && named(&self.integration, case.entry.integration().id)
             && named(&self.action, &action.tool)
             && self.risk.is_none_or(|risk| risk == action.risk)
+            && match self.outsiders {
+                Some(wanted) => wanted == case.outsiders,
+                None => !case.outsiders || self.decide != Decision::Allow,
+            }
             && self.arguments.iter().all(|(name, wanted)| {
                 case.arguments.get(name).is_some_and(|value| matches(wanted, value))
             })
@@ -209,7 +222,7 @@ mod tests {
     fn verdict(rules: &[Rule], tool: &str, arguments: &Value, price: Option<&Money>) -> Verdict {
         let catalog = Catalog::new(crate::host::adapters()).unwrap();
         let entry = catalog.find(tool).unwrap();
-        decide(rules, &Case { tenant: "acme", entry: &entry, arguments, price })
+        decide(rules, &Case { tenant: "acme", entry: &entry, arguments, price, outsiders: false })
     }
 
     #[test]
@@ -287,5 +300,45 @@ mod tests {
             assert!(error.message().contains(words), "{error}");
         }
         assert!(toml::from_str::<Rule>("decide = \"allow\"\nrisky = 1").is_err());
+    }
+
+    #[test]
+    fn d7_what_was_allowed_is_asked_for_once_the_agent_may_be_steered() {
+        let catalog = Catalog::new(crate::host::adapters()).unwrap();
+        let after = |rules: &[Rule], tool: &str| {
+            let entry = catalog.find(tool).unwrap();
+            let arguments = json!({ "to": ["a@acme.com"] });
+            let price = Money { minor: 500, currency: "EUR".into() };
+            let case = Case {
+                tenant: "acme",
+                entry: &entry,
+                arguments: &arguments,
+                price: Some(&price),
+                outsiders: entry.action.risk >= Risk::Outward,
+            };
+            let verdict = decide(rules, &case);
+            (verdict.decision, verdict.rule)
+        };
+        let (decision, rule) = after(&[], "gmail_send_message");
+        assert_eq!(decision, Decision::Ask);
+        assert_eq!(rule, "the default for outward after reading what outsiders may have written");
+        assert_eq!(after(&[], "github_create_label").0, Decision::Allow);
+
+        let plain = "[[rules]]\nname = \"mine\"\n";
+        let known = format!("{plain}decide = \"allow\"\narguments = {{ to = \"*@acme.com\" }}\n");
+        assert_eq!(after(&rules(&known), "gmail_send_message").0, Decision::Ask);
+        let meant = rules(&format!("{known}outsiders = true\n"));
+        assert_eq!(after(&meant, "gmail_send_message"), (Decision::Allow, "rule mine".to_owned()));
+        assert_eq!(
+            verdict(&meant, "stripe_refund_payment", &json!({}), None).decision,
+            Decision::Ask
+        );
+        let lockdown = rules(&format!("{plain}decide = \"deny\"\noutsiders = true\n"));
+        for tool in ["gmail_send_message", "stripe_refund_payment"] {
+            assert_eq!(after(&lockdown, tool), (Decision::Deny, "rule mine".to_owned()));
+        }
+        assert_eq!(after(&lockdown, "github_get_repository").0, Decision::Allow);
+        let sent = verdict(&lockdown, "gmail_send_message", &json!({}), None);
+        assert_eq!(sent.decision, Decision::Allow);
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use crate::catalog::Entry;
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::tools::OwnTool;
 
 /// Which tools an agent has. What it leaves out is neither listed nor found, and is refused.
@@ -124,6 +124,18 @@ impl Surface {
 }
 
 impl Host {
+    /// Whether a caller has this tool, whether its service is connected or not.
+    pub(crate) fn offers(&self, caller: &Caller, tool: &str) -> bool {
+        match (self.own_tool(tool), self.catalog.find(tool)) {
+            (Some(own), _) => caller.sees(None, own.risk) && caller.surface.lists_own(own),
+            (None, Some(entry)) => {
+                caller.sees(Some(entry.integration().id), entry.action.risk)
+                    && caller.surface.check(&entry).is_ok()
+            }
+            (None, None) => false,
+        }
+    }
+
     /// Holds the services that a surface names against those that there are.
     ///
     /// # Errors

@@ -185,6 +185,7 @@ const RATE_HEADERS: RateHeaders = RateHeaders {
 #[must_use]
 pub fn adapter() -> Adapter {
     Adapter::new::<account::Key>(&REGISTRAR)
+        .skill(include_str!("../SKILL.md"))
         .action::<offers::SuggestDomains>()
         .action::<offers::SearchDomains>()
         .action::<offers::CheckAvailability>()

@@ -40,6 +40,16 @@ impl Resolvers {
             patience: Duration::from_secs(3),
         }
     }
+
+    /// The internet's, as the operator's own resolvers know it, where there are some.
+    #[must_use]
+    pub fn by(own: &[SocketAddr]) -> Self {
+        let internet = Self::of_the_internet();
+        if own.is_empty() {
+            return internet;
+        }
+        Self { public: own.iter().map(|at| ("Own", *at)).collect(), ..internet }
+    }
 }
 
 /// What one server said of a name.

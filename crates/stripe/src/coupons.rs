@@ -266,7 +266,8 @@ mod tests {
         // The description does not list single coupons.
         let fake = FakeApi::new(&STRIPE)
             .await
-            .unofficial()
+            .unofficial("GET", path)
+            .unofficial("DELETE", path)
             .on("GET", path, 200, coupon())
             .on("DELETE", path, 502, json!({"error": {"type": "api_error"}}))
             .on(
@@ -277,12 +278,13 @@ mod tests {
             );
         let told = fake.run::<DeleteCoupon>(json!({"coupon": "SPRING"})).await.unwrap();
         assert_eq!((&told["id"], &told["valid"]), (&json!("SPRING"), &json!(false)));
-        let fake = FakeApi::new(&STRIPE).await.unofficial().on(
-            "GET",
-            path,
-            404,
-            json!({"error": {"code": "resource_missing", "message": "No such coupon"}}),
-        );
+        let fake =
+            FakeApi::new(&STRIPE).await.unofficial("GET", path).unofficial("DELETE", path).on(
+                "GET",
+                path,
+                404,
+                json!({"error": {"code": "resource_missing", "message": "No such coupon"}}),
+            );
         let error = fake.run::<DeleteCoupon>(json!({"coupon": "SPRING"})).await.unwrap_err();
         assert_eq!((error.code(), fake.requests().await.len()), (Code::NotFound, 1));
     }

@@ -26,6 +26,7 @@ pub struct SearchCustomers {
 impl Action for SearchCustomers {
     const NAME: &'static str = "search_customers";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "find a customer by email or name",
         "look up a client",

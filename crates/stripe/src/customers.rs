@@ -84,6 +84,7 @@ pub struct GetCustomer {
 impl Action for GetCustomer {
     const NAME: &'static str = "get_customer";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["details of one customer", "customer record", "show a client of ours"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_READ;

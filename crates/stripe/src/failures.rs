@@ -86,6 +86,7 @@ pub struct ExplainFailedPayment {
 impl Action for ExplainFailedPayment {
     const NAME: &'static str = "explain_failed_payment";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why was a card declined",
         "payment did not work",

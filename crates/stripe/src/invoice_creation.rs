@@ -148,11 +148,11 @@ mod tests {
         })
     }
 
-    // The description does not list invoice items.
+    // The description lists neither invoice items nor the deletion of drafts.
     async fn fake() -> FakeApi {
         FakeApi::new(&STRIPE)
             .await
-            .unofficial()
+            .unofficial("POST", "/v1/invoiceitems")
             .on("POST", "/v1/invoices", 200, invoice("draft", "send_invoice"))
             .on("GET", "/v1/invoices/in_1", 200, invoice("draft", "send_invoice"))
     }
@@ -196,12 +196,12 @@ mod tests {
     async fn a_draft_that_cannot_be_completed_is_deleted() {
         let refused =
             json!({"error": {"code": "resource_missing", "message": "No such price: 'price_1'"}});
-        let fake = fake().await.on("POST", "/v1/invoiceitems", 400, refused).on(
-            "DELETE",
-            "/v1/invoices/in_1",
-            200,
-            json!({"id": "in_1", "deleted": true}),
-        );
+        let path = "/v1/invoices/in_1";
+        let fake = fake()
+            .await
+            .unofficial("DELETE", path)
+            .on("POST", "/v1/invoiceitems", 400, refused)
+            .on("DELETE", path, 200, json!({"id": "in_1", "deleted": true}));
         let error = fake.run::<CreateInvoice>(input()).await.unwrap_err();
         assert_eq!(error.details().field.as_deref(), Some("lines.0"));
         assert!(error.message().ends_with("The draft was deleted again."), "{error}");

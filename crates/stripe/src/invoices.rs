@@ -81,6 +81,7 @@ pub struct ListInvoices {
 impl Action for ListInvoices {
     const NAME: &'static str = "list_invoices";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "unpaid invoices",
         "overdue bills",

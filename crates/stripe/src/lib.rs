@@ -141,6 +141,7 @@ pub static STRIPE: Integration = Integration {
 #[must_use]
 pub fn adapter() -> Adapter {
     Adapter::new::<account::Key>(&STRIPE)
+        .skill(include_str!("../SKILL.md"))
         .action::<account::GetAccount>()
         .action::<balance::GetBalance>()
         .action::<products::ListProducts>()

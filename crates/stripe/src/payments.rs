@@ -65,6 +65,7 @@ pub struct ListPayments {
 impl Action for ListPayments {
     const NAME: &'static str = "list_payments";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "latest payments",
         "who paid",

@@ -275,7 +275,7 @@ pub(crate) mod tests {
         // The description is older than this way to ask.
         let fake = FakeApi::new(&STRIPE)
             .await
-            .unofficial()
+            .unofficial("POST", PREVIEW)
             .on("GET", "/v1/subscriptions/sub_1", 200, subscription("active"))
             .on("POST", PREVIEW, 200, upcoming());
         let told = fake
@@ -305,7 +305,7 @@ pub(crate) mod tests {
     async fn a_waived_difference_is_not_computed_for_a_time() {
         let fake = FakeApi::new(&STRIPE)
             .await
-            .unofficial()
+            .unofficial("POST", PREVIEW)
             .on("GET", "/v1/subscriptions/sub_1", 200, subscription("active"))
             .on("POST", PREVIEW, 200, upcoming());
         fake.run::<PreviewSubscriptionChange>(json!({

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use resto_core::{Action, Api, Code, Error, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::{Date, Duration, OffsetDateTime};
@@ -14,6 +14,10 @@ use crate::whole_lists::{MAX_PAGES, each, kept};
 
 /// How the figures are made, told with them.
 const DEFINITION: &str = "By the time (UTC) and currency in which money moved on the Stripe balance. gross: payments; refunds: paid back to customers; disputes: taken back by banks, less what was won; fees: Stripe's. net = gross - refunds - disputes - fees. Payouts, transfers, top-ups, reserves and whatever else is under left_out are not counted.";
+
+/// What a person sees of a period, and which of it is money.
+const REVENUE: &[&str] = &["starts_on", "net", "gross", "refunds", "disputes", "fees", "payments"];
+const AMOUNTS: &[&str] = &["net", "gross", "refunds", "disputes", "fees"];
 
 /// One currency in one period. Amounts are in the smallest unit of the currency.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +119,11 @@ impl Action for GetRevenue {
         "cuánto ganamos",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = BALANCE_READ;
+    const VIEW: &'static [Part] = &[
+        Part::scorecard("", "", &["mode"]),
+        Part::line("Revenue", "periods", REVENUE, &["gross", "net"]).amounts(AMOUNTS),
+        Part::notes("definition"),
+    ];
     type Output = InMode<Revenue>;
 
     async fn run(self, api: &Api) -> Result<InMode<Revenue>> {
@@ -351,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_of_the_movements_is_not_told_as_if_it_were_all() {
         let endless = list(true, &json!([movement("txn_1", "2026-01-07", "charge", 5, 1, "eur")]));
-        let fake = FakeApi::new(&STRIPE).await.unofficial().on("GET", PATH, 200, endless);
+        let fake = FakeApi::new(&STRIPE).await.on("GET", PATH, 200, endless);
         let error = fake
             .run::<GetRevenue>(json!({"from": "2026-01-01", "until": "2026-02-01", "by": "day"}))
             .await

@@ -82,7 +82,7 @@ mod tests {
     async fn fake() -> FakeApi {
         FakeApi::new(&STRIPE)
             .await
-            .unofficial()
+            .unofficial("POST", PREVIEW)
             .on("GET", PATH, 200, subscription("active"))
             .on("POST", PREVIEW, 200, upcoming())
             .on("POST", PATH, 200, subscription("active"))

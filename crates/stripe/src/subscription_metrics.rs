@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use resto_core::{Action, Api, Code, Error, Request, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Part, Request, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,12 @@ impl Action for GetSubscriptionMetrics {
         "growth of subscriptions",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = METRICS_READ;
+    const VIEW: &'static [Part] = &[
+        Part::scorecard("", "", &["mode"]),
+        Part::scorecard("Each month", "mrr", &["amount"]).amounts(&["amount"]),
+        Part::scorecard("", "", &["active", "past_due", "trialing", "new", "churned"]),
+        Part::notes("definition"),
+    ];
     type Output = InMode<SubscriptionMetrics>;
 
     async fn run(self, api: &Api) -> Result<InMode<SubscriptionMetrics>> {

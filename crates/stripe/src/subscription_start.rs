@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn mails_invoices_with_a_due_date() {
         // The description is older than discounts on new subscriptions.
-        let fake = FakeApi::new(&STRIPE).await.unofficial().on(
+        let fake = FakeApi::new(&STRIPE).await.unofficial("POST", "/v1/subscriptions").on(
             "POST",
             "/v1/subscriptions",
             200,

@@ -5,8 +5,8 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use resto_core::{
-    BoxFuture, Call, Code, Connected, Credentials, Error, Money, Observed, Records, Result, Scheme,
-    SecretRef, Secrets,
+    BoxFuture, Call, Code, Connected, Credentials, Error, File, FileLink, Money, Observed, Records,
+    Result, Scheme, SecretRef, Secrets,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -39,6 +39,7 @@ pub(crate) struct FakeCall {
     records: FakeRecords,
     pub(crate) account: OnceLock<Connected>,
     pub(crate) spent: Mutex<Vec<Money>>,
+    pub(crate) files: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Call for FakeCall {
@@ -99,6 +100,18 @@ impl Call for FakeCall {
 
     fn records(&self) -> &dyn Records {
         &self.records
+    }
+
+    fn hand_out<'a>(&'a self, file: &'a File) -> BoxFuture<'a, Result<FileLink>> {
+        let mut files = self.files.lock().unwrap();
+        files.push(file.bytes.clone());
+        let link = FileLink {
+            uri: format!("resto://files/{}", files.len()),
+            name: file.name.clone(),
+            media_type: file.media_type.clone(),
+            size: file.bytes.len() as u64,
+        };
+        Box::pin(async move { Ok(link) })
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use resto_core::{ActionSpec, Adapter, covers};
+use resto_core::{ActionSpec, Adapter, Part, Shape, covers};
 use serde_json::{Value, json};
+
+use crate::{Way, note};
 
 /// Checks every rule and returns the tools as they are published, for a snapshot.
 #[must_use]
@@ -13,6 +15,7 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
         let problems = problems(adapter, action);
         assert!(problems.is_empty(), "{}: {}", action.tool, problems.join("; "));
         assert!(seen.insert(&action.tool), "{} is published twice", action.tool);
+        note(adapter.integration.id, &action.tool, &Way::Published);
     }
     for permission in adapter.integration.permissions {
         assert!(
@@ -29,7 +32,7 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
         .actions()
         .iter()
         .map(|action| {
-            json!({
+            let mut published = json!({
                 "tool": action.tool,
                 "title": action.title,
                 "description": action.description,
@@ -37,7 +40,11 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
                 "permissions": action.permissions,
                 "input": action.input_schema,
                 "output": action.output_schema,
-            })
+            });
+            if !action.view.is_empty() {
+                published["view"] = json!(action.view);
+            }
+            published
         })
         .collect()
 }
@@ -62,6 +69,27 @@ fn capitalised(word: &str) -> String {
         .next()
         .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
         .unwrap_or_default()
+}
+
+/// The schema to which a path leads from another one; `None` where there is no such field.
+fn at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').filter(|name| !name.is_empty()).try_fold(schema, |schema, name| {
+        schema["properties"].get(name).or_else(|| schema.get("additionalProperties"))
+    })
+}
+
+/// What a part shows that the result does not have.
+fn missing(output: &Value, part: &Part) -> Option<String> {
+    let Some(rows) = at(output, part.rows) else { return Some(part.rows.to_owned()) };
+    let row = rows.get("items").unwrap_or(rows);
+    let own = ["title", "kind", "rows"];
+    let own = own.iter().filter(|_| part.shape == Shape::Cards);
+    let lacking = own.clone().find(|name| at(row, name).is_none());
+    let row = if part.shape == Shape::Cards { &row["properties"]["rows"]["items"] } else { row };
+    let fields = part.columns.iter().chain(part.drawn).chain(part.amounts);
+    lacking
+        .or_else(|| fields.clone().find(|path| at(row, path).is_none()))
+        .map(|path| (*path).to_owned())
 }
 
 /// Whether each object that lists its fields refuses others.
@@ -118,6 +146,10 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
         closed(&Value::Object(action.input_schema.clone())),
         "an object of the input lets a misspelt field pass",
     );
+    let output = Value::Object(action.output_schema.clone());
+    for lacking in action.view.iter().filter_map(|part| missing(&output, part)) {
+        require(false, &format!("its view shows `{lacking}`, which the result does not have"));
+    }
     let properties = action.input_schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
         require(
@@ -131,4 +163,42 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
         );
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_a_view_shows_that_the_result_does_not_have() {
+        let row = json!({"properties": {
+            "name": {"type": "string"}, "numbers": {"additionalProperties": {"type": "number"}},
+        }});
+        let card = json!({"properties": {
+            "title": {}, "kind": {}, "rows": {"items": row},
+        }});
+        let output = json!({"properties": {
+            "items": {"items": row}, "total": row, "note": {"type": "string"}, "cards": {"items": card}, "other": {"items": row},
+        }});
+        for part in [
+            Part::table("", "items", &["name", "numbers", "numbers.any"]),
+            Part::scorecard("", "", &["total.name"]),
+            Part::line("", "items", &["name", "numbers"], &["numbers"]).amounts(&["numbers"]),
+            Part::cards("cards", &["name"]),
+            Part::notes("note"),
+        ] {
+            assert_eq!(missing(&output, &part), None, "{part:?}");
+        }
+        for (part, lacking) in [
+            (Part::table("", "item", &["name"]), "item"),
+            (Part::table("", "items", &["name", "colour"]), "colour"),
+            (Part::bar("", "items", &["name"], &["number"]), "number"),
+            (Part::table("", "items", &["name"]).amounts(&["price"]), "price"),
+            (Part::cards("cards", &["colour"]), "colour"),
+            (Part::cards("other", &["name"]), "title"),
+            (Part::notes("notes"), "notes"),
+        ] {
+            assert_eq!(missing(&output, &part).as_deref(), Some(lacking), "{part:?}");
+        }
+    }
 }

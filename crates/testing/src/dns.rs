@@ -25,12 +25,27 @@ impl DnsServer {
     /// The same at this address; with port 0 on a free one.
     #[must_use]
     pub fn at(address: SocketAddr, records: &[(&str, &str, &str)]) -> Self {
+        let records: Vec<(String, String, String)> = records
+            .iter()
+            .map(|(name, kind, content)| {
+                ((*name).to_owned(), (*kind).to_owned(), (*content).to_owned())
+            })
+            .collect();
+        Self::bound(address, move || records.clone())
+    }
+
+    /// Knows at each question what `records` gives then.
+    #[must_use]
+    pub fn showing(records: impl Fn() -> Vec<(String, String, String)> + Send + 'static) -> Self {
+        Self::bound(SocketAddr::from(([127, 0, 0, 1], 0)), records)
+    }
+
+    fn bound(
+        address: SocketAddr,
+        records: impl Fn() -> Vec<(String, String, String)> + Send + 'static,
+    ) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         let address = socket.local_addr().unwrap();
-        let records: Vec<(String, RData)> = records
-            .iter()
-            .map(|(name, kind, content)| ((*name).to_owned(), data(kind, content)))
-            .collect();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&asked);
         thread::spawn(move || {
@@ -42,6 +57,10 @@ impl DnsServer {
                 let name = query.name().to_utf8();
                 let name = name.trim_end_matches('.');
                 log.lock().unwrap().push(format!("{name} {}", query.query_type()));
+                let records: Vec<(String, RData)> = records()
+                    .into_iter()
+                    .map(|(name, kind, content)| (name, data(&kind, &content)))
+                    .collect();
                 let _ = socket.send_to(&answer(&question, &records), from);
             }
         });

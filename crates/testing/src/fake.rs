@@ -13,7 +13,7 @@ use serde_json::Value;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::call::{FakeCall, FakeCredentials};
-use crate::{form, official};
+use crate::{Way, form, note, official};
 
 /// A request as the provider saw it.
 #[derive(Clone, Debug)]
@@ -54,7 +54,17 @@ pub struct FakeApi {
     answers: Answers,
     unprepared: Unprepared,
     call: Arc<FakeCall>,
-    strict: bool,
+    unofficial: Unofficial,
+    /// Paths, and those under which the description has them.
+    former: Vec<(String, String)>,
+}
+
+/// Which requests the official description does not know.
+enum Unofficial {
+    /// Those with this method and path: everything else is held against it.
+    Some(Vec<(String, String)>),
+    /// There is no description.
+    All,
 }
 
 impl FakeApi {
@@ -79,15 +89,32 @@ impl FakeApi {
             answers,
             unprepared,
             call: Arc::default(),
-            strict: true,
+            unofficial: Unofficial::Some(Vec::new()),
+            former: Vec::new(),
         }
     }
 
-    /// Does not hold requests against the official description: for adapters that have none, and
-    /// for requests that it does not list.
+    /// Holds no request against the official description: the provider has none.
     #[must_use]
-    pub fn unofficial(mut self) -> Self {
-        self.strict = false;
+    pub fn undescribed(mut self) -> Self {
+        self.unofficial = Unofficial::All;
+        self
+    }
+
+    /// Does not hold this request against the official description, which is older than it. A description that allows
+    /// it all the same fails the test.
+    #[must_use]
+    pub fn unofficial(mut self, method: &str, path: &str) -> Self {
+        if let Unofficial::Some(requests) = &mut self.unofficial {
+            requests.push((method.to_owned(), path.to_owned()));
+        }
+        self
+    }
+
+    /// Holds requests to this path against the official description of an older version of it.
+    #[must_use]
+    pub fn formerly(mut self, path: &str, former: &str) -> Self {
+        self.former.push((path.to_owned(), former.to_owned()));
         self
     }
 
@@ -189,6 +216,7 @@ impl FakeApi {
         let spec = &adapter.actions()[0];
         let arguments = arguments.into();
         fits(&spec.input_schema, &arguments, "arguments");
+        let before = self.requests().await.len();
         let result = spec.run(arguments, &self.api(spec.risk)).await;
         // Its refusal would look like one that the test expects.
         let unprepared = self.unprepared.lock().unwrap().clone();
@@ -196,13 +224,48 @@ impl FakeApi {
         if let Ok(output) = &result {
             fits(&spec.output_schema, output, "result");
         }
-        if self.strict {
-            let descriptions = official::names(self.integration, self.provider);
-            for request in self.requests().await {
-                official::check(&descriptions, spec.permissions, &request);
-            }
+        let requests = self.requests().await;
+        let held = self.hold(&requests[before..], spec.permissions);
+        if result.is_ok() {
+            let way = match (held.iter().filter(|held| **held).count(), held.len()) {
+                (_, 0) => Way::Alone,
+                (0, _) => Way::Shapes,
+                (some, all) if some < all => Way::Partly,
+                _ => Way::Official,
+            };
+            note(self.integration.id, &spec.tool, &way);
         }
         result
+    }
+
+    /// For each request, whether it was held against the official description, which it must fit then.
+    fn hold(&self, requests: &[Recorded], permissions: &[&[&str]]) -> Vec<bool> {
+        let Unofficial::Some(unofficial) = &self.unofficial else {
+            return vec![false; requests.len()];
+        };
+        let descriptions = official::names(self.integration, self.provider);
+        let held = |request: &Recorded| {
+            let is_unofficial = unofficial
+                .iter()
+                .any(|(method, path)| *method == request.method && *path == request.path);
+            let mut described = request.clone();
+            if let Some((_, former)) = self.former.iter().find(|(now, _)| *now == request.path) {
+                described.path.clone_from(former);
+            }
+            match official::problem(&descriptions, permissions, &described) {
+                None => false,
+                Some(Err(_)) if is_unofficial => false,
+                Some(judged) => {
+                    let Recorded { method, path, .. } = request;
+                    assert!(!is_unofficial, "{method} {path} is official after all");
+                    if let Err(problem) = judged {
+                        panic!("{method} {path} breaks the official description: {problem}");
+                    }
+                    true
+                }
+            }
+        };
+        requests.iter().map(held).collect()
     }
 
     /// The requests so far, in order.
@@ -220,6 +283,12 @@ impl FakeApi {
     #[must_use]
     pub fn observed(&self) -> Vec<Observed> {
         self.call.observed.lock().unwrap().clone()
+    }
+
+    /// What the files hold that actions handed out, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        self.call.files.lock().unwrap().clone()
     }
 
     /// Cancels the call.

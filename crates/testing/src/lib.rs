@@ -19,8 +19,10 @@ mod fake;
 mod form;
 mod notice;
 mod official;
+mod verified;
 
 pub use contract::{checked_tools, untested_actions};
 pub use dns::DnsServer;
 pub use fake::{FakeApi, Recorded};
 pub use notice::read_notice;
+pub use verified::{Way, note};

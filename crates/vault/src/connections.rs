@@ -253,7 +253,7 @@ impl TenantScope {
     /// # Errors
     /// [`Error::CannotOpen`] when the row holds what no version of this program wrote, [`Error::Database`].
     pub async fn connection(&self, integration_id: &str) -> Result<Option<Connection>> {
-        let mut tx = self.read().await?;
+        let mut tx = self.look().await?;
         let row = self.row(&mut tx, integration_id).await?;
         drop(tx);
         let read = row.map(Connection::from_row).transpose();
@@ -265,7 +265,7 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
-        let mut tx = self.read().await?;
+        let mut tx = self.look().await?;
         let rows = self.rows(&mut tx).await?;
         rows.into_iter().map(Connection::from_row).collect()
     }

@@ -1,13 +1,10 @@
 //! Two typed pools behind one face: each SQL text is written once and expanded for both databases.
 //! A write transaction has its tenant to itself, so that what it reads stays true until it commits.
 
-use std::{
-    ops::{Deref, DerefMut},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sqlx::{
-    Connection, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    AssertSqlSafe, Connection, Executor, PgPool, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     postgres::PgPoolOptions,
     sqlite::SqlitePoolOptions,
@@ -19,9 +16,11 @@ use crate::{Error, Result, TenantId};
 
 mod held;
 mod options;
+mod transaction;
 
 pub(crate) use held::Held;
 use options::{Url, reach, sqlite_options};
+pub(crate) use transaction::{On, Tx, TxOn, on};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -36,6 +35,9 @@ const SWITCHING: Duration = Duration::from_millis(10);
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 
+/// A connection to PostgreSQL that was used so shortly before is not asked whether it still stands.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// The database that the URL chose.
 pub(crate) enum Database {
     /// One writer and several readers; writers queue in the pool and not in SQLite's busy loop.
@@ -44,97 +46,6 @@ pub(crate) enum Database {
         write: SqlitePool,
     },
     Postgres(PgPool),
-}
-
-/// A transaction on either database, with its connection from the pool or on one that is held.
-pub(crate) enum TxOn<'c> {
-    Sqlite(SqliteTx<'c>),
-    Postgres(Transaction<'c, Postgres>),
-}
-
-/// A transaction with a connection of its own.
-pub(crate) type Tx = TxOn<'static>;
-
-pub(crate) enum SqliteTx<'c> {
-    Own(Transaction<'c, Sqlite>),
-    /// Its first statement brings BEGIN with it and its last one COMMIT. Given up otherwise: whoever holds the connection
-    /// discards it.
-    Held(&'c mut SqliteConnection),
-}
-
-/// Evaluates one expression over the transaction's connection, typed for whichever database it is.
-macro_rules! on {
-    ($tx:expr, $connection:ident => $body:expr) => {
-        match $tx {
-            $crate::database::TxOn::Sqlite(tx) => {
-                let $connection = &mut **tx;
-                $body
-            }
-            $crate::database::TxOn::Postgres(tx) => {
-                let $connection = &mut **tx;
-                $body
-            }
-        }
-    };
-}
-pub(crate) use on;
-
-impl Deref for SqliteTx<'_> {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        match self {
-            Self::Own(tx) => tx,
-            Self::Held(connection) => connection,
-        }
-    }
-}
-
-impl DerefMut for SqliteTx<'_> {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        match self {
-            Self::Own(tx) => tx,
-            Self::Held(connection) => connection,
-        }
-    }
-}
-
-impl TxOn<'_> {
-    pub(crate) async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(SqliteTx::Own(tx)) => tx.commit().await?,
-            Self::Sqlite(SqliteTx::Held(connection)) => {
-                connection.execute("COMMIT").await?;
-            }
-            Self::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
-    }
-
-    /// Ends the transaction now. Dropped on a held connection, it would keep its locks until the next one.
-    pub(crate) async fn rollback(self) -> Result<()> {
-        match self {
-            Self::Sqlite(SqliteTx::Own(tx)) => tx.rollback().await?,
-            Self::Sqlite(SqliteTx::Held(connection)) => {
-                connection.execute("ROLLBACK").await?;
-            }
-            Self::Postgres(tx) => tx.rollback().await?,
-        }
-        Ok(())
-    }
-
-    /// The database's clock, in milliseconds.
-    pub(crate) async fn now_ms(&mut self) -> Result<i64> {
-        Ok(on!(self, c => sqlx::query_scalar("SELECT now_ms FROM clock").fetch_one(c).await)?)
-    }
-
-    /// The text for this database, where row-level security needs another one than SQLite.
-    pub(crate) fn text(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
-        match self {
-            Self::Sqlite(_) => sqlite,
-            Self::Postgres(_) => postgres,
-        }
-    }
 }
 
 impl Database {
@@ -158,6 +69,7 @@ impl Database {
                 migrate_sqlite(&write).await?;
                 let read = SqlitePoolOptions::new()
                     .max_connections(4)
+                    .test_before_acquire(false)
                     .acquire_timeout(BUSY)
                     .connect_lazy_with(options.row_buffer_size(4096));
                 Ok(Self::Sqlite { read, write })
@@ -168,6 +80,15 @@ impl Database {
                 let pool = PgPoolOptions::new()
                     .max_connections(16)
                     .acquire_timeout(UNREACHABLE)
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, known| {
+                        Box::pin(async move {
+                            if known.idle_for > TRUSTED {
+                                connection.ping().await?;
+                            }
+                            Ok(true)
+                        })
+                    })
                     .connect_with(*options)
                     .await?;
                 refuse_unsafe_session(&pool).await?;
@@ -204,40 +125,39 @@ impl Database {
     /// A transaction that only reads.
     pub(crate) async fn read(&self, tenant: Option<TenantId>) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(SqliteTx::Own(read.begin().await?)),
+            Self::Sqlite { read, .. } => Tx::Sqlite(On::Own(read.begin().await?)),
+            // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
+            // rotation commits between the two statements.
             Self::Postgres(pool) => {
-                // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
-                // rotation commits between the two statements.
-                let mut tx =
-                    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-                if let Some(tenant) = tenant {
-                    sqlx::query("SELECT set_config('resto.tenant', $1, true)")
-                        .bind(tenant.to_string())
-                        .execute(&mut *tx)
-                        .await?;
-                }
-                Tx::Postgres(tx)
+                begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", tenant).await?
             }
+        })
+    }
+
+    /// For one statement that reads: a snapshot by itself, so that it needs a transaction only for what belongs to a tenant
+    /// on PostgreSQL.
+    pub(crate) async fn look(&self, tenant: Option<TenantId>) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(read.acquire().await?)),
+            Self::Postgres(pool) if tenant.is_none() => {
+                Tx::Postgres(On::Alone(pool.acquire().await?))
+            }
+            Self::Postgres(pool) => begin(pool, "BEGIN READ ONLY", tenant).await?,
         })
     }
 
     /// A transaction that has the tenant to itself: by SQLite's write lock, or by an advisory lock on PostgreSQL.
     pub(crate) async fn write(&self, tenant: TenantId) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(SqliteTx::Own(begin_immediate(write).await?)),
+        match self {
+            Self::Sqlite { write, .. } => Ok(Tx::Sqlite(On::Own(begin_immediate(write).await?))),
             Self::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
-                sqlx::query(
-                    "SELECT set_config('resto.tenant', $1, true), set_config('lock_timeout', $2, true),
-                        pg_advisory_xact_lock(hashtextextended($1, 0))",
-                )
-                .bind(tenant.to_string())
-                .bind(BUSY.as_millis().to_string())
-                .execute(&mut *tx)
-                .await?;
-                Tx::Postgres(tx)
+                let mut tx = begin(pool, "BEGIN", Some(tenant)).await?;
+                on!(&mut tx, c => sqlx::query(
+                    "SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(hashtextextended($1, 0))",
+                ).bind(tenant.to_string()).bind(BUSY.as_millis().to_string()).execute(c).await.map(drop))?;
+                Ok(tx)
             }
-        })
+        }
     }
 
     /// A transaction that writes what belongs to no tenant; one at a time as well.
@@ -303,6 +223,14 @@ async fn keep_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
         }
         sleep(SWITCHING).await;
     }
+}
+
+/// Begins a transaction that sees the tenant's rows, in one round trip.
+async fn begin(pool: &PgPool, begin: &str, tenant: Option<TenantId>) -> Result<Tx> {
+    // A tenant's id is digits and hyphens.
+    let of_tenant = tenant.map(|tenant| format!("; SET LOCAL resto.tenant = '{tenant}'"));
+    let statement = format!("{begin}{}", of_tenant.unwrap_or_default());
+    Ok(Tx::Postgres(On::Own(pool.begin_with(AssertSqlSafe(statement)).await?)))
 }
 
 async fn begin_immediate(write: &SqlitePool) -> sqlx::Result<Transaction<'static, Sqlite>> {

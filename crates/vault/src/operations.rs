@@ -14,6 +14,9 @@ use crate::{
 const PURPOSE: &str = "outcome";
 pub(crate) const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// `state`, `outcome`, the id of its key, the wrapped key.
+type OutcomeRow = (String, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// An operation as found.
 pub(crate) struct StoredOperation {
     pub(crate) integration_id: String,
@@ -69,7 +72,35 @@ impl TenantScope {
         if stored.state == "executing" {
             return Err(Error::OperationInProgress { op_id });
         }
-        let Some(outcome) = stored.outcome else {
+        self.read_outcome(op_id, stored.outcome, stored.key)
+    }
+
+    /// What came of an operation; none while it is under way, and where there is none of this id.
+    ///
+    /// # Errors
+    /// [`Error::CannotOpen`], [`Error::Frozen`].
+    pub async fn outcome(&self, op_id: Uuid) -> Result<Option<StoredOutcome>> {
+        let mut tx = self.read().await?;
+        let row: Option<OutcomeRow> = on!(&mut tx, c => sqlx::query_as(
+            "SELECT o.state, o.outcome, o.key_id, k.wrapped FROM integration_operations o
+             LEFT JOIN tenant_keys k ON k.tenant_id = o.tenant_id AND k.kek_id = o.key_id
+             WHERE o.tenant_id = $1 AND o.op_id = $2",
+        ).bind(self.tenant.0).bind(op_id).fetch_optional(c).await)?;
+        drop(tx);
+        let Some((_, outcome, id, wrapped)) = row.filter(|row| row.0 != "executing") else {
+            return Ok(None);
+        };
+        let key = id.zip(wrapped).map(|(id, wrapped)| WrappedKey { id, wrapped });
+        self.read_outcome(op_id, outcome, key).map(Some)
+    }
+
+    fn read_outcome(
+        &self,
+        op_id: Uuid,
+        outcome: Option<Vec<u8>>,
+        key: Option<WrappedKey>,
+    ) -> Result<StoredOutcome> {
+        let Some(outcome) = outcome else {
             // The sweeper closed it: nobody knows whether it happened.
             return Ok(StoredOutcome {
                 status: ResultStatus::Unknown,
@@ -78,7 +109,7 @@ impl TenantScope {
             });
         };
         let name = op_id.to_string();
-        let opened = self.open_outcome(&name, stored.key, &outcome);
+        let opened = self.open_outcome(&name, key, &outcome);
         self.noting(opened, PURPOSE, &name)
     }
 

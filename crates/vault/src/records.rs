@@ -126,6 +126,19 @@ impl TenantScope {
         Ok(records)
     }
 
+    /// How many documents a collection has.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn count_records(&self, collection: &str) -> Result<u64> {
+        let mut tx = self.read().await?;
+        let count: i64 = on!(&mut tx, c => sqlx::query_scalar(
+            "SELECT count(*) FROM records WHERE tenant_id = $1 AND collection = $2
+             AND (expires_at IS NULL OR expires_at > (SELECT now_ms FROM clock))",
+        ).bind(self.tenant.0).bind(collection).fetch_one(c).await)?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Changes a document where it is, with its end: of several who do, each sees what the one before left. What `change`
     /// returns says whether it is written back. None when there is no document.
     ///

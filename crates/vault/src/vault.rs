@@ -143,7 +143,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Database`].
     pub async fn answers(&self) -> Result<()> {
-        self.inner.database.read(None).await?.now_ms().await.map(drop)
+        self.inner.database.look(None).await?.now_ms().await.map(drop)
     }
 
     /// The scope of one tenant. It is not looked up: the scope of a deleted tenant finds nothing but its audit trail.
@@ -198,6 +198,10 @@ impl TenantScope {
 
     pub(crate) async fn read(&self) -> Result<Tx> {
         self.vault.inner.database.read(Some(self.tenant)).await
+    }
+
+    pub(crate) async fn look(&self) -> Result<Tx> {
+        self.vault.inner.database.look(Some(self.tenant)).await
     }
 
     pub(crate) async fn write(&self) -> Result<Tx> {

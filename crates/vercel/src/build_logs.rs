@@ -48,6 +48,7 @@ pub struct GetBuildLogs {
 impl Action for GetBuildLogs {
     const NAME: &'static str = "get_build_logs";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["build output", "log of a deployment", "what is the build doing"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;

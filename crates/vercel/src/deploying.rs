@@ -218,10 +218,9 @@ mod tests {
     async fn finds_its_deployment_when_the_answer_was_lost() {
         for (operation, succeeds) in [(OPERATION_ID, true), ("another", false)] {
             let listed = json!({"uid": "dpl_9", "name": "shop", "readyState": "QUEUED", "meta": {"restoOperation": operation}});
-            // The official description has an older version of the list's path.
             let fake = FakeApi::new(&VERCEL)
                 .await
-                .unofficial()
+                .formerly("/v7/deployments", "/v6/deployments")
                 .on("GET", SHOP, 200, shop())
                 .on("POST", DEPLOYMENTS, 504, json!({}))
                 .on(

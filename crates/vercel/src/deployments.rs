@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Page, PageRequest, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +230,11 @@ impl Action for ListDeployments {
         "latest deployments",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
+    const VIEW: &'static [Part] = &[Part::table(
+        "Deployments",
+        "items",
+        &["project", "state", "environment", "url", "commit_message", "created_at", "branch"],
+    )];
     type Output = Page<Deployment>;
 
     async fn run(self, api: &Api) -> Result<Page<Deployment>> {

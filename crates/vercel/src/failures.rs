@@ -54,6 +54,7 @@ pub struct ExplainFailedBuild {
 impl Action for ExplainFailedBuild {
     const NAME: &'static str = "explain_failed_build";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why did the deployment fail",
         "build error",

@@ -111,6 +111,7 @@ pub static VERCEL: Integration = Integration {
 #[must_use]
 pub fn adapter() -> Adapter {
     Adapter::new::<account::Token>(&VERCEL)
+        .skill(include_str!("../SKILL.md"))
         .action::<account::GetAccount>()
         .action::<projects::ListProjects>()
         .action::<projects::GetProject>()

@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// The trimmed official description lacks both operations that a rollback needs.
+    /// The official description has no rollback.
     async fn rolls_back(candidates: &[&str]) -> FakeApi {
         let candidates: Vec<Value> = candidates
             .iter()
@@ -204,7 +204,8 @@ mod tests {
             .collect();
         FakeApi::new(&VERCEL)
             .await
-            .unofficial()
+            .formerly("/v7/deployments", "/v6/deployments")
+            .unofficial("POST", ROLLBACK)
             .on("GET", SHOP, 200, shop())
             .on(
                 "GET",

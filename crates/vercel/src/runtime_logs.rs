@@ -66,6 +66,7 @@ pub struct GetRuntimeLogs {
 impl Action for GetRuntimeLogs {
     const NAME: &'static str = "get_runtime_logs";
     const RISK: Risk = Risk::Read;
+    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["server logs", "errors of the live app", "what is the app printing"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;

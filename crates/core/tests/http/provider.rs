@@ -156,6 +156,13 @@ impl Call for Caller {
     fn records(&self) -> &dyn Records {
         unreachable!("no test keeps records")
     }
+
+    fn hand_out<'a>(
+        &'a self,
+        _: &'a resto_core::File,
+    ) -> BoxFuture<'a, Result<resto_core::FileLink>> {
+        unreachable!("no test hands out files")
+    }
 }
 
 /// A connection, plain or TLS.

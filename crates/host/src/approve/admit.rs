@@ -63,7 +63,9 @@ impl Host {
         arguments: &Value,
         line: &Line,
     ) -> std::result::Result<Admitted, Stop> {
-        let case = Case { tenant: &caller.tenant, entry, arguments, price: None };
+        // A person at a terminal is asked for what needs it, and steered by nobody.
+        let outsiders = line.calls == Calls::Agent && self.follows_outsiders(caller, entry).await?;
+        let case = Case { tenant: &caller.tenant, entry, arguments, price: None, outsiders };
         let verdict = decide(&self.policy, &case);
         if verdict.decision == Decision::Deny && !verdict.needs_price {
             return Err(denied(entry, &verdict).into());
@@ -95,7 +97,7 @@ impl Host {
         {
             return self.decided(ground, &place, approval);
         }
-        self.try_and_ask(caller, entry, arguments, line, (ground, print)).await
+        self.try_and_ask(caller, entry, arguments, line, (ground, print, outsiders)).await
     }
 
     /// Goes on with what a person was asked for before.
@@ -131,7 +133,7 @@ impl Host {
         entry: &Entry<'_>,
         arguments: &Value,
         line: &Line,
-        (ground, print): (Ground, CallPrint),
+        (ground, print, outsiders): (Ground, CallPrint, bool),
     ) -> std::result::Result<Admitted, Stop> {
         readable(&entry.subject(arguments))?;
         let mut trying = Line::new(line.calls);
@@ -147,7 +149,8 @@ impl Host {
         if let Some(price) = &tried.price {
             self.caps.check(&caller.scope, price).await?;
         }
-        let case = Case { tenant: &caller.tenant, entry, arguments, price: tried.price.as_ref() };
+        let price = tried.price.as_ref();
+        let case = Case { tenant: &caller.tenant, entry, arguments, price, outsiders };
         let verdict = decide(&self.policy, &case);
         match verdict.decision {
             Decision::Deny => return Err(denied(entry, &verdict).into()),

@@ -2,6 +2,7 @@
 
 mod admit;
 mod once;
+mod outsiders;
 mod purse;
 mod trial;
 

@@ -9,6 +9,7 @@ mod keys;
 mod log;
 mod plan;
 mod print;
+mod review;
 mod serve;
 mod stopping;
 mod tools;
@@ -135,6 +136,11 @@ enum Command {
         after_help = "Example:\n  resto call github_get_repository '{\"owner\": \"octocat\", \"repo\": \"hello-world\"}'"
     )]
     Call(tools::CallArgs),
+    /// Show which tools of others' servers changed since they were approved, and approve one
+    #[command(
+        after_help = "Example:\n  resto review\n  resto review github-mcp --approve get_me --hash HASH"
+    )]
+    Review(review::ReviewArgs),
     /// Show what was done, by whom, and how it ended
     #[command(
         after_help = "Example:\n  resto audit --limit 20\n  resto audit --verify\n  resto audit --json > trail.json"
@@ -286,6 +292,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Plan(args) => plan::plan(&session, args).await,
         Command::Tools(surface) => tools::list(&session, surface).await,
         Command::Call(args) => tools::call(&session, args).await,
+        Command::Review(args) => review::review(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
         Command::Alerts(args) => alerts::alerts(&session, args).await,
         Command::Token { command } => admin::token(&session, command).await,

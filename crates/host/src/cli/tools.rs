@@ -81,7 +81,10 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
     let (host, caller) = session.owner().await?;
     let mut line = Line::new(Calls::Person);
     let out = session.out;
-    line.progress = Box::new(move |_, _, message| out.remark(message));
+    line.progress = Box::new(move |done, total, message| match total {
+        Some(total) if message.is_empty() => out.remark(format!("{done} of {total}")),
+        _ => out.remark(message),
+    });
     let from_stdin = args.secret_stdin;
     line.ask_secret = Some(Box::new(move |name| {
         let mut lines = from_stdin.then(|| std::io::stdin().lines());

@@ -6,14 +6,18 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use resto_core::{
-    Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking, Signature,
-    Webhooks,
+    Auth, ClientAuth, Code, Error, Integration, OAuthConfig, Provider, Result, Revoking, Secrets,
+    Signature, Webhooks,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::config::{Config, Overrides};
 use crate::host::Host;
+
+/// The secret under which the mark of the authorization server is sealed.
+pub(super) const ISSUER: &str = "issuer";
 
 /// More than a client's secret; what is longer is another file.
 const LONGEST: u64 = 1024;
@@ -88,6 +92,21 @@ impl<'a> OAuthClient<'a> {
             issuer: named.issuer.as_deref().or(own_issuer),
             names_issuer: named.issuer.is_some() || (own_issuer.is_some() && facts.names_issuer),
         }))
+    }
+
+    /// What is sealed with tokens to know by whom they were given, where a remote server tells who that is.
+    pub fn mark(&self) -> Option<SecretString> {
+        let issuer = self.issuer.filter(|_| self.facts.resource.is_some())?;
+        let digest = Sha256::digest(issuer);
+        Some(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    }
+
+    /// Whether these tokens were given by the authorization server that is asked now. A remote server may name another
+    /// one, which must not get them.
+    pub fn gave(&self, secrets: &Secrets) -> bool {
+        // EXPOSE: compared with another one, and no secret.
+        let exposed = |mark: &SecretString| mark.expose_secret().to_owned();
+        self.mark().as_ref().map(exposed) == secrets.get(ISSUER).map(exposed)
     }
 
     /// Reads the client's secret, which is kept nowhere else.

@@ -122,6 +122,7 @@ impl Host {
             }
             return Err(replaced(integration));
         }
+        self.forget_offer(caller, integration).await;
         let receipt = Receipt {
             integration: integration.id.to_owned(),
             account: connection.account_name,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::client::OAuthClient;
+use super::client::{ISSUER, OAuthClient};
 use super::tokens::Tokens;
 use super::{Candidate, Report, lifecycle, recorded};
 use crate::call::{Learnt, fault, summary};
@@ -269,6 +269,7 @@ impl Host {
 fn candidate(ours: &OAuthClient<'_>, tokens: Tokens, replaces: bool) -> Candidate {
     let mut secrets = Secrets::new();
     tokens.put_into(&mut secrets);
+    secrets.extend(ours.mark().map(|mark| (ISSUER.to_owned(), mark)));
     // What is not told is as it was asked for.
     let asked = || ours.facts.scopes.iter().map(|scope| (*scope).to_owned()).collect();
     Candidate {

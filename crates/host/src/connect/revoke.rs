@@ -84,15 +84,15 @@ impl Host {
         let revoked = match auth {
             Auth::Key(_) => adapter.revoke(&api).await,
             Auth::OAuth(facts) => match self.known_client(integration).await? {
-                Some(ours) => {
+                Some(ours) if ours.gave(&opening.open()?.secrets) => {
                     let (endpoints, opening) = (&endpoints, &*opening);
                     let consent = Consent { provider, facts, ours, endpoints, connection, opening };
                     self.revoke_consent(caller, integration, &consent).await
                 }
-                None => Ok(by_person(
+                _ => Ok(by_person(
                     facts,
                     &format!(
-                        "This server no longer has a client at {}, so nothing was revoked there.",
+                        "This server no longer has the client with which a person signed in at {}, so nothing was revoked there.",
                         provider.name
                     ),
                 )),
@@ -214,6 +214,8 @@ impl Host {
         let all = all.await.map_err(crate::host::told)?;
         let mut names: Vec<String> = all
             .into_iter()
+            // Of a remote server nobody tells whose account it is: each consent there is one of its own.
+            .filter(|_| !self.is_remote(integration.id))
             .filter_map(|(scope, id)| match scope.tenant() == caller.scope.tenant() {
                 true if id == integration.id => None,
                 true => Some(self.integration(&id).map_or(id, |known| known.name.to_owned())),

@@ -113,8 +113,10 @@ impl Host {
         integration: &'static Integration,
         tool: &str,
     ) -> Result<Option<Lacking>> {
-        let entry = self.catalog.find(tool);
-        let Some(entry) = entry.filter(|entry| entry.integration().id == integration.id) else {
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let Some(entry) =
+            catalog.find(tool).filter(|entry| entry.integration().id == integration.id)
+        else {
             return Ok(None);
         };
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;

@@ -15,16 +15,12 @@ use super::page::csrf;
 use super::sign_in::Fields;
 use crate::call::fault;
 use crate::host::Host;
-use crate::remote::{Definition, Offer, Pin, Standing};
+use crate::remote::{Definition, Offer, Pin};
 use crate::sessions::Person;
 
 /// What waits for a person's approval; nothing where nothing does.
 pub(super) fn waiting(person: &Person, integration: &Integration, offer: &Offer) -> Markup {
-    let waiting: Vec<(&String, &Pin)> = offer
-        .tools
-        .iter()
-        .filter(|(_, pin)| matches!(pin.standing(), Standing::Changed | Standing::New))
-        .collect();
+    let waiting: Vec<(&str, &Pin)> = offer.waiting().collect();
     html! {
         @if !waiting.is_empty() {
             section.box aria-labelledby="changed" {

@@ -118,7 +118,8 @@ pub(super) async fn step_up(
     let call = serde_json::from_slice::<Call>(&body).ok();
     let params = call.filter(|call| call.method == "tools/call").and_then(|call| call.params);
     if let Some(Params { name, arguments }) = params
-        && let Some(scope) = host.lacking_scope(&caller, &name, &arguments)
+        // A database that cannot be read is told of by the call itself.
+        && let Ok(Some(scope)) = host.lacking_scope(&caller, &name, &arguments).await
     {
         // It is refused, and the refusal is in the trail.
         let failed = host.call(&caller, &name, arguments, Line::new(Calls::Agent)).await.err();

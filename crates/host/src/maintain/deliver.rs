@@ -96,7 +96,7 @@ impl Host {
             Err(resto_vault::Error::UnknownTenant) => None,
             Err(error) => return Err(told(error)),
         };
-        let told_of = self.tell(&alert)?;
+        let told_of = self.tell(&*self.catalog_of(scope).await?, &alert)?;
         let id = told_of.id.clone();
         let body = json!({
             "type": format!("alert.{}", told_of.kind),

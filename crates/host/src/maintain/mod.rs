@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const AT_ONCE: u32 = 8;
 
 /// How long a job is held; while it is being done, the hold is renewed.
-const HOLD: Duration = Duration::from_secs(30);
+pub(crate) const HOLD: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 
 /// The longest time until a job that failed is tried again.
@@ -52,11 +52,20 @@ pub(crate) enum Kind {
     Remind,
     /// Tells people once a quarter what is connected.
     Summarise,
+    /// Says what became of a call that lasted and whose process died. While it runs, its process holds the job.
+    Task,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Probe, Self::Refresh, Self::Revoke, Self::Deliver, Self::Remind, Self::Summarise];
+    const ALL: [Self; 7] = [
+        Self::Probe,
+        Self::Refresh,
+        Self::Revoke,
+        Self::Deliver,
+        Self::Remind,
+        Self::Summarise,
+        Self::Task,
+    ];
 
     /// The word that is stored.
     pub const fn word(self) -> &'static str {
@@ -67,6 +76,7 @@ impl Kind {
             Self::Deliver => "deliver",
             Self::Remind => "remind",
             Self::Summarise => "summarise",
+            Self::Task => "task",
         }
     }
 
@@ -133,14 +143,14 @@ impl Host {
             async move { host.try_job(scope, &job).await }
         };
         // What failed was logged, and is tried again.
-        let _ = self.hold(scope, job, doing).await;
+        let _ = Box::pin(self.hold(scope, job, doing)).await;
     }
 
     /// Holds a job while this is being done, and lets it go then.
     ///
     /// # Errors
     /// That of what was done.
-    async fn hold(
+    pub(crate) async fn hold(
         self: Arc<Self>,
         scope: TenantScope,
         job: Job,
@@ -179,6 +189,7 @@ impl Host {
             Kind::Probe => self.probe(&self.maintainer(scope).await?, job).await,
             Kind::Refresh => self.refresh(&self.maintainer(scope).await?, job, None).await,
             Kind::Revoke => self.revoke(&self.maintainer(scope).await?, job).await,
+            Kind::Task => self.settle_task(&self.maintainer(scope).await?, job).await,
         }
     }
 

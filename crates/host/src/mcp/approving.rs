@@ -17,7 +17,7 @@ use crate::approve::{Answer, Wanted};
 use crate::host::Caller;
 
 /// The one thing that an approval asks for.
-const APPROVAL_KEY: &str = "approval";
+pub(super) const APPROVAL_KEY: &str = "approval";
 
 /// The field of the form in which a person types a name, or says yes.
 const NAME: &str = "name";
@@ -76,7 +76,8 @@ impl Mcp {
         Ok(self.decide(caller, (&print, op_id), &result).await)
     }
 
-    async fn decide(
+    /// Notes what a person answered in a form.
+    pub(super) async fn decide(
         &self,
         caller: &Caller,
         asked: (&str, Uuid),
@@ -103,7 +104,8 @@ pub(super) fn asks_by_form(context: &RequestContext<RoleServer>) -> bool {
     can.is_some_and(|modes| modes.form.is_some() || modes.url.is_none())
 }
 
-fn form(wanted: &Wanted) -> Option<ElicitRequestParams> {
+/// What the person fills in.
+pub(super) fn form(wanted: &Wanted) -> Option<ElicitRequestParams> {
     let schema = match &wanted.typed {
         Some(name) => json!({
             "type": "object",

@@ -32,16 +32,10 @@ impl Mcp {
         lacking: &Lacking,
         context: &RequestContext<RoleServer>,
     ) -> Result<Led, Error> {
-        let can = context.client_capabilities().and_then(|client| client.elicitation);
-        if can.is_none_or(|modes| modes.url.is_none()) {
+        if !asks_by_page(context) {
             return Ok(Led::No);
         }
-        let page = ElicitRequestParams::UrlElicitationParams {
-            meta: None,
-            message: lacking.what.clone(),
-            url: lacking.url.to_string(),
-            elicitation_id: Uuid::new_v4().to_string(),
-        };
+        let page = page(lacking);
         if is_modern(context) {
             let request = InputRequest::Elicitation(ElicitRequest::new(page));
             let requests = [(PAGE_KEY.to_owned(), request)].into();
@@ -74,7 +68,7 @@ impl Mcp {
     }
 
     /// To accept means to have opened the page, no more.
-    async fn opened(
+    pub(super) async fn opened(
         &self,
         caller: &Caller,
         name: &str,
@@ -87,5 +81,21 @@ impl Mcp {
                 "The person did not want to open the page. Nothing was done. Do not ask again unless they say so.",
             )),
         }
+    }
+}
+
+/// Whether the client can lead its person to a page.
+pub(super) fn asks_by_page(context: &RequestContext<RoleServer>) -> bool {
+    let can = context.client_capabilities().and_then(|client| client.elicitation);
+    can.is_some_and(|modes| modes.url.is_some())
+}
+
+/// The page on which the value is entered.
+pub(super) fn page(lacking: &Lacking) -> ElicitRequestParams {
+    ElicitRequestParams::UrlElicitationParams {
+        meta: None,
+        message: lacking.what.clone(),
+        url: lacking.url.to_string(),
+        elicitation_id: Uuid::new_v4().to_string(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use resto_core::Risk;
 use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
-use super::{Mcp, internal};
+use super::{Mcp, apps, internal};
 use crate::catalog::Entry;
 use crate::host::{Caller, Host};
 use crate::tools::OwnTool;
@@ -41,6 +41,7 @@ impl Mcp {
         &self,
         caller: &Caller,
         cursor: Option<String>,
+        shows_pages: bool,
     ) -> Result<ListToolsResult, ErrorData> {
         let connected = self.host.connected(caller).await.map_err(|error| internal(&error))?;
         let surface = &caller.surface;
@@ -61,14 +62,17 @@ impl Mcp {
             if surface.readonly {
                 tool.annotations = Some(annotations(own.title, Risk::Read));
             }
-            Some(tool)
+            Some((tool, own.view))
         });
         // Those of remote servers are the tenant's own.
-        let actions = page
-            .entries
-            .iter()
-            .map(|entry| all.get(&entry.action.tool).cloned().unwrap_or_else(|| tool(entry)));
-        let mut result = ListToolsResult::with_all_items(own.chain(actions).collect())
+        let actions = page.entries.iter().map(|entry| {
+            let tool = all.get(&entry.action.tool).cloned().unwrap_or_else(|| tool(entry));
+            (tool, entry.action.view)
+        });
+        let tools = own
+            .chain(actions)
+            .map(|(tool, view)| if shows_pages { apps::linked(tool, view) } else { tool });
+        let mut result = ListToolsResult::with_all_items(tools.collect())
             .with_ttl_ms(LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);
         result.next_cursor = page.next;

@@ -1,16 +1,16 @@
-//! Open alerts as a resource, and clients that are told when it changes.
+//! Resources: files that a call handed out, and open alerts, with clients that are told when those change.
 
 use std::time::Duration;
 
+use resto_core::{Code, FileLink};
 use rmcp::model::{
-    CacheScope, ErrorData, ListResourcesResult, ReadResourceResult, Resource, ResourceContents,
+    CacheScope, ContentBlock, ErrorData, ReadResourceResult, Resource, ResourceContents,
     ResourceUpdatedNotificationParam,
 };
 use rmcp::service::{Peer, RoleServer, SubscriptionContext};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::listing::LIST_TTL_MS;
 use super::{Mcp, internal};
 use crate::host::Caller;
 
@@ -23,25 +23,43 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long a client is told over HTTP before it has to show its access token again.
 const LONGEST: Duration = Duration::from_hours(1);
 
-pub(super) fn resources() -> ListResourcesResult {
-    let alerts = Resource::new(ALERTS, "alerts")
+pub(super) fn resource() -> Resource {
+    Resource::new(ALERTS, "alerts")
         .with_title("Alerts")
         .with_description("What a person of the business must look at, as list_alerts tells it.")
-        .with_mime_type("application/json");
-    ListResourcesResult::with_all_items(vec![alerts])
-        .with_ttl_ms(LIST_TTL_MS)
-        .with_cache_scope(CacheScope::Private)
+        .with_mime_type("application/json")
+}
+
+/// A file that a call handed out, as part of its result.
+pub(super) fn resource_link(file: &FileLink) -> ContentBlock {
+    let resource = Resource::new(&file.uri, &file.name).with_mime_type(&file.media_type);
+    ContentBlock::resource_link(resource.with_size(file.size))
 }
 
 impl Mcp {
-    pub(super) async fn read_alerts(
+    /// A file that a call of the caller handed out; none where the address is no such file's.
+    pub(super) async fn read_file(
         &self,
         caller: &Caller,
         uri: &str,
+    ) -> Result<Option<ReadResourceResult>, ErrorData> {
+        let read = self.host.file(caller, uri).await.map_err(|error| match error.code() {
+            Code::Internal => internal(&error),
+            _ => ErrorData::invalid_params(error.message().to_owned(), None),
+        })?;
+        Ok(read.map(|file| {
+            let contents = ResourceContents::blob(file.data, uri).with_mime_type(file.media_type);
+            // Who may read it is looked at each time.
+            ReadResourceResult::new(vec![contents])
+                .with_ttl_ms(0)
+                .with_cache_scope(CacheScope::Private)
+        }))
+    }
+
+    pub(super) async fn read_alerts(
+        &self,
+        caller: &Caller,
     ) -> Result<ReadResourceResult, ErrorData> {
-        if uri != ALERTS {
-            return Err(ErrorData::resource_not_found("there is no such resource", None));
-        }
         let found = self.host.open_alerts(caller).await;
         let (alerts, more) = found.map_err(|error| internal(&error))?;
         let text = json!({"alerts": alerts, "more": more}).to_string();

@@ -95,8 +95,15 @@ impl Host {
         if !text(&resource, "resource").is_some_and(|told| covers(&told)) {
             return Err(refuse("its description is of another resource"));
         }
-        let issuer = resource.pointer("/authorization_servers/0").and_then(Value::as_str);
-        let issuer = issuer.ok_or_else(|| refuse("it names no authorization server"))?;
+        let servers = resource.get("authorization_servers").and_then(Value::as_array);
+        let mut servers = servers.into_iter().flatten().filter_map(Value::as_str);
+        let issuer = match &remote.named.issuer {
+            // Where our client was registered, and nowhere else.
+            Some(named) => servers.find(|issuer| issuer == named).ok_or_else(|| {
+                refuse("it does not name the authorization server that the configuration names")
+            })?,
+            None => servers.next().ok_or_else(|| refuse("it names no authorization server"))?,
+        };
         let server = self.authorization_server(issuer, &base).await?.ok_or_else(|| {
             refuse("its authorization server does not describe itself (RFC 8414)")
         })?;

@@ -87,19 +87,49 @@ pub(crate) struct Remote {
     is_legacy: AtomicBool,
 }
 
-/// The remote servers that the configuration names.
+/// The remote servers that the configuration names, beside the integrations that there are anyhow.
 ///
 /// # Errors
 /// The first entry that cannot be.
-pub(crate) fn servers(config: &Config) -> Result<Vec<Arc<Remote>>> {
+pub(crate) fn servers(config: &Config, ours: &[Adapter]) -> Result<Vec<Arc<Remote>>> {
     let named = |id: &str| config.integrations.get(id).cloned().unwrap_or_default();
-    let servers = config.remote.iter().map(|(id, entry)| Remote::new(id, entry, named(id)));
-    servers.map(|server| server.map(Arc::new)).collect()
+    let providers = ours.iter().flat_map(|adapter| adapter.integration.providers);
+    let integrations = ours.iter().map(|adapter| adapter.integration.id);
+    let taken: Vec<&str> = integrations
+        .chain(providers.map(|provider| provider.id))
+        .chain(["resto", "unknown"])
+        .collect();
+    let all: Vec<&str> =
+        taken.iter().copied().chain(config.remote.keys().map(String::as_str)).collect();
+    let servers = config.remote.iter().map(|(id, entry)| {
+        if taken.contains(&id.as_str()) {
+            return Err(wrong(id, "its id is taken by this server itself. Take another one."));
+        }
+        // What it calls its own tools must not make them look like those of another integration.
+        let longer = all.iter().find(|other| *other != id && prefix(other).starts_with(&prefix(id)));
+        if let Some(other) = longer {
+            let why = format!(
+                "its tools could be taken for those of {other}, whose id begins alike. Take another one."
+            );
+            return Err(wrong(id, &why));
+        }
+        Remote::new(id, entry, named(id)).map(Arc::new)
+    });
+    servers.collect()
+}
+
+/// What stands before the names of an integration's tools.
+fn prefix(integration: &str) -> String {
+    format!("{}_", integration.replace('-', "_"))
+}
+
+fn wrong(id: &str, what: &str) -> Error {
+    Error::new(Code::InvalidInput, format!("remote.{id}: {what}"))
 }
 
 impl Remote {
     fn new(id: &str, entry: &RemoteServer, named: Overrides) -> Result<Self> {
-        let wrong = |what: &str| Error::new(Code::InvalidInput, format!("remote.{id}: {what}"));
+        let wrong = |what: &str| wrong(id, what);
         let is_plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !(1..=20).contains(&id.len()) || !id.bytes().all(is_plain) {
@@ -112,6 +142,11 @@ impl Remote {
         }
         if (entry.auth == SignIn::Key) != entry.key_url.is_some() {
             return Err(wrong("key_url belongs to `auth = \"key\"`, and only there."));
+        }
+        if named.client_secret_file.is_some() && named.issuer.is_none() {
+            return Err(wrong(
+                "a client_secret_file belongs to one authorization server: say which one with issuer.",
+            ));
         }
         let integration = integration(id, entry, named.client_secret_file.is_some());
         if let Some(provider) = integration.providers.first() {
@@ -132,11 +167,7 @@ impl Remote {
         let actions = offer.tools.iter().filter_map(|(name, pin)| self.action(name, pin)).collect();
         let steps = (
             step(Arc::clone(self), |ours, api| Box::pin(async move { ours.identify(api).await })),
-            step(Arc::clone(self), |ours, api| {
-                Box::pin(
-                    async move { api.records().take(OFFERS, ours.integration.id).await.map(drop) },
-                )
-            }),
+            step(Arc::clone(self), |_, _| Box::pin(async { Ok(()) })),
             step(Arc::clone(self), |ours, _| Box::pin(async move { Ok(ours.proof()) })),
         );
         Adapter::with(self.integration, steps, actions)
@@ -148,7 +179,7 @@ impl Remote {
             Some(allowed) => {
                 allowed.iter().any(|name| offer::published(self.integration.id, name) == tool)
             }
-            None => tool.starts_with(&format!("{}_", self.integration.id.replace('-', "_"))),
+            None => tool.starts_with(&prefix(self.integration.id)),
         }
     }
 
@@ -162,6 +193,8 @@ impl Remote {
             description: format!("{} says: {}", self.integration.name, told.description),
             risk,
             phrases: &[],
+            outsiders: true,
+            view: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),
             output_schema: output::schema(),

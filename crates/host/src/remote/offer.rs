@@ -90,7 +90,7 @@ fn is_plain(name: &str) -> bool {
 
 /// The name of a tool for agents: with the integration before it, in letters that all clients take, at most 64.
 pub(super) fn published(integration: &str, name: &str) -> String {
-    let whole = format!("{}_{name}", integration.replace('-', "_"));
+    let whole = format!("{}{name}", super::prefix(integration));
     let plain = whole.replace(['.', '/'], "_");
     if plain == whole && whole.len() <= NAME {
         return whole;
@@ -171,6 +171,13 @@ impl Offer {
             }
             _ => false,
         }
+    }
+
+    /// What waits for a person's approval, by the server's own names.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, &Pin)> {
+        let waiting = |pin: &Pin| matches!(pin.standing(), Standing::Changed | Standing::New);
+        let tools = self.tools.iter().filter(move |(_, pin)| waiting(pin));
+        tools.map(|(name, pin)| (name.as_str(), pin))
     }
 
     /// The tools that may be used.

@@ -1,42 +1,43 @@
 //! Schemas that others wrote, as every client digests them: a plain object of known keywords, no references, bounded. They
 //! are looser than the originals, which the server that wrote them checks itself.
 
+use std::collections::BTreeSet;
+
 use resto_core::{clean_json, normalise_schema};
 use serde_json::{Map, Value};
 
 /// How deep a schema is kept; what lies below may be anything.
 const DEPTH: usize = 12;
 
-/// Schemas within one schema that are kept: references can multiply them.
-const PARTS: usize = 1_000;
+/// Bytes of one schema that are kept: references can multiply what they refer to.
+const BYTES: usize = 64 << 10;
 
-/// Keywords that stay as they are.
-const PLAIN: [&str; 17] = [
-    "type",
-    "title",
-    "description",
-    "enum",
-    "const",
-    "default",
-    "format",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-];
+/// What each schema within it counts at least.
+const PART: usize = 32;
+
+/// The types that there are.
+const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
+/// Whether a keyword stays as it is, with this value: what no schema may hold would make the whole of it unusable.
+fn is_plain(key: &str, value: &Value) -> bool {
+    match key {
+        "title" | "description" | "format" => value.is_string(),
+        "const" | "default" => true,
+        "enum" => value.as_array().is_some_and(|options| !options.is_empty()),
+        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+        "multipleOf" => value.as_f64().is_some_and(|number| number > 0.0),
+        "minLength" | "maxLength" | "minItems" | "maxItems" => value.is_u64(),
+        "uniqueItems" => value.is_boolean(),
+        _ => false,
+    }
+}
 
 /// A schema of arguments for our clients. Patterns are left out: to try one can take for ever.
 pub(super) fn arguments(theirs: &Map<String, Value>) -> Map<String, Value> {
     let mut theirs = Value::Object(theirs.clone());
     clean_json(&mut theirs);
-    let mut parts = PARTS;
-    let mut ours = kept(&theirs, &theirs, 0, &mut parts);
+    let mut left = BYTES;
+    let mut ours = kept(&theirs, &theirs, 0, &mut left);
     normalise_schema(&mut ours);
     split_types(&mut ours);
     let Value::Object(mut fields) = ours else { return Map::new() };
@@ -49,48 +50,82 @@ pub(super) fn arguments(theirs: &Map<String, Value>) -> Map<String, Value> {
     fields
 }
 
-/// What is kept of a schema, with what it refers to in the place of each reference.
-fn kept(schema: &Value, root: &Value, depth: usize, parts: &mut usize) -> Value {
+/// What is kept of a schema, with what it refers to in the place of each reference, as far as there are bytes left.
+fn kept(schema: &Value, root: &Value, depth: usize, left: &mut usize) -> Value {
     let anything = || Value::Object(Map::new());
     let Value::Object(fields) = schema else { return anything() };
-    if depth > DEPTH || *parts == 0 {
+    if depth > DEPTH || !take(left, PART) {
         return anything();
     }
-    *parts -= 1;
     if let Some(Value::String(reference)) = fields.get("$ref") {
         let found = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-        let mut found = found.map_or_else(anything, |found| kept(found, root, depth + 1, parts));
-        if let (Some(told), Some(into)) = (fields.get("description"), found.as_object_mut()) {
-            into.insert("description".into(), told.clone());
+        let mut found = found.map_or_else(anything, |found| kept(found, root, depth + 1, left));
+        if let (Some(Value::String(told)), Some(into)) =
+            (fields.get("description"), found.as_object_mut())
+            && take(left, told.len())
+        {
+            into.insert("description".into(), told.as_str().into());
         }
         return found;
     }
     let mut ours = Map::new();
     for (key, value) in fields {
         let value = match (key.as_str(), value) {
-            ("type", Value::String(_) | Value::Array(_)) => value.clone(),
-            ("type", _) => continue,
-            (key, _) if PLAIN.contains(&key) => value.clone(),
-            ("properties", Value::Object(properties)) => properties
-                .iter()
-                .map(|(name, inner)| (name.clone(), kept(inner, root, depth + 1, parts)))
-                .collect::<Map<_, _>>()
-                .into(),
+            ("type", value) => match types(value) {
+                Some(types) => types,
+                None => continue,
+            },
+            (key, _) if is_plain(key, value) => {
+                if !take(left, value.to_string().len()) {
+                    continue;
+                }
+                value.clone()
+            }
+            ("properties", Value::Object(properties)) => {
+                let mut known = Map::new();
+                for (name, inner) in properties {
+                    if take(left, name.len()) {
+                        known.insert(name.clone(), kept(inner, root, depth + 1, left));
+                    }
+                }
+                known.into()
+            }
             ("required", Value::Array(names)) => {
-                names.iter().filter(|name| name.is_string()).cloned().collect()
+                let names: BTreeSet<&str> = names.iter().filter_map(Value::as_str).collect();
+                names.into_iter().filter(|name| take(left, name.len())).collect()
             }
             ("additionalProperties", Value::Bool(_)) => value.clone(),
             ("items" | "additionalProperties", Value::Object(_)) => {
-                kept(value, root, depth + 1, parts)
+                kept(value, root, depth + 1, left)
             }
-            ("anyOf" | "oneOf", Value::Array(options)) => {
-                options.iter().map(|option| kept(option, root, depth + 1, parts)).collect()
+            ("anyOf" | "oneOf", Value::Array(options)) if !options.is_empty() => {
+                options.iter().map(|option| kept(option, root, depth + 1, left)).collect()
             }
             _ => continue,
         };
         ours.insert(key.clone(), value);
     }
     Value::Object(ours)
+}
+
+/// Takes so many bytes of those that are left, if there are so many; else there are none any more.
+fn take(left: &mut usize, bytes: usize) -> bool {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or_default();
+    rest.is_some()
+}
+
+/// The types that a value may be of, as far as there are such types.
+fn types(told: &Value) -> Option<Value> {
+    let is_type = |kind: &Value| kind.as_str().is_some_and(|kind| TYPES.contains(&kind));
+    let Value::Array(kinds) = told else { return is_type(told).then(|| told.clone()) };
+    let mut known: Vec<&Value> = Vec::new();
+    for kind in kinds.iter().filter(|kind| is_type(kind)) {
+        if !known.contains(&kind) {
+            known.push(kind);
+        }
+    }
+    (!known.is_empty()).then(|| known.into_iter().cloned().collect())
 }
 
 /// Says of what may be of several types that it is any of these: some clients know no lists of types.
@@ -164,5 +199,30 @@ mod tests {
         let deep = ours(&json!({"properties": {"deep": deep}}));
         assert!(deep.to_string().len() < 1_000, "{deep}");
         assert_eq!(ours(&json!({"type": 7, "properties": 3}))["properties"], json!({}));
+        // A long text that is referred to often stays one tool's worth.
+        let properties: Map<String, Value> =
+            (0..1_000).map(|n| (format!("p{n}"), json!({"$ref": "#/$defs/long"}))).collect();
+        let long = json!({"$defs": {"long": {"description": "x".repeat(30_000)}}, "properties": properties});
+        assert!(ours(&long).to_string().len() < 2 * BYTES);
+        let wide: Vec<Value> = (0..1_000).map(|_| json!({"$ref": "#"})).collect();
+        assert!(
+            ours(&json!({"properties": {"one": {"anyOf": wide}}})).to_string().len() < 2 * BYTES
+        );
+    }
+
+    #[test]
+    fn a_keyword_that_no_schema_may_hold_costs_nobody_the_tool() {
+        let broken = json!({
+            "properties": {
+                "any": {"type": "any", "minimum": "1", "enum": [], "anyOf": [], "title": 3},
+                "many": {"type": ["string", "date", "string"], "multipleOf": 0, "maxLength": -1},
+                "none": {"type": []},
+            },
+            "required": ["any", "any", {}],
+        });
+        let ours = ours(&broken);
+        assert!(jsonschema::validator_for(&ours).unwrap().is_valid(&json!({"any": 1})), "{ours}");
+        assert_eq!(ours["properties"]["any"], json!({}));
+        assert_eq!(ours["required"], json!(["any"]));
     }
 }

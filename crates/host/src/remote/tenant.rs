@@ -48,7 +48,8 @@ impl Host {
             let offer: Offer = serde_json::from_value(offer.clone()?).ok()?;
             Some(remote.adapter(&offer))
         });
-        let catalog = Arc::new(Catalog::over(&self.catalog, adapters.collect()));
+        let is_own = |tool: &str| self.own_tool(tool).is_some();
+        let catalog = Arc::new(Catalog::over(&self.catalog, adapters.collect(), is_own));
         let mut kept = kept();
         if kept.len() >= KEPT {
             kept.clear();
@@ -71,6 +72,15 @@ impl Host {
         }
         let stored = caller.scope.record(OFFERS, integration.id).await.map_err(told)?;
         Ok(stored.and_then(|offer| serde_json::from_value(offer).ok()))
+    }
+
+    /// Forgets what a remote server offered, with its account: whoever connects it again begins anew.
+    pub(crate) async fn forget_offer(&self, caller: &Caller, integration: &Integration) {
+        if self.is_remote(integration.id)
+            && let Err(error) = caller.scope.delete_record(OFFERS, integration.id).await
+        {
+            tracing::warn!(%error, "the tools of a server that was disconnected are still kept");
+        }
     }
 
     /// Approves a tool of a remote server as a person has seen it, and tests the connection.
@@ -120,6 +130,16 @@ impl Host {
                 ),
             )),
         }
+    }
+
+    /// The remote servers that the configuration names.
+    pub(crate) fn remote_integrations(&self) -> impl Iterator<Item = &'static Integration> {
+        self.remotes.iter().map(|remote| remote.integration)
+    }
+
+    /// Whether this is the id of a remote server.
+    pub(crate) fn is_remote(&self, integration_id: &str) -> bool {
+        self.remotes.iter().any(|remote| remote.integration.id == integration_id)
     }
 
     pub(crate) fn remote(&self, integration: &Integration) -> Option<&Arc<Remote>> {

@@ -62,7 +62,7 @@ impl Wire {
         body: Vec<u8>,
         session: Option<Arc<str>>,
         headers: HashMap<HeaderName, HeaderValue>,
-    ) -> Result<Streamed, Failed> {
+    ) -> Result<Streamed, Error> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         if let Ok(uri) = self.channel.url().as_str().parse() {
@@ -77,7 +77,7 @@ impl Wire {
         if let Some(id) = session.and_then(|id| HeaderValue::from_str(&id).ok()) {
             fields.insert(HeaderName::from_static(SESSION), id);
         }
-        self.channel.send(request).await.map_err(|error| self.failed(error))
+        self.channel.send(request).await
     }
 
     /// The whole body, or its beginning.
@@ -112,7 +112,14 @@ impl StreamableHttpClient for Wire {
     ) -> Posted {
         let body = serde_json::to_vec(&message)?;
         let has_session = session.is_some();
-        let answer = self.send(Method::POST, body, session, headers).await?;
+        let sent = self.send(Method::POST, body, session, headers).await;
+        let answer = sent.map_err(|error| match message {
+            // What becomes of our answer to a question of theirs says nothing of the call.
+            ClientJsonRpcMessage::Response(_) | ClientJsonRpcMessage::Error(_) => {
+                StreamableHttpError::Client(error)
+            }
+            _ => self.failed(error),
+        })?;
         let status = answer.status;
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             return Ok(StreamableHttpPostResponse::Accepted);
@@ -154,7 +161,8 @@ impl StreamableHttpClient for Wire {
         _auth: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Failed> {
-        self.send(Method::DELETE, Vec::new(), Some(session), headers).await.map(drop)
+        let sent = self.send(Method::DELETE, Vec::new(), Some(session), headers).await;
+        sent.map(drop).map_err(StreamableHttpError::Client)
     }
 
     /// A session lasts for one call, whose answer comes with its request: there is nothing else to listen to.

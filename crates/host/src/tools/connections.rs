@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use resto_core::{Integration, Result, Risk};
+use resto_core::{Integration, Part, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -134,6 +134,8 @@ impl Own for ListIntegrations {
     const NAME: &'static str = "list_integrations";
     const TITLE: &'static str = "List the services";
     const RISK: Risk = Risk::Read;
+    const VIEW: &'static [Part] =
+        &[Part::table("", "integrations", &["name", "status", "account", "mode", "tools"])];
     type Output = Listed;
 
     async fn run(self, host: &Arc<Host>, caller: &Caller) -> Result<Done<Listed>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use resto_core::{Result, Risk};
+use resto_registrar::Resolvers;
 
 use super::{Done, Own};
 use crate::host::{Caller, Host};
@@ -15,6 +16,6 @@ impl Own for DetectIntegrations {
     type Output = Detected;
 
     async fn run(self, host: &Arc<Host>, _caller: &Caller) -> Result<Done<Detected>> {
-        detect(&host.rules, &host.dns, &self.domain).await.map(Done::Output)
+        detect(&host.rules, &Resolvers::by(&host.dns), &self.domain).await.map(Done::Output)
     }
 }

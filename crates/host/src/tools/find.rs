@@ -130,19 +130,24 @@ impl Host {
     ///
     /// # Errors
     /// Its arguments do not fit, or name no action.
-    pub(crate) fn meant(&self, tool: &str, arguments: Value) -> Result<(String, Value), Failed> {
+    pub(crate) async fn meant(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<(String, Value), Failed> {
         let Some(own) = self.own_tool(tool).filter(|own| own.is_run()) else {
             return Ok((tool.to_owned(), arguments));
         };
         check(own.tool, &own.input_schema, &own.arguments, &arguments)?;
         let RunAction { action, arguments } = serde_json::from_value(arguments)
             .map_err(|error| Error::new(Code::InvalidInput, format!("invalid input: {error}")))?;
-        let may_come = || self.remotes.iter().any(|remote| remote.may_publish(&action));
-        if self.catalog.find(&action).is_none() && !may_come() {
+        let catalog = self.catalog_of(&caller.scope).await?;
+        if catalog.find(&action).is_none() {
             let own = self.own_tool(&action).map(|own| {
                 format!("{} is a tool of this server itself: call it directly.", own.tool)
             });
-            let message = own.unwrap_or_else(|| self.catalog.unknown(&action));
+            let message = own.unwrap_or_else(|| catalog.unknown(&action));
             return Err(Error::new(
                 Code::NotFound,
                 format!("{message} find_actions finds actions."),

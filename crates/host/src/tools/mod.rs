@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jsonschema::Validator;
-use resto_core::{Code, Error, Result, Risk, input_schema, output_schema};
+use resto_core::{Code, Error, Part, Result, Risk, input_schema, output_schema};
 use resto_vault::{Intent, Needs, Outcome, ResultStatus};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -42,6 +42,8 @@ pub(crate) trait Own: DeserializeOwned + JsonSchema + Send + 'static {
     const TITLE: &'static str;
     /// The worst that it leads to.
     const RISK: Risk;
+    /// What a person sees of the result, where their client shows more than text.
+    const VIEW: &'static [Part] = &[];
     /// What an agent gets.
     type Output: Serialize + JsonSchema;
 
@@ -75,6 +77,8 @@ pub struct OwnTool {
     pub risk: Risk,
     /// The schema of the arguments.
     pub input_schema: Map<String, Value>,
+    /// What a person sees of the result.
+    pub view: &'static [Part],
     /// The schema of the result; `run_action` gives that of the action.
     pub output_schema: Option<Map<String, Value>>,
     arguments: Validator,
@@ -86,7 +90,7 @@ impl OwnTool {
     fn of<T: Own>() -> Result<Self> {
         let output_schema = Some(output_schema::<T::Output>());
         let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK)?;
-        Ok(Self { output_schema, run: Some(run::<T>), ..own })
+        Ok(Self { output_schema, view: T::VIEW, run: Some(run::<T>), ..own })
     }
 
     /// One that does nothing itself.
@@ -100,6 +104,7 @@ impl OwnTool {
             description,
             risk,
             input_schema,
+            view: &[],
             output_schema: None,
             arguments,
             run: None,
@@ -162,19 +167,23 @@ fn about(arguments: &Value) -> Option<&str> {
 
 impl Host {
     /// The scope that a caller's access token would need for this call besides those it has.
-    pub(crate) fn lacking_scope(
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(crate) async fn lacking_scope(
         &self,
         caller: &Caller,
         tool: &str,
         arguments: &Value,
-    ) -> Option<String> {
-        let (integration, risk) = match (self.own_tool(tool), self.catalog.find(tool)) {
+    ) -> Result<Option<String>> {
+        let catalog = self.catalog_of(&caller.scope).await?;
+        let (integration, risk) = match (self.own_tool(tool), catalog.find(tool)) {
             (Some(own), _) => (about(arguments), own.risk),
             (None, Some(entry)) => (Some(entry.integration().id), entry.action.risk),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         let allowed = caller.allowance.allows(integration, risk);
-        (!allowed).then(|| scope(integration, risk))
+        Ok((!allowed).then(|| scope(integration, risk)))
     }
 
     /// One of this server's own tools.

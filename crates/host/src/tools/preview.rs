@@ -56,8 +56,13 @@ impl Own for PreviewAction {
         entry.check(&arguments)?;
         host.allow(caller, &entry).await?;
         let (tool, risk) = (&entry.action.tool, entry.action.risk);
-        let case =
-            Case { tenant: &caller.tenant, entry: &entry, arguments: &arguments, price: None };
+        let case = Case {
+            tenant: &caller.tenant,
+            entry: &entry,
+            arguments: &arguments,
+            price: None,
+            outsiders: host.follows_outsiders(caller, &entry).await?,
+        };
         let verdict = decide(&host.policy, &case);
         let mut preview = Preview { risk, request: None, price: None, steps: Vec::new() };
         if verdict.decision == Decision::Deny && !verdict.needs_price {

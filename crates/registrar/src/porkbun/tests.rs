@@ -14,7 +14,7 @@ use crate::{REGISTRAR, adapter};
 
 /// Porkbun's description is not among the official ones that the tests are given.
 async fn fake() -> FakeApi {
-    FakeApi::of(&REGISTRAR, "porkbun").await.unofficial()
+    FakeApi::of(&REGISTRAR, "porkbun").await.undescribed()
 }
 
 fn ok(mut fields: Value) -> Value {

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Postgres, Sqlite, pool::PoolConnection};
 
-use super::{Database, SqliteTx, TxOn};
+use super::{Database, On, TxOn};
 use crate::Result;
 
 /// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
@@ -29,8 +29,8 @@ impl Held {
         }
         Ok(match self {
             Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
-            Self::Sqlite(connection, _) => TxOn::Sqlite(SqliteTx::Held(connection)),
-            Self::Postgres(connection) => TxOn::Postgres(connection.begin().await?),
+            Self::Sqlite(connection, _) => TxOn::Sqlite(On::Held(&mut **connection)),
+            Self::Postgres(connection) => TxOn::Postgres(On::Own(connection.begin().await?)),
         })
     }
 

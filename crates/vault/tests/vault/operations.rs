@@ -63,10 +63,14 @@ async fn a_repeated_operation_gets_the_stored_outcome(store: Store) {
     let params = json!({ "amount": 5, "currency": "eur" });
     let op_id = Uuid::new_v4();
     let pay = Intent { unsafe_: true, op_id: Some(op_id), ..intent("pay", &params) };
+    assert_eq!(scope.outcome(op_id).await.unwrap(), None);
     let begun = scope.begin(pay).await.unwrap();
+    assert_eq!(scope.outcome(op_id).await.unwrap(), None);
     let output = json!({ "receipt": 17 });
     let paid = Outcome { output: Some(&output), ..outcome(ResultStatus::Success) };
     scope.finish(begun.ticket, paid).await.unwrap();
+    let known = scope.outcome(op_id).await.unwrap().unwrap();
+    assert_eq!((known.status, known.output), (ResultStatus::Success, Some(output.clone())));
     scope.disconnect("github", 1).await.unwrap();
 
     // The same parameters in another order are the same parameters.

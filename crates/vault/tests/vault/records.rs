@@ -26,6 +26,7 @@ async fn keeps_documents_by_collection_and_id(store: Store) {
     scope.put_record("quotes", "a", &json!("replaced"), None).await.unwrap();
     assert_eq!(scope.record("quotes", "a").await.unwrap(), Some(json!("replaced")));
     assert_eq!(scope.record("quotes", "x").await.unwrap(), None);
+    assert_eq!(scope.count_records("quotes").await.unwrap(), 3);
     let all = scope.records("quotes", None, 10).await.unwrap();
     let ids: Vec<_> = all.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(ids, ["C", "a", "b"]);
@@ -46,6 +47,7 @@ async fn an_expired_document_is_gone(store: Store) {
     scope.put_record("states", "there", &json!(2), Some(Duration::from_mins(10))).await.unwrap();
     assert_eq!(scope.record("states", "gone").await.unwrap(), None);
     assert_eq!(scope.take_record("states", "gone").await.unwrap(), None);
+    assert_eq!(scope.count_records("states").await.unwrap(), 1);
     assert_eq!(scope.records("states", None, 10).await.unwrap(), [("there".to_owned(), json!(2))]);
     assert_eq!(scope.record("states", "there").await.unwrap(), Some(json!(2)));
 }

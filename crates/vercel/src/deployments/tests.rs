@@ -19,8 +19,7 @@ pub(crate) fn deployment(state: &str) -> Value {
 
 #[tokio::test]
 async fn lists_deployments() {
-    // The official description has an older version of this path.
-    let fake = FakeApi::new(&VERCEL).await.unofficial().on(
+    let fake = FakeApi::new(&VERCEL).await.formerly("/v7/deployments", "/v6/deployments").on(
         "GET",
         "/v7/deployments",
         200,

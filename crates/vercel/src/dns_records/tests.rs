@@ -17,9 +17,8 @@ fn listed(value: &str) -> Value {
     })
 }
 
-/// The official description has an older version of the list's path.
 async fn fake() -> FakeApi {
-    FakeApi::new(&VERCEL).await.unofficial()
+    FakeApi::new(&VERCEL).await.formerly(LIST, "/v4/domains/example.com/records")
 }
 
 #[tokio::test]
@@ -85,7 +84,7 @@ async fn creates_the_records_that_the_description_forgot() {
             json!({"name": "", "type": "TXT", "value": "v=spf1 -all"}),
         ),
     ] {
-        sends(fake().await, given, sent).await;
+        sends(FakeApi::new(&VERCEL).await.unofficial("POST", CREATE), given, sent).await;
     }
 }
 

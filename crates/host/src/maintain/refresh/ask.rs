@@ -43,6 +43,17 @@ impl Refresh<'_> {
         let Some(spent) = credential.secrets.get("refresh_token").cloned() else {
             return Err(host.access_ended(integration));
         };
+        if !self.ours.gave(&credential.secrets) {
+            let error = Error::new(
+                Code::AuthExpired,
+                format!(
+                    "{} names another authorization server now than the one at which a person signed in, and gets nothing that belongs to that one. A person asks why, and connects it again.",
+                    integration.name
+                ),
+            );
+            stop(caller, integration, connection.generation, &error).await;
+            return Err(error);
+        }
         // Whoever lost the hold must not send what another one sends.
         if !scope.renew_job(self.job, HOLD).await.map_err(told)? {
             return Err(busy(integration));

@@ -63,7 +63,7 @@ async fn writes_whole_names_and_sends_visitors_to_the_host_directly() {
 #[tokio::test]
 async fn writes_services_and_certificate_rules_in_parts() {
     // The description is older than the parts of these two kinds.
-    let fake = with_zone().await.unofficial();
+    let fake = with_zone().await.unofficial("POST", RECORDS);
     let records = json!([
         {"name": "_sip._tcp", "type": "SRV", "content": "5 5060 sip.acme.com", "priority": 10},
         {"name": "@", "type": "CAA", "content": "0 issue \"ca.example\""}]);
