@@ -342,8 +342,11 @@ fn g3_a_freeze_under_load_stops_every_server_within_a_second() {
                         let end = Instant::now() + LIMIT;
                         while Instant::now() < end {
                             let answer = read(server);
-                            if answer["result"]["isError"] == true {
-                                return answer.to_string();
+                            let answer = answer.to_string();
+                            // A machine that has too much to do says so; that is no freeze.
+                            let is_busy = answer.contains("Try again in a moment");
+                            if answer.contains("\"isError\":true") && !is_busy {
+                                return answer;
                             }
                         }
                         panic!("it was never frozen")

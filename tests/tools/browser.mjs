@@ -30,6 +30,9 @@ const steps = {
   click: async (selector) => {
     const button = await page.waitForSelector(selector);
     await Promise.all([page.waitForNavigation(settled), button.click()]);
+    // A page that leads on by itself is not where a step ends.
+    await page.waitForSelector("html:not(:has(meta[http-equiv='refresh'])) body");
+    await page.waitForNetworkIdle({ idleTime: 100 });
   },
   scripts: (enabled) => page.setJavaScriptEnabled(enabled),
   press: async (selector) => (await page.waitForSelector(selector)).click(),
