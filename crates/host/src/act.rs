@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use crate::approve::Purse;
 use crate::around::{Around, Line, Opening, Seen};
-use crate::call::{Learnt, fault, intent};
+use crate::call::{fault, intent};
 use crate::catalog::Entry;
 use crate::files::Holder;
 use crate::host::{Caller, Host, provider_of, told};
+use crate::learning::Learnt;
 use crate::maintain::is_renewed;
 
 /// The status of a provider that does not know the credential, and did nothing.

@@ -1,11 +1,10 @@
 //! The life of one call: checked, allowed, audited before, run with the credential opened for each request, audited after.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use resto_core::{Code, Error, FileLink, RateLimit, Result, Risk};
-use resto_vault::{Begun, Connection, Intent, Needs, Outcome, ResultStatus, crash_point};
-use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use resto_core::{Code, Error, FileLink, Result, Risk};
+use resto_vault::{Begun, Intent, Needs, Outcome, ResultStatus, crash_point};
+use serde_json::Value;
 use tracing::Instrument as _;
 
 use crate::act::Acting;
@@ -15,15 +14,13 @@ use crate::catalog::{Catalog, Entry};
 use crate::entering::Lacking;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
+use crate::learning::{Learnt, learn, paused};
 use crate::observe::Watched;
 use crate::policy::{Calls, check_rights};
 use crate::tools::Done;
 
 /// Where a caller names its own operation.
 pub(crate) const OP_ID: &str = "dev.resto/op_id";
-
-/// The resource under which a pause is kept that the provider asked for.
-const PAUSE: &str = "pause";
 
 /// A call that succeeded.
 #[derive(Debug)]
@@ -205,13 +202,8 @@ impl Host {
             ..intent(caller, entry, arguments)
         };
         let message = summary(error);
-        let outcome = Outcome {
-            status: ResultStatus::Denied,
-            error_message: Some(&message),
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let outcome =
+            Outcome { error_message: Some(&message), ..Outcome::of(ResultStatus::Denied) };
         caller.scope.record_event(intent, outcome).await.map_err(told)
     }
 
@@ -356,51 +348,4 @@ pub(crate) fn fault() -> Error {
         Code::Internal,
         "This server has a fault in this action. It was logged; try another way.",
     )
-}
-
-/// What is kept with the connection after a call.
-#[derive(Default)]
-pub(crate) struct Learnt {
-    pub permissions: Option<Value>,
-    pub rate_limits: Option<Value>,
-}
-
-/// For how many seconds more the provider wants no request, as it told whichever host.
-fn paused(connection: &Connection) -> Option<u64> {
-    let until = connection.rate_limits.as_ref()?.get(PAUSE)?.get("reset_at")?.as_u64()?;
-    until.checked_sub(now_s()).filter(|wait| *wait > 0)
-}
-
-fn now_s() -> u64 {
-    u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
-}
-
-pub(crate) fn learn(
-    entry: &Entry<'_>,
-    connection: &Connection,
-    seen: &Mutex<Seen>,
-    result: &Result<Value>,
-    is_trial: bool,
-) -> Learnt {
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut grants = Grants::read(&connection.permissions);
-    let news = match (result, &seen.lacking) {
-        // A trial did not use the rights.
-        (Ok(_), _) => !is_trial && grants.worked(entry.action),
-        (Err(_), Some(right)) => grants.lacked(right),
-        (Err(_), None) => false,
-    };
-    let pause = seen.pause_s.map(|seconds| RateLimit {
-        resource: PAUSE.to_owned(),
-        limit: None,
-        remaining: 0,
-        reset_at: now_s().checked_add(seconds),
-    });
-    let told: Map<String, Value> = [seen.rate_limit.as_ref(), pause.as_ref()]
-        .into_iter()
-        .flatten()
-        .filter_map(|limit| Some((limit.resource.clone(), serde_json::to_value(limit).ok()?)))
-        .collect();
-    let rate_limits = (!told.is_empty()).then_some(Value::Object(told));
-    Learnt { permissions: news.then(|| serde_json::to_value(&grants).ok()).flatten(), rate_limits }
 }

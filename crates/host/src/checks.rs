@@ -3,16 +3,38 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use http::uri::Authority;
 use resto_core::{Code, Error, Result};
 use rustix::process::geteuid;
 
+use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::connect::check_overrides;
+use crate::host::adapters;
 use crate::identity::Identity;
+use crate::maintain::Sink;
+use crate::place::Place;
+use crate::policy::check_rules;
+use crate::remote::{self, Offer, Remote};
+
+/// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
+pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
+    check(config)?;
+    let mut all = adapters();
+    let remotes = remote::servers(config, &all)?;
+    all.extend(remotes.iter().map(|remote| remote.adapter(&Offer::default())));
+    let catalog = Catalog::new(all)?;
+    check_overrides(config, catalog.adapters())?;
+    let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
+    check_rules(&config.rules, &catalog, may_come)?;
+    Sink::of(config)?;
+    Ok((catalog, remotes, Place::new(config)?))
+}
 
 /// Refuses a server that strangers could reach or read under another name than its own.
-pub(crate) fn check(config: &Config) -> Result<()> {
+fn check(config: &Config) -> Result<()> {
     let bind = config.bind();
     let is_named = config.public_url.is_some() || !config.allowed_hosts.is_empty();
     if !bind.ip().is_loopback() && !is_named {

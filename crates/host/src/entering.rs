@@ -231,13 +231,7 @@ impl Host {
             unsafe_: false,
             connection: Needs::Nothing,
         };
-        let outcome = Outcome {
-            status: ResultStatus::Success,
-            error_message: None,
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let outcome = Outcome::of(ResultStatus::Success);
         caller.scope.record_event(intent, outcome).await.map_err(told)?;
         caller.scope.put_secret(&wish.name, value).await.map_err(told)?;
         caller.scope.take_handle(LINK, link).await.map_err(told)?;

@@ -106,13 +106,8 @@ impl Host {
             connection: Needs::Nothing,
         };
         let message = allowed.as_ref().err().map(summary);
-        let outcome = Outcome {
-            status: if allowed.is_ok() { ResultStatus::Success } else { ResultStatus::Denied },
-            error_message: message.as_deref(),
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let status = if allowed.is_ok() { ResultStatus::Success } else { ResultStatus::Denied };
+        let outcome = Outcome { error_message: message.as_deref(), ..Outcome::of(status) };
         caller.scope.record_event(intent, outcome).await.map_err(told)?;
         allowed?;
         Ok(Some(Held { media_type: kept.media_type, data: kept.data }))

@@ -15,16 +15,16 @@ use url::Url;
 use crate::allowance::Allowance;
 use crate::approve::Caps;
 use crate::catalog::Catalog;
-use crate::checks;
+use crate::checks::checked;
 use crate::config::{Config, Overrides};
-use crate::connect::{Confirmed, check_overrides};
+use crate::connect::Confirmed;
 use crate::identity::{Entrant, Issuer};
 use crate::limits::Gates;
 use crate::maintain::{Kind, Renewing, Sink, replay};
 use crate::place::Place;
 use crate::plan::Rules;
-use crate::policy::{Rule, check_rules};
-use crate::remote::{self, Offer, Offers, Remote};
+use crate::policy::Rule;
+use crate::remote::{Offers, Remote};
 use crate::root_keys;
 use crate::surface::Surface;
 use crate::tools::{OwnTool, own_tools};
@@ -342,20 +342,6 @@ pub(crate) fn provider_of(
     Ok((provider, auth))
 }
 
-/// The catalog, the servers of others, and where people reach this server, when nothing in the configuration is wrong.
-pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Place)> {
-    checks::check(config)?;
-    let mut all = adapters();
-    let remotes = remote::servers(config, &all)?;
-    all.extend(remotes.iter().map(|remote| remote.adapter(&Offer::default())));
-    let catalog = Catalog::new(all)?;
-    check_overrides(config, catalog.adapters())?;
-    let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
-    check_rules(&config.rules, &catalog, may_come)?;
-    Sink::of(config)?;
-    Ok((catalog, remotes, Place::new(config)?))
-}
-
 fn no_tenant(tenant: &str) -> Error {
     Error::new(
         Code::NotFound,
@@ -408,13 +394,7 @@ mod tests {
             unsafe_: false,
             connection: Needs::Nothing,
         };
-        let outcome = Outcome {
-            status: ResultStatus::Denied,
-            error_message: None,
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let outcome = Outcome::of(ResultStatus::Denied);
         caller.scope.record_event(intent, outcome).await.unwrap();
         let anchors = AnchorFile::open(&anchors).unwrap();
         assert_eq!(anchors.kept(caller.scope.tenant()).unwrap(), []);

@@ -22,6 +22,7 @@ mod grants;
 mod host;
 mod http;
 mod identity;
+mod learning;
 mod limits;
 mod maintain;
 mod mcp;

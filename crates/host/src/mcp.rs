@@ -11,6 +11,7 @@ mod own;
 mod prompts;
 mod skills;
 mod tasks;
+mod told;
 mod watching;
 
 use std::panic::AssertUnwindSafe;
@@ -19,16 +20,15 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use http::request::Parts;
-use resto_core::{Code, Details, Error};
+use resto_core::Error;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    CompleteRequestParams, CompleteResult, ContentBlock, ErrorData, GetPromptRequestParams,
-    GetPromptResponse, GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult,
-    Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
-    ListResourcesResult, ListSkillsResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, Reference,
-    ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams,
+    CompleteResult, ErrorData, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
+    GetSkillResult, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
+    InitializeResult, ListPromptsResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    Reference, ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
     SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability,
     UpdateTaskParams,
 };
@@ -40,7 +40,8 @@ use self::line::line;
 use self::listing::Tools;
 use self::own::Answer;
 use self::tasks::Waited;
-use crate::call::{Called, Failed, OP_ID, fault};
+use self::told::{failure, success};
+use crate::call::{Failed, fault};
 use crate::host::{Caller, Host};
 use crate::surface::Surface;
 
@@ -396,35 +397,4 @@ async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, F
 fn internal(error: &Error) -> ErrorData {
     tracing::error!(%error, "what belongs to a request could not be read");
     ErrorData::internal_error("the request could not be looked up; try again later", None)
-}
-
-/// The result as structured content, and as text for clients that know no other; marked as text
-/// from elsewhere.
-fn success(called: Called) -> CallToolResult {
-    let mut meta = MetaObject::new();
-    meta.insert("dev.resto/untrusted_content_from".to_owned(), called.origin.into());
-    let mut result = CallToolResult::structured(called.output);
-    result.content.extend(called.files.iter().map(watching::resource_link));
-    if called.is_repeated {
-        meta.insert("dev.resto/repeated".to_owned(), true.into());
-        result.content.push(ContentBlock::text(format!(
-            "The same call was made just before: this is its result, and nothing was done again. To do it again on purpose, call two minutes later, or send a new `_meta[\"{OP_ID}\"]`."
-        )));
-    }
-    result.meta = Some(meta);
-    result
-}
-
-/// An error as text only: clients hold structured content against the schema of success.
-fn failure(error: &Error) -> CallToolResult {
-    let details: &Details = error.details();
-    let value = serde_json::to_value(details).unwrap_or_default();
-    let mut meta = MetaObject::new();
-    meta.insert("dev.resto/error".to_owned(), value.clone());
-    let mut result = CallToolResult::error(vec![ContentBlock::text(value.to_string())]);
-    result.meta = Some(meta);
-    if error.code() == Code::Internal {
-        tracing::error!(message = error.message(), "a call failed inside this server");
-    }
-    result
 }

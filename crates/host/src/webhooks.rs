@@ -270,13 +270,7 @@ impl Host {
             unsafe_: false,
             connection: Needs::Nothing,
         };
-        let outcome = Outcome {
-            status: ResultStatus::Success,
-            error_message: None,
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let outcome = Outcome::of(ResultStatus::Success);
         caller.scope.record_event(intent, outcome).await.map_err(told)?;
         let kept = caller.scope.put_record(HEARD, &known, &Value::Null, Some(KEPT));
         kept.await.map_err(told)

@@ -155,13 +155,7 @@ impl Store {
     }
 
     fn finish(&self, ticket: Ticket) {
-        let outcome = Outcome {
-            status: ResultStatus::Success,
-            error_message: None,
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let outcome = Outcome::of(ResultStatus::Success);
         self.runtime.block_on(self.scope.finish(ticket, outcome)).unwrap();
     }
 }

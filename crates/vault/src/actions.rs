@@ -110,6 +110,14 @@ pub struct Outcome<'a> {
     pub rate_limits: Option<&'a Value>,
 }
 
+impl Outcome<'_> {
+    /// One that says no more than how it ended.
+    #[must_use]
+    pub const fn of(status: ResultStatus) -> Self {
+        Self { status, error_message: None, output: None, permissions: None, rate_limits: None }
+    }
+}
+
 /// The outcome of an operation that was run before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredOutcome {

@@ -304,13 +304,7 @@ impl Host {
             unsafe_: false,
             connection: Needs::Nothing,
         };
-        let outcome = Outcome {
-            status: ResultStatus::Success,
-            error_message: None,
-            output: None,
-            permissions: None,
-            rate_limits: None,
-        };
+        let outcome = Outcome::of(ResultStatus::Success);
         person.scope.record_event(intent, outcome).await.map_err(told)
     }
 

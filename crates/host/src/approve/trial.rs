@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::Purse;
 use crate::act::Acting;
 use crate::around::{Line, Seen};
-use crate::call::{Learnt, fault, learn};
+use crate::call::fault;
 use crate::catalog::Entry;
 use crate::host::{Caller, Host, told};
+use crate::learning::{Learnt, learn};
 
 /// What a call would do.
 pub(crate) struct Tried {

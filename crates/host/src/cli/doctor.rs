@@ -10,10 +10,10 @@ use time::{Duration, OffsetDateTime};
 use super::Session;
 use super::audit::short;
 use super::print::Tone;
-use crate::checks::check_folder;
+use crate::checks::{check_folder, checked};
 use crate::config::unusable;
 use crate::connect::check_overrides;
-use crate::host::{Host, adapters, checked, told};
+use crate::host::{Host, adapters, told};
 use crate::root_keys;
 
 /// How many alerts are told, and for how long.

@@ -9,9 +9,9 @@ use time::OffsetDateTime;
 
 use super::{Report, lifecycle, recorded};
 use crate::around::{Around, Opening};
-use crate::call::Learnt;
 use crate::grants::Grants;
 use crate::host::{Caller, Host, provider_of, told};
+use crate::learning::Learnt;
 use crate::maintain::Kind;
 
 impl Host {

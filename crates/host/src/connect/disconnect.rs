@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 
 use super::revoke::Taken;
 use super::{lifecycle, recorded};
-use crate::call::{Learnt, fault};
+use crate::call::fault;
 use crate::host::{Caller, Host, told};
+use crate::learning::Learnt;
 use crate::maintain::{Kind, busy};
 
 /// The collection of receipts, by integration.

@@ -5,8 +5,8 @@ use resto_vault::AuthType;
 use serde_json::Value;
 
 use super::{Candidate, Report, lifecycle, recorded};
-use crate::call::Learnt;
 use crate::host::{Caller, Host, told};
+use crate::learning::Learnt;
 use crate::provider_keys::{check_key, key_auth};
 
 impl Host {

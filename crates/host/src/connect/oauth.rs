@@ -15,8 +15,9 @@ use url::Url;
 use super::client::{ISSUER, OAuthClient};
 use super::tokens::Tokens;
 use super::{Candidate, Report, lifecycle, recorded};
-use crate::call::{Learnt, fault, summary};
+use crate::call::{fault, summary};
 use crate::host::{Host, told};
+use crate::learning::Learnt;
 use crate::sessions::Person;
 
 /// The kind of handle that `state` is.
@@ -141,13 +142,8 @@ impl Host {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let message = summary(&refusal);
-                let outcome = Outcome {
-                    status: ResultStatus::Denied,
-                    error_message: Some(&message),
-                    output: None,
-                    permissions: None,
-                    rate_limits: None,
-                };
+                let outcome =
+                    Outcome { error_message: Some(&message), ..Outcome::of(ResultStatus::Denied) };
                 caller.scope.record_event(intent, outcome).await.map_err(told)?;
                 return Err(refusal);
             }

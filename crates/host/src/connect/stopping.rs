@@ -71,13 +71,7 @@ impl Host {
             let caller = self.owner(tenant, "cli").await?;
             let integration = self.integration(integration)?;
             let params = json!({ "all": id.is_none() });
-            let outcome = Outcome {
-                status: ResultStatus::Success,
-                error_message: None,
-                output: None,
-                permissions: None,
-                rate_limits: None,
-            };
+            let outcome = Outcome::of(ResultStatus::Success);
             let intent = lifecycle(&caller, integration, action, &params);
             caller.scope.record_event(intent, outcome).await.map_err(told)?;
         }

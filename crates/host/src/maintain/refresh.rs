@@ -20,9 +20,10 @@ use tokio::time::{sleep, timeout};
 
 use self::ask::Refresh;
 use super::{DAILY, HOLD, Kind, jittered};
-use crate::call::{Learnt, fault};
+use crate::call::fault;
 use crate::connect::{lifecycle, recorded};
 use crate::host::{Caller, Host, told};
+use crate::learning::Learnt;
 
 pub(crate) use ask::replay;
 

@@ -8,10 +8,10 @@ use resto_vault::{TenantId, TenantScope};
 use serde_json::{Value, json};
 
 use super::{OFFERS, Offer, Remote};
-use crate::call::Learnt;
 use crate::catalog::Catalog;
 use crate::connect::{Report, lifecycle, recorded};
 use crate::host::{Caller, Host, told};
+use crate::learning::Learnt;
 
 /// Catalogs that are kept made; the others are made again.
 const KEPT: usize = 256;

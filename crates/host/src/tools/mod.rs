@@ -237,17 +237,12 @@ impl Host {
             connection: Needs::Nothing,
         };
         let message = done.as_ref().err().map(summary);
-        let outcome = Outcome {
-            status: match &done {
-                Ok(_) => ResultStatus::Success,
-                Err(error) if error.code() == Code::Denied => ResultStatus::Denied,
-                Err(_) => ResultStatus::Error,
-            },
-            error_message: message.as_deref(),
-            output: None,
-            permissions: None,
-            rate_limits: None,
+        let status = match &done {
+            Ok(_) => ResultStatus::Success,
+            Err(error) if error.code() == Code::Denied => ResultStatus::Denied,
+            Err(_) => ResultStatus::Error,
         };
+        let outcome = Outcome { error_message: message.as_deref(), ..Outcome::of(status) };
         caller.scope.record_event(intent, outcome).await.map_err(told)?;
         Ok(done?)
     }

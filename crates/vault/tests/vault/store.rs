@@ -396,5 +396,5 @@ pub fn intent<'a>(action: &'a str, params: &'a Value) -> Intent<'a> {
 }
 
 pub fn outcome(status: ResultStatus) -> Outcome<'static> {
-    Outcome { status, error_message: None, output: None, permissions: None, rate_limits: None }
+    Outcome::of(status)
 }
