@@ -142,7 +142,7 @@ fn traffic_revenue_deployments_dashboards_and_connections_are_shown() {
     assert_eq!(shown["elements"]["table"], 3, "{shown}");
 
     let shown = host.show("list_integrations", &json!({}));
-    told(&shown, &["Stripe", "active", "ada@example.com", "GitHub", "not_connected"]);
+    told(&shown, &["Stripe", "active", "ada@example.com", "GitHub", "not connected"]);
 }
 
 #[test]

@@ -128,6 +128,15 @@ fn its_page_shows_what_the_agent_does_and_leads_a_person_to_approve_and_to_conne
     page.step(&json!({"wait": ".card.done ::-p-text(github_delete_repository)"}));
     assert_eq!(deletions(&provider), 1);
 
+    say(&mut page, &delete("other"), ".card.waits a[href*='/approve/']");
+    let link = waits(&mut page);
+    assert_eq!(decide(&person, &link, "decline", "").status(), 200);
+    again(&mut page, &link);
+    page.step(&json!({"wait": ".card.refused ::-p-text(github_delete_repository)"}));
+    page.step(&json!({"wait": "::-p-text(It was refused, so I leave it.)"}));
+    page.picture("chat-declined");
+    assert_eq!(deletions(&provider), 1);
+
     say(&mut page, "Connect our Vercel account.", ".card.waits a[href*='/connect/vercel']");
     page.picture("chat-connect");
 }

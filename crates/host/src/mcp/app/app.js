@@ -154,7 +154,8 @@ function cell(column, row) {
     return button;
   }
   const word = /^(status|state)$/.test(column.name) ? text.trim() : "";
-  return GOOD.test(word) ? make("span", "good", text) : BAD.test(word) ? make("span", "bad", text) : text;
+  const shown = word ? text.replaceAll("_", " ") : text;
+  return GOOD.test(word) ? make("span", "good", shown) : BAD.test(word) ? make("span", "bad", shown) : shown;
 }
 
 function scorecard(rows, columns) {
