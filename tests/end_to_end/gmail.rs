@@ -193,9 +193,19 @@ fn every_action_of_gmail_runs_at_its_stand_in() {
     assert_eq!(link["size"], 3, "{link}");
 
     walk.assert_left_out("gmail", &[]);
+    // What reaches others waits too, once the agent has read mail.
     assert_eq!(
         walk.approved(),
-        ["gmail_delete_draft", "gmail_delete_filter", "gmail_delete_contact"]
+        [
+            "gmail_reply_to_thread",
+            "gmail_forward_message",
+            "gmail_send_draft",
+            "gmail_delete_draft",
+            "gmail_delete_filter",
+            "gmail_set_vacation_reply",
+            "gmail_delete_contact",
+            "gmail_send_message",
+        ]
     );
     product.must(&["audit", "--verify"], "");
 }

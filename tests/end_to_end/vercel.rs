@@ -240,6 +240,19 @@ fn every_action_of_vercel_runs_at_its_stand_in() {
         ("vercel_list_projects", json!({}), json!({"items": []}), ""),
     ]);
     walk.assert_left_out("vercel", &[]);
-    assert_eq!(walk.approved(), ["vercel_delete_deployment", "vercel_delete_project"]);
+    // What reaches others waits too, once the agent has read what a build or a visitor said.
+    assert_eq!(
+        walk.approved(),
+        [
+            "vercel_deploy_project",
+            "vercel_deploy_project",
+            "vercel_delete_deployment",
+            "vercel_add_project_domain",
+            "vercel_remove_project_domain",
+            "vercel_create_dns_record",
+            "vercel_delete_dns_record",
+            "vercel_delete_project",
+        ]
+    );
     product.must(&["audit", "--verify"], "");
 }

@@ -6,10 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use resto_core::{ActionSpec, Adapter, Error, Integration, Result, quote};
+use resto_core::{ActionSpec, Adapter, Error, Integration, Result, Risk, quote};
 use serde_json::{Map, Value};
 
 use crate::find::Finder;
+
+/// Characters of the longest name of what an action sends to others.
+const NAME: usize = 200;
 
 /// The actions that this server offers.
 pub struct Catalog {
@@ -179,7 +182,8 @@ impl Entry<'_> {
         self.adapter.integration
     }
 
-    /// The name of what the action works on: its required texts, such as `owner/repo`.
+    /// The name of what the action works on: its required texts, such as `owner/repo`. Of what is only sent, such as a mail,
+    /// the letter itself is no name.
     #[must_use]
     pub fn subject(&self, arguments: &Value) -> String {
         let required = self.action.input_schema.get("required").and_then(Value::as_array);
@@ -187,6 +191,7 @@ impl Entry<'_> {
             .into_iter()
             .flatten()
             .filter_map(|name| arguments.get(name.as_str()?)?.as_str())
+            .filter(|text| self.action.risk != Risk::Outward || !is_prose(text))
             .collect();
         if names.is_empty() { self.action.tool.clone() } else { names.join("/") }
     }
@@ -198,6 +203,11 @@ impl Entry<'_> {
     pub fn check(&self, arguments: &Value) -> Result<()> {
         check(&self.action.tool, &self.action.input_schema, self.arguments, arguments)
     }
+}
+
+/// Whether a text is more than a name.
+fn is_prose(text: &str) -> bool {
+    text.contains('\n') || text.chars().nth(NAME).is_some()
 }
 
 /// As [`Entry::check`], for any tool.
@@ -284,6 +294,18 @@ mod tests {
         assert!(entry.check(&json!([])).is_err());
         let long = json!({"owner": "o", "repo": ["x".repeat(100_000)], "z".repeat(100_000): 1});
         assert!(entry.check(&long).unwrap_err().message().len() < 1_500);
+    }
+
+    #[test]
+    fn a_letter_is_no_name_of_what_is_sent() {
+        let catalog = Catalog::new(crate::host::adapters()).unwrap();
+        let subject =
+            |tool: &str, arguments: &Value| catalog.find(tool).unwrap().subject(arguments);
+        let reply = json!({"thread_id": "t1", "text": "Dear Ada,\nyes."});
+        assert_eq!(subject("gmail_reply_to_thread", &reply), "t1");
+        // What a person types to delete it is whole, whatever it holds.
+        let hidden = json!({"owner": "octocat", "repo": "a\nb"});
+        assert_eq!(subject("github_delete_repository", &hidden), "octocat/a\nb");
     }
 
     #[test]

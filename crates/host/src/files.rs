@@ -110,6 +110,9 @@ impl Host {
         let outcome = Outcome { error_message: message.as_deref(), ..Outcome::of(status) };
         caller.scope.record_event(intent, outcome).await.map_err(told)?;
         allowed?;
+        if entry.action.outsiders {
+            self.note_outsiders(caller).await?;
+        }
         Ok(Some(Held { media_type: kept.media_type, data: kept.data }))
     }
 }
