@@ -93,7 +93,7 @@ mod tests {
     async fn gets_a_greeting() {
         let fake = FakeApi::new(&HELLO)
             .await
-            .unofficial()
+            .undescribed()
             .on("GET", "/greetings/fr", 200, json!({"text": "Bonjour", "author": "Zoé"}))
             .on("GET", "/greetings/tlh", 404, json!({"message": "no such language"}));
         let greeting = fake.run::<GetGreeting>(json!({"language": "fr"})).await.unwrap();
