@@ -7,12 +7,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use resto_core::{Code, Error, File, FileLink, Result, clean};
-use resto_vault::{Intent, Needs, Outcome, PrincipalId, ResultStatus, TenantScope};
+use resto_vault::{Outcome, PrincipalId, ResultStatus, TenantScope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::call::{fault, summary};
+use crate::connect::lifecycle;
 use crate::host::{Caller, Host, told};
 
 const FILES: &str = "files";
@@ -96,15 +97,8 @@ impl Host {
         let catalog = self.catalog_of(&caller.scope).await?;
         let Some(entry) = catalog.find(&kept.tool) else { return Ok(None) };
         let allowed = self.allow(caller, &entry).await;
-        let intent = Intent {
-            integration_id: entry.integration().id,
-            action: &format!("{}.file", kept.tool),
-            params: &Value::from(uri),
-            actor: &caller.actor,
-            op_id: None,
-            unsafe_: false,
-            connection: Needs::Nothing,
-        };
+        let (action, about) = (format!("{}.file", kept.tool), Value::from(uri));
+        let intent = lifecycle(caller, entry.integration(), &action, &about);
         let message = allowed.as_ref().err().map(summary);
         let status = if allowed.is_ok() { ResultStatus::Success } else { ResultStatus::Denied };
         let outcome = Outcome { error_message: message.as_deref(), ..Outcome::of(status) };

@@ -267,7 +267,7 @@ impl Credentials for Unsealed {
     }
 }
 
-/// The intent of connecting or disconnecting.
+/// The intent of what is done about a connection, and not over it, such as connecting or disconnecting.
 pub(crate) fn lifecycle<'a>(
     caller: &'a Caller,
     integration: &'a Integration,
