@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use resto_core::Risk;
+use resto_core::{Risk, brief_schema};
 use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
 use super::{Mcp, apps, internal};
@@ -119,7 +119,7 @@ pub fn tool(entry: &Entry<'_>) -> Tool {
     Tool::new(
         action.tool.clone(),
         action.description.clone(),
-        Arc::new(action.input_schema.clone()),
+        Arc::new(brief_schema(&action.input_schema)),
     )
     .with_title(format!("{}: {}", entry.integration().name, action.title))
     .with_raw_output_schema(Arc::new(action.output_schema.clone()))
@@ -129,9 +129,10 @@ pub fn tool(entry: &Entry<'_>) -> Tool {
 /// A tool of this server itself as MCP publishes it.
 #[must_use]
 pub fn own_tool(own: &OwnTool) -> Tool {
-    let tool = Tool::new(own.tool, own.description.clone(), Arc::new(own.input_schema.clone()))
-        .with_title(own.title)
-        .with_annotations(annotations(own.title, own.risk));
+    let tool =
+        Tool::new(own.tool, own.description.clone(), Arc::new(brief_schema(&own.input_schema)))
+            .with_title(own.title)
+            .with_annotations(annotations(own.title, own.risk));
     match &own.output_schema {
         Some(schema) => tool.with_raw_output_schema(Arc::new(schema.clone())),
         None => tool,
