@@ -10,11 +10,9 @@ use crate::permissions::CONTENTS_READ;
 /// Searches the code of the default branches for words; at most 10 searches a minute.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SearchCode {
-    /// Words, and perhaps qualifiers such as `language:rust`, `path:src` or `extension:md`.
+    /// Words and qualifiers, such as `language:rust`, `path:src`.
     query: String,
-    /// User or organisation whose repositories are searched.
     owner: Option<String>,
-    /// The one repository of the owner that is searched.
     repo: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
