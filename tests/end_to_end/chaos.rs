@@ -192,8 +192,15 @@ fn round(
     let host = hosts[0].read().unwrap();
     let mut unaccounted = Vec::new();
     for (n, came) in ends.iter_mut().filter(|(_, came)| **came == End::Open) {
-        let answer = call(&host, &title(*n), None);
-        *came = end(answer.clone());
+        let mut answer = None;
+        // A busy machine may tell to ask later more than once.
+        for _ in 0..5 {
+            answer = call(&host, &title(*n), None);
+            *came = end(answer.clone());
+            if *came != End::Open {
+                break;
+            }
+        }
         if *came == End::Open {
             unaccounted.push((*n, answer));
         }
