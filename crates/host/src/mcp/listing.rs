@@ -62,16 +62,17 @@ impl Mcp {
             if surface.readonly {
                 tool.annotations = Some(annotations(own.title, Risk::Read));
             }
-            Some((tool, own.view))
+            Some((tool, own.is_run() || !own.view.is_empty()))
         });
         // Those of remote servers are the tenant's own.
         let actions = page.entries.iter().map(|entry| {
             let tool = all.get(&entry.action.tool).cloned().unwrap_or_else(|| tool(entry));
-            (tool, entry.action.view)
+            (tool, !entry.action.view.is_empty())
         });
-        let tools = own
-            .chain(actions)
-            .map(|(tool, view)| if shows_pages { apps::linked(tool, view) } else { tool });
+        let tools =
+            own.chain(actions).map(
+                |(tool, has_page)| if shows_pages && has_page { apps::linked(tool) } else { tool },
+            );
         let mut result = ListToolsResult::with_all_items(tools.collect())
             .with_ttl_ms(LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);
