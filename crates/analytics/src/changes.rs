@@ -105,7 +105,7 @@ pub struct ExplainTrafficChange {
     metric: Option<Metric>,
     #[serde(flatten)]
     when: When,
-    /// Default period_before.
+    /// Default `period_before`.
     compare_with: Option<Comparison>,
 }
 

@@ -217,7 +217,7 @@ pub struct CreateCustomMetric {
     display_name: String,
     /// Default standard, a plain number.
     unit: Option<Unit>,
-    /// With `currency`, which some people may not see; default revenue_data.
+    /// With `currency`, which some people may not see; default `revenue_data`.
     money: Option<Money>,
     #[schemars(length(max = 150))]
     description: Option<String>,

@@ -94,7 +94,7 @@ pub struct CreateKeyEvent {
     /// Such as `generate_lead`, which need not have happened.
     #[schemars(length(min = 1, max = 40))]
     event_name: String,
-    /// Default once_per_event.
+    /// Default `once_per_event`.
     counting: Option<Counting>,
     /// Where the event says none: whole units, with decimals.
     default_amount: Option<f64>,

@@ -46,7 +46,7 @@ pub struct GetTraffic {
     property_id: Id,
     #[serde(flatten)]
     when: When,
-    /// Default period_before.
+    /// Default `period_before`.
     compare_with: Option<Comparison>,
     /// Sources, pages and countries each; default 10.
     #[schemars(range(min = 1, max = 25))]

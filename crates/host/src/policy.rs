@@ -186,8 +186,8 @@ pub(crate) fn check_rules(
         let takes = |entry: &Entry<'_>, name: &str| {
             entry.action.input_schema.get("properties").is_some_and(|all| all.get(name).is_some())
         };
-        let named = rule.arguments.keys().chain(rule.unless.keys());
-        for name in named.filter(|name| !about.iter().any(|entry| takes(entry, name))) {
+        let mut named = rule.arguments.keys().chain(rule.unless.keys());
+        if let Some(name) = named.find(|name| !about.iter().any(|entry| takes(entry, name))) {
             return Err(wrong(format!(
                 "names the argument `{name}`, which {}.",
                 match action {
