@@ -42,6 +42,7 @@ mod outsiders;
 mod pages;
 mod places;
 mod postgres;
+mod powerdns;
 mod process;
 mod product;
 mod provider;
