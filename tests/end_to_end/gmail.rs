@@ -9,7 +9,7 @@ use crate::walk::{Step, Walk, at};
 /// An installation with Ada's mailbox, and its server.
 fn connected(google: &Google) -> Product {
     let product = Product::at("http://127.0.0.1:1");
-    product.configure(&google.configuration(&product));
+    product.configure(&google.configuration(&product, "gmail"));
     product
 }
 
@@ -166,7 +166,7 @@ fn every_action_of_gmail_runs_at_its_stand_in() {
     let google = Google::start();
     let product = connected(&google);
     let server = product.serve();
-    google.connect(&product, &server);
+    google.connect(&product, &server, "gmail");
     let connections = product.json(&["connections", "--json"]);
     assert_eq!(connections[0]["account"], "ada@example.com", "{connections}");
     assert_eq!(connections[0]["refused"], json!([]), "{connections}");
@@ -240,7 +240,7 @@ fn a_file_is_read_by_its_link_by_whoever_made_the_call_and_nobody_else() {
     let google = Google::start();
     let product = connected(&google);
     let server = product.serve();
-    google.connect(&product, &server);
+    google.connect(&product, &server, "gmail");
     let mut walk = Walk::start(&server, vec![("gmail", at(&google.url))]);
     let (asked, link) = attachment(&mut walk);
     let uri = link["uri"].as_str().unwrap();

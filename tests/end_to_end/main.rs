@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod alerts;
+mod analytics;
 mod another_account;
 mod approvals;
 mod apps;

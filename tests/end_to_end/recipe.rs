@@ -38,7 +38,7 @@ impl Town {
             at("github", &self.github.url),
             at("vercel", &self.vercel.url),
             at("stripe", &self.stripe.url),
-            self.google.configuration(product),
+            self.google.configuration(product, "gmail"),
             ask("vercel_deploy_project"),
             ask("gmail_send_message"),
         ];
@@ -51,7 +51,7 @@ impl Town {
         product.must(&["connect", "stripe", "--key-stdin"], &Emulated::stripe_key());
         let key = NameCom::key();
         product.must(&["connect", "registrar", "--provider", "namecom", "--key-stdin"], key);
-        self.google.connect(product, server);
+        self.google.connect(product, server, "gmail");
     }
 }
 

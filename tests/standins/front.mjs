@@ -53,7 +53,7 @@ export async function serve({ variable, service, token, seed, answer, refusal })
 export function routed(routes, otherwise) {
   const compiled = Object.entries(routes).map(([route, handler]) => {
     const [method, path] = route.split(" ");
-    return { method, pattern: new RegExp(`^${path.replace(/:\w+/g, "([^/]+)")}$`), handler };
+    return { method, pattern: new RegExp(`^${path.replace(/\/:\w+/g, "/([^/]+)")}$`), handler };
   });
   return (asked) => {
     for (const { method, pattern, handler } of compiled) {
