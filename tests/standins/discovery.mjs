@@ -55,7 +55,6 @@ function value(schemas, told, given, at) {
       return Object.entries(given).map(([name, inner]) => {
         const field = schema.properties?.[name] ?? schema.additionalProperties;
         if (!field) return `Invalid JSON payload received. Unknown name "${name}" at '${at}': Cannot find field.`;
-        if (field.readOnly) return `The field ${at}${name} is output only.`;
         return value(schemas, field, inner, at ? `${at}.${name}` : name);
       }).find(Boolean);
     case "array":

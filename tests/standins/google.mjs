@@ -1,14 +1,16 @@
 // Google, as far as a loopback can be it: the emulator of Gmail and of Google's sign-in, and in front of it what it lacks: the
-// profile, the vacation reply, contacts, and Analytics.
+// profile, the vacation reply, contacts, and Analytics. Each request is held against Google's own descriptions.
 // Prints where it listens as an environment assignment, ends with its standard input.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { randomUUID } from "node:crypto";
 import { analytics } from "./analytics.mjs";
+import { judge } from "./discovery.mjs";
 import { emulator } from "./emulator.mjs";
 import { listen } from "./tools.mjs";
 
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
+const wrong = await judge("gmail.v1", "people.v1");
 /** Who answered each request to an API. */
 const seen = [];
 /** The people of the address book, by their resource names; each change gives another etag. */
@@ -45,6 +47,9 @@ async function answer(request, response) {
   const email = seed.google.users[0].email;
   const ask = async (path) => (await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } })).json();
   const scopes = issued.get(token)?.split(" ") ?? [];
+  const described = /^\/(gmail\/v1|v1\/people)\b/.test(pathname);
+  const problem = described && wrong({ method: request.method, path: pathname, query: searchParams, body: body.length ? JSON.parse(body.toString()) : undefined, scopes });
+  if (problem) return reply(response, problem.status, { error: { code: problem.status, message: problem.message, status: "INVALID_ARGUMENT" } });
   const measured = analytics({ method: request.method, path: pathname, query: searchParams, text: body.toString(), scopes });
   const own = measured ? [measured.status, measured.body] : doubled(what, searchParams, body);
   if (own) {
