@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod alerts;
+mod analytics;
 mod another_account;
 mod approvals;
 mod apps;
@@ -42,6 +43,7 @@ mod outsiders;
 mod pages;
 mod places;
 mod postgres;
+mod powerdns;
 mod process;
 mod product;
 mod provider;

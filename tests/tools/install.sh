@@ -9,14 +9,30 @@ github_openapi=23.0.2
 # Google's, which its client for Python carries.
 google_client=2.202.0
 
-# Runs apt-get, as root or through sudo that asks nothing.
+# Runs a command as root, or through sudo that asks nothing.
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
 apt_install() {
-  local sudo=()
-  [ "$(id -u)" -eq 0 ] || sudo=(sudo -n)
-  command -v apt-get >/dev/null || { echo "Not on this machine, and no apt-get to install it: $*."; return 1; }
-  "${sudo[@]}" apt-get update -q
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
+  has_apt "$@"
+  as_root apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
 }
+
+# Unpacks into .tools/$1 the packages that follow, with what they need and this machine lacks. Nothing is installed, so that no
+# server starts, and nobody has to be root where the lists of packages are there.
+apt_unpack() {
+  local archives=$scratch/$1 archive
+  has_apt "${@:2}"
+  [ "$(id -u)" -ne 0 ] || apt-get update -q
+  mkdir -p "$archives/partial"
+  apt-get install -q -y --download-only --reinstall --no-install-recommends -o Debug::NoLocking=1 -o Dir::Cache="$archives" \
+    -o Dir::Cache::archives="$archives" "${@:2}"
+  rm -rf "${tools:?}/$1"
+  for archive in "$archives"/*.deb; do dpkg --extract "$archive" "$tools/$1"; done
+  rm -r "$archives"
+}
+
+has_apt() { command -v apt-get >/dev/null || { echo "Not on this machine, and no apt-get to install it: $*."; return 1; }; }
 
 # Whether $1 was installed from the very files that follow.
 installed() { [ -f "$tools/$1.stamp" ] && [ "$(cat "$tools/$1.stamp")" = "$(stamp "${@:2}")" ]; }
@@ -36,6 +52,8 @@ install_tools() {
   install_descriptions
   command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
   postgres_binaries >/dev/null || install_postgres
+  # A name server whose zones are written through an API.
+  [ -x "$tools/pdns/usr/sbin/pdns_server" ] || apt_unpack pdns pdns-server pdns-backend-sqlite3
 }
 
 install_deny() { install_cargo deny "$deny_version"; }
