@@ -23,6 +23,7 @@ mod discovery;
 mod doors;
 mod endings;
 mod finding;
+mod flood;
 mod frameworks;
 mod github;
 mod gmail;
