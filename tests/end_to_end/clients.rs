@@ -1,5 +1,5 @@
 //! MCP clients that others wrote: the Inspector and the official Python client, each in its two generations, those of Node,
-//! and LangChain's.
+//! and `LangChain`'s.
 
 use std::process::Command;
 
@@ -229,7 +229,7 @@ impl Node {
     }
 }
 
-/// LangChain's client for Python.
+/// `LangChain`'s client for Python.
 pub struct LangChain;
 
 impl LangChain {
