@@ -156,6 +156,9 @@ fn e1_a_web_page_of_a_stranger_is_turned_away() {
 
 #[test]
 fn e9_what_the_headers_say_is_what_the_message_says() {
+    const NEWEST: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
+    const METHOD: (&str, &str) = ("mcp-method", "tools/call");
+    const NAME: (&str, &str) = ("mcp-name", READ);
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
     let server = product.serve();
@@ -176,9 +179,6 @@ fn e9_what_the_headers_say_is_what_the_message_says() {
         ];
         send("POST", &server.url, &[&standard[..], headers].concat(), &call.to_string())
     };
-    const NEWEST: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
-    const METHOD: (&str, &str) = ("mcp-method", "tools/call");
-    const NAME: (&str, &str) = ("mcp-name", READ);
     for (what, version, headers, code) in [
         ("no method", "2026-07-28", &[NEWEST, NAME][..], -32020),
         ("another method", "2026-07-28", &[NEWEST, ("mcp-method", "tools/list"), NAME], -32020),

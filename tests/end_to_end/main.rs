@@ -68,6 +68,7 @@ mod shop;
 mod short_lives;
 mod sign_in;
 mod standin;
+mod stopping;
 mod stripe;
 mod tampering;
 mod tasks;

@@ -73,7 +73,7 @@ pub(crate) async fn serve(mut listener: TcpListener, app: Router, stop: Cancella
 /// files until it asks for more.
 fn places() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let more = rustix::process::Rlimit { current: limit.maximum, ..limit.clone() };
+    let more = rustix::process::Rlimit { current: limit.maximum, ..limit };
     if setrlimit(Resource::Nofile, more).is_ok() {
         limit = getrlimit(Resource::Nofile);
     }
