@@ -1,7 +1,9 @@
 //! Who asks for too much, or never gets done asking, is turned away, and others are served meanwhile.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::process::{is_root, run};
-use crate::product::{Product, Server};
+use crate::product::{Product, Server, binary};
 use crate::provider::{Provider, repository};
 use crate::tasks::Slow;
 use crate::wire::{Message, answer, send};
@@ -128,6 +130,26 @@ fn e5_a_thousand_sockets_that_never_get_done_asking_are_closed_and_keep_nobody_w
     }
     let after = held(&server).1;
     assert!(after < memory + (32 << 10), "{memory} KiB became {after} KiB");
+}
+
+#[test]
+fn e5_who_comes_when_all_connections_are_taken_waits_for_one_to_end() {
+    let provider = Provider::github(repository);
+    let product = product(&provider);
+    // Half of its files are for connections.
+    let program = product.path("few-files");
+    let few = format!("#!/bin/sh\nulimit -n 256\nexec {} \"$@\"\n", binary().display());
+    std::fs::write(&program, few).unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    let server = product.serve_as(&program);
+    have_files();
+    let sockets: Vec<TcpStream> = (0..300).map(|_| connect(&server)).collect();
+    // The first ones are closed for saying nothing.
+    is_served(&server);
+    if is_root() {
+        assert!(held(&server).0 < 256);
+    }
+    sockets.iter().take(128).for_each(|socket| drop(closed(socket, HEAD)));
 }
 
 #[test]

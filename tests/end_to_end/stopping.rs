@@ -53,9 +53,8 @@ fn g4_a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
     product.sql("UPDATE open_intents SET alive_at = alive_at - 61000");
     let trail = product.json(&["audit", "--json"]);
     let last = trail.as_array().unwrap().last().unwrap();
-    assert_eq!(
-        (&last["action"], &last["result_status"]),
-        (&json!("vercel_wait_for_deployment"), &json!("unknown")),
-        "{last}"
-    );
+    assert_eq!(last["action"], "vercel_wait_for_deployment", "{last}");
+    // It is told to give up in the end, and may have the time to say so.
+    let status = last["result_status"].as_str();
+    assert!(matches!(status, Some("error" | "unknown")), "{last}");
 }

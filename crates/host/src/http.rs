@@ -31,7 +31,7 @@ use crate::observe::health;
 use crate::origin::Origin;
 use crate::webhooks;
 
-pub(crate) use connections::serve as answer;
+pub(crate) use connections::answer;
 use connections::{MAX_BODY, whole};
 use sessions::{OWNER, Owner, Sessions};
 use sse::Streams;

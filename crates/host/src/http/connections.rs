@@ -35,7 +35,7 @@ pub(super) const MAX_BODY: usize = 1 << 20;
 const AT_ONCE: usize = 4096;
 
 /// Answers with `app` on each connection until `stop`, and then on those that are open until they are done.
-pub(crate) async fn serve(mut listener: TcpListener, app: Router, stop: CancellationToken) {
+pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: CancellationToken) {
     let mut settings = http1::Builder::new();
     settings.timer(TokioTimer::new()).header_read_timeout(HEAD).max_header_size(MAX_HEAD);
     let (places, open) = (Arc::new(Semaphore::new(places())), TaskTracker::new());
