@@ -48,7 +48,8 @@ install_tools() {
   install_deny
   install_node
   install_copilotkit
-  install_python
+  install_python python requirements.txt
+  install_python langchain langchain-requirements.txt
   install_descriptions
   command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
   postgres_binaries >/dev/null || install_postgres
@@ -127,13 +128,14 @@ install_google_descriptions() {
   echo "$google_client" >"$stamp"
 }
 
+# Installs into .tools/$1 what the list $2 names.
 install_python() {
-  local list=$top/tests/tools/requirements.txt
-  installed python "$list" && return
+  local list=$top/tests/tools/$2
+  installed "$1" "$list" && return
   if ! python3 -c 'import ensurepip' 2>/dev/null; then apt_install python3 python3-venv; fi
-  rm -rf "$tools/python"
-  python3 -m venv "$tools/python"
-  "$tools/python/bin/pip" install --quiet --no-deps --requirement "$list"
-  "$tools/python/bin/pip" check
-  stamp "$list" >"$tools/python.stamp"
+  rm -rf "${tools:?}/$1"
+  python3 -m venv "$tools/$1"
+  "$tools/$1/bin/pip" install --quiet --no-deps --requirement "$list"
+  "$tools/$1/bin/pip" check
+  stamp "$list" >"$tools/$1.stamp"
 }
