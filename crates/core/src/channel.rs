@@ -8,14 +8,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use crate::reply::Failure;
 use crate::text::quote;
-use crate::{Api, Call, Code, Credentials, Error, Http, Observed, Provider, Result, Scheme};
+use crate::{
+    Answer, Api, Call, Code, Credentials, Error, Http, Observed, Provider, Question, Result,
+    Scheme, Way,
+};
+
+/// Scopes that a refusal may name, and characters of one.
+const SCOPES: usize = 20;
+const SCOPE: usize = 200;
+
+/// Longer than any person is waited for.
+const PAUSE: Duration = Duration::from_hours(1);
 
 /// The provider's one address, for as long as a call takes. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +38,8 @@ pub struct Channel {
     url: Url,
     credentials: Arc<dyn Credentials>,
     call: Arc<dyn Call>,
-    until: Instant,
+    /// When everything must be answered.
+    until: watch::Sender<Instant>,
     /// Bytes that may still be read, over all answers.
     left: Arc<AtomicUsize>,
 }
@@ -53,7 +66,7 @@ impl Api {
             url: self.endpoints.base_url.clone(),
             credentials: Arc::clone(&self.credentials),
             call: Arc::clone(&self.call),
-            until: Instant::now() + time,
+            until: watch::Sender::new(Instant::now() + time),
             left: Arc::new(AtomicUsize::new(self.http.bounds.body)),
         }
     }
@@ -66,10 +79,44 @@ impl Channel {
         &self.url
     }
 
-    /// When everything must be answered.
-    #[must_use]
-    pub fn until(&self) -> Instant {
-        self.until
+    /// Waits for something as long as there is time; `None` when there is none any more.
+    pub async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut until = self.until.subscribe();
+        let mut work = std::pin::pin!(work);
+        loop {
+            let at = *until.borrow_and_update();
+            tokio::select! {
+                done = &mut work => return Some(done),
+                () = sleep_until(at) => return None,
+                _ = until.changed() => {}
+            }
+        }
+    }
+
+    /// Gives it so much time from now on, where that is more than is left.
+    pub fn allow(&self, time: Duration) {
+        let later = Instant::now() + time;
+        self.until.send_modify(|until| *until = later.max(*until));
+    }
+
+    /// Asks the caller's person; the time until they have answered does not count.
+    ///
+    /// # Errors
+    /// Whoever called has nobody who could be asked so, or the question holds the credential.
+    pub async fn ask(&self, question: &Question) -> Result<Answer> {
+        let redacted = |value: Value| self.credentials.redact(value);
+        let message = redacted(question.message.as_str().into());
+        let way = match &question.way {
+            Way::Form(schema) => Way::Form(redacted(schema.clone())),
+            Way::Page(url) if redacted(url.as_str().into()) == url.as_str() => question.way.clone(),
+            Way::Page(_) => {
+                let what = "It repeats the credential in the address. Nobody is led there.";
+                return Err(Error::new(Code::ActionRequired, what));
+            }
+        };
+        let message = message.as_str().unwrap_or_default().to_owned();
+        let _paused = Paused::begin(&self.until);
+        self.call.ask(&Question { message, way }).await
     }
 
     /// Tells the caller how far it is.
@@ -93,9 +140,9 @@ impl Channel {
         let admitted = self.call.admit().await?;
         self.credentials.sign(self.scheme, &mut request)?;
         let bounds = &self.http.bounds;
-        let answered = timeout_at(self.until, client.execute(request)).await;
+        let answered = self.in_time(client.execute(request)).await;
         let response =
-            answered.map_err(|_| self.down("did not answer in time"))?.map_err(|error| {
+            answered.ok_or_else(|| self.down("did not answer in time"))?.map_err(|error| {
                 self.down(if error.is_connect() { "cannot be reached" } else { "broke off" })
             })?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -122,7 +169,9 @@ impl Channel {
             let channel = channel.clone();
             async move {
                 let (mut body, admitted) = state?;
-                match channel.next(timeout_at(channel.until, body.next()).await) {
+                let read = channel.in_time(body.next()).await;
+                let late = || Err(channel.down("did not finish its answer in time"));
+                match read.map_or_else(late, |read| channel.next(read)) {
                     Ok(Some(chunk)) => Some((Ok(chunk), Some((body, admitted)))),
                     Ok(None) => None,
                     Err(error) => Some((Err(error), None)),
@@ -133,15 +182,11 @@ impl Channel {
     }
 
     /// The next bytes of an answer, within the bounds.
-    fn next(
-        &self,
-        read: std::result::Result<Option<reqwest::Result<Bytes>>, tokio::time::error::Elapsed>,
-    ) -> Result<Option<Bytes>> {
+    fn next(&self, read: Option<reqwest::Result<Bytes>>) -> Result<Option<Bytes>> {
         let chunk = match read {
-            Err(_) => return Err(self.down("did not finish its answer in time")),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(self.down("broke off its answer")),
-            Ok(Some(Ok(chunk))) => chunk,
+            None => return Ok(None),
+            Some(Err(_)) => return Err(self.down("broke off its answer")),
+            Some(Ok(chunk)) => chunk,
         };
         let take = |left: usize| left.checked_sub(chunk.len());
         match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
@@ -158,7 +203,17 @@ impl Channel {
             body: &Value::Null,
             is_unsafe: false,
         };
-        let error = failure.by_status();
+        let mut error = failure.by_status();
+        if error.code() == Code::PermissionDenied
+            && let Some(scope) = lacking_scope(headers)
+        {
+            let name = self.provider.name;
+            let told = &mut error.details_mut().message;
+            *told = format!(
+                "{name} refused permission: the access lacks the scope {scope}. A person grants it, then call again."
+            );
+            error = error.missing(scope);
+        }
         if error.code() == Code::RateLimited {
             let pause_s = error.details().retry_after_s;
             self.call.observe(Observed { pause_s, ..Observed::default() });
@@ -172,5 +227,52 @@ impl Channel {
             Error::new(Code::ProviderDown, format!("{name} {}. Try again later.", quote(what)));
         error.details_mut().provider = Some(name.to_owned());
         error
+    }
+}
+
+/// A parameter of what a server challenges with, such as `Bearer error="..."`.
+pub fn challenge<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get_all(WWW_AUTHENTICATE).iter().find_map(|told| {
+        let told = told.to_str().ok()?;
+        told.match_indices(name).find_map(|(at, _)| {
+            let begins = told.get(..at)?.ends_with([' ', ',']);
+            let value = told.get(at + name.len()..)?.strip_prefix('=').filter(|_| begins)?;
+            match value.strip_prefix('"') {
+                Some(quoted) => quoted.split('"').next(),
+                None => value.split([',', ' ']).next(),
+            }
+        })
+    })
+}
+
+/// The scopes for want of which a request was refused, if they are some.
+fn lacking_scope(headers: &HeaderMap) -> Option<String> {
+    challenge(headers, "error").filter(|error| *error == "insufficient_scope")?;
+    let scopes: Vec<&str> = challenge(headers, "scope")?.split(' ').collect();
+    let is_scope = |scope: &&str| {
+        (1..=SCOPE).contains(&scope.len())
+            && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    };
+    let are_scopes = scopes.len() <= SCOPES && scopes.iter().all(is_scope);
+    are_scopes.then(|| scopes.join(" "))
+}
+
+/// While it lives, no time passes.
+struct Paused<'a> {
+    until: &'a watch::Sender<Instant>,
+    left: Duration,
+}
+
+impl<'a> Paused<'a> {
+    fn begin(until: &'a watch::Sender<Instant>) -> Self {
+        let left = until.borrow().saturating_duration_since(Instant::now());
+        until.send_replace(Instant::now() + PAUSE);
+        Self { until, left }
+    }
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.until.send_replace(Instant::now() + self.left);
     }
 }
