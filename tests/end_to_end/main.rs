@@ -53,6 +53,8 @@ mod refusals;
 mod registrar;
 mod remote;
 mod remote_calls;
+mod remote_questions;
+mod remote_scopes;
 mod remote_sign_in;
 mod renewal_crashes;
 mod repositories;

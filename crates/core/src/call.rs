@@ -68,6 +68,11 @@ pub trait Call: Send + Sync {
     /// The value of a named secret of the tenant, or what a person enters for it.
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>>;
 
+    /// Whether there is a person who could be asked something in the middle of the call.
+    fn can_ask(&self) -> bool {
+        false
+    }
+
     /// Asks the caller's person, and waits a few minutes for the answer.
     ///
     /// # Errors

@@ -18,8 +18,8 @@ use url::Url;
 use crate::reply::Failure;
 use crate::text::quote;
 use crate::{
-    Answer, Api, Call, Code, Credentials, Error, Http, Observed, Provider, Question, Result,
-    Scheme, Way,
+    Admission, Answer, Api, Call, Code, Credentials, Error, Http, Observed, Provider, Question,
+    Result, Scheme, Way,
 };
 
 /// Scopes that a refusal may name, and characters of one.
@@ -99,6 +99,12 @@ impl Channel {
         self.until.send_modify(|until| *until = later.max(*until));
     }
 
+    /// Whether there is a person who could be asked.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        self.call.can_ask()
+    }
+
     /// Asks the caller's person; the time until they have answered does not count.
     ///
     /// # Errors
@@ -130,6 +136,23 @@ impl Channel {
     /// # Errors
     /// No answer came, it redirects, or the provider refuses the credential, limits requests or has a fault.
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Streamed> {
+        let (response, admitted) = self.answered(request).await?;
+        Ok(self.streamed(response, Some(admitted)))
+    }
+
+    /// As [`Channel::send`], for what may come later: an answer that is only listened to is no request under way.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    pub async fn listen(&self, request: http::Request<Vec<u8>>) -> Result<Streamed> {
+        let (response, _) = self.answered(request).await?;
+        Ok(self.streamed(response, None))
+    }
+
+    async fn answered(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<(reqwest::Response, Admission)> {
         let fault = |what: &str| Error::new(Code::Internal, format!("The request {what}."));
         if *request.uri() != *self.url.as_str() {
             return Err(fault("would have gone elsewhere. Nothing was sent"));
@@ -163,6 +186,12 @@ impl Channel {
         if matches!(status.as_u16(), 401 | 402 | 403 | 429 | 500..) {
             return Err(self.refused(status, &headers));
         }
+        Ok((response, admitted))
+    }
+
+    /// The answer as it comes, in its place among the requests under way, if it has one.
+    fn streamed(&self, response: reqwest::Response, admitted: Option<Admission>) -> Streamed {
+        let (status, headers) = (response.status(), response.headers().clone());
         let channel = self.clone();
         let body = response.bytes_stream();
         let body = futures::stream::unfold(Some((body, admitted)), move |state| {
@@ -178,7 +207,7 @@ impl Channel {
                 }
             }
         });
-        Ok(Streamed { status, headers, body: body.boxed() })
+        Streamed { status, headers, body: body.boxed() }
     }
 
     /// The next bytes of an answer, within the bounds.

@@ -279,6 +279,10 @@ impl Call for Around {
         })
     }
 
+    fn can_ask(&self) -> bool {
+        self.line.ask.is_some()
+    }
+
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(async move {
             let Some(ask) = &self.line.ask else {

@@ -14,7 +14,7 @@ pub(super) fn line(context: &RequestContext<RoleServer>) -> Line {
     let mut line = Line::new(Calls::Agent);
     line.cancelled = context.ct.clone();
     if !is_modern(context) {
-        line.ask = Some(questions::at_once(context));
+        line.ask = questions::at_once(context);
     }
     let op_id = context.meta.get(OP_ID).and_then(Value::as_str);
     line.op_id = op_id.map(str::to_owned);

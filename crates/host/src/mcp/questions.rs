@@ -48,23 +48,25 @@ struct Waiting {
     task: String,
 }
 
-/// Asks an older client while it waits for the call.
-pub(super) fn at_once(context: &RequestContext<RoleServer>) -> Ask {
-    let context = context.clone();
-    Box::new(move |question| {
+/// Asks an older client while it waits for the call; `None` where it has nothing to ask with.
+pub(super) fn at_once(context: &RequestContext<RoleServer>) -> Option<Ask> {
+    let context = asks(context)?.clone();
+    Some(Box::new(move |question| {
         let context = context.clone();
         Box::pin(async move {
             let form = shown(&question, &context)?;
             let asked = context.peer.create_elicitation(form).await;
             asked.map(read).map_err(|_| cannot("did not show it to its person"))
         })
-    })
+    }))
 }
 
-/// Hands the questions of a call to whoever waits for it.
-pub(super) fn in_turn(context: &RequestContext<RoleServer>) -> (Ask, mpsc::Receiver<Posed>) {
+/// Hands the questions of a call to whoever waits for it; no way to ask where the client has nothing to ask with.
+pub(super) fn in_turn(
+    context: &RequestContext<RoleServer>,
+) -> (Option<Ask>, mpsc::Receiver<Posed>) {
     let (sender, receiver) = mpsc::channel(1);
-    let context = context.clone();
+    let Some(context) = asks(context).cloned() else { return (None, receiver) };
     let ask: Ask = Box::new(move |question| {
         let (sender, form) = (sender.clone(), shown(&question, &context));
         Box::pin(async move {
@@ -74,7 +76,11 @@ pub(super) fn in_turn(context: &RequestContext<RoleServer>) -> (Ask, mpsc::Recei
             answered.await.map_err(|_| gone())?
         })
     });
-    (ask, receiver)
+    (Some(ask), receiver)
+}
+
+fn asks(context: &RequestContext<RoleServer>) -> Option<&RequestContext<RoleServer>> {
+    Some(context).filter(|context| asks_by_form(context) || asks_by_page(context))
 }
 
 /// A question as the client shows it.

@@ -122,7 +122,7 @@ impl Mcp {
         context: &RequestContext<RoleServer>,
     ) -> Running {
         let (ask, asked) = in_turn(context);
-        let line = Line { ask: Some(ask), ..pulse.feel(line(context)) };
+        let line = Line { ask, ..pulse.feel(line(context)) };
         let (host, caller) = (Arc::clone(&self.host), caller.clone());
         let (tool, arguments) = (tool.to_owned(), arguments.clone());
         let call = async move { caught(host.call(&caller, &tool, arguments, line)).await };

@@ -67,6 +67,7 @@ impl Session {
             .map_err(|error| wire.wrong().unwrap_or_else(|| stranger(name, &error.to_string())))?;
         let version = running.peer().peer_info().map(|info| info.protocol_version.clone());
         is_legacy.store(version.is_some_and(|version| version.has_initialize()), Ordering::Relaxed);
+        wire.hears().await;
         Ok(Self { running, wire, name })
     }
 
