@@ -97,7 +97,8 @@ fn what_the_server_that_shows_everything_asks_reaches_the_person_of_each_client(
         "everything",
         port,
         "auth = \"key\"\nkey_url = \"https://example.com/keys\"\n\
-         risks = { trigger-elicitation-request = \"read\", trigger-url-elicitation = \"read\" }",
+         risks = { trigger-elicitation-request = \"read\", trigger-url-elicitation = \"read\" }\n\
+         [integrations.everything.limits]\nrequests = 100000",
     ));
     product.must(&["connect", "everything", "--key-stdin"], "a-key-that-it-does-not-look-at");
     let server = product.serve();

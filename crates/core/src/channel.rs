@@ -305,3 +305,46 @@ impl Drop for Paused<'_> {
         self.until.send_replace(Instant::now() + self.left);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenged(told: &str) -> HeaderMap {
+        [(WWW_AUTHENTICATE, told.parse().unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn reads_which_scopes_are_wanted_and_nothing_else() {
+        let wanted = |told: &str| lacking_scope(&challenged(told));
+        for told in [
+            "Bearer error=\"insufficient_scope\", scope=\"a b:c\"",
+            "Bearer realm=\"x\",scope=\"a b:c\",error=insufficient_scope",
+        ] {
+            assert_eq!(wanted(told).as_deref(), Some("a b:c"), "{told}");
+        }
+        let long = "x".repeat(SCOPE + 1);
+        let many = "x ".repeat(SCOPES) + "x";
+        for told in [
+            "Bearer scope=\"a\"".to_owned(),
+            "Bearer error=\"invalid_token\", scope=\"a\"".to_owned(),
+            "Bearer error=\"insufficient_scope\", scope=\"\"".to_owned(),
+            "Bearer error=\"insufficient_scope\", xscope=\"a\"".to_owned(),
+            format!("Bearer error=\"insufficient_scope\", scope=\"{long}\""),
+            format!("Bearer error=\"insufficient_scope\", scope=\"{many}\""),
+        ] {
+            assert_eq!(wanted(&told), None, "{told}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_passes_while_a_person_is_asked() {
+        let until = watch::Sender::new(Instant::now() + Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let paused = Paused::begin(&until);
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        assert!(*until.borrow() > Instant::now());
+        drop(paused);
+        assert_eq!(*until.borrow(), Instant::now() + Duration::from_secs(6));
+    }
+}

@@ -16,9 +16,12 @@ use super::session::{Session, late, outcome, stranger};
 /// How long a task may take.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// How often it is asked for, whatever its server proposes.
+/// How soon it is asked for at first, and how late at most, whatever its server proposes.
 const SOONEST: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_secs(10);
+
+/// How much longer is waited each time: a task that lasts leaves requests to others.
+const MORE: Duration = Duration::from_millis(250);
 
 /// How long a server may take to hear that nobody wants it any more.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -66,14 +69,22 @@ impl Session {
 
     async fn to_its_end(&self, mut task: Task) -> Result<TaskPayload> {
         let (peer, channel, id) = (self.peer(), &self.ours().channel, task.task_id.clone());
-        let mut answered = BTreeSet::new();
+        let (mut answered, mut least) = (BTreeSet::new(), SOONEST);
         for asked in 1.. {
             let wait = Duration::from_millis(task.poll_interval_ms.unwrap_or_default());
-            let waited = tokio::time::sleep(wait.clamp(SOONEST, LATEST));
+            let waited = tokio::time::sleep(wait.max(least).clamp(SOONEST, LATEST));
+            least = (least + MORE).min(LATEST / 2);
             if channel.in_time(waited).await.is_none() {
                 break;
             }
-            let told = self.in_time(peer.get_task(GetTaskParams::new(&id))).await?.task;
+            let told = match self.in_time(peer.get_task(GetTaskParams::new(&id))).await {
+                Ok(told) => told.task,
+                Err(error) if error.code() == Code::RateLimited => {
+                    least = LATEST;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(message) = &told.task.status_message {
                 channel.progress(asked, None, &quote(message));
             }

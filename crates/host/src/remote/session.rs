@@ -176,6 +176,12 @@ impl Session {
                 Some(Err(error)) => Err(self.failed(&error)),
                 None => Err(late(self.name)),
             },
+            () = self.wire.lost() => {
+                let (name, wrong) = (self.name, self.wire.wrong());
+                let why = wrong.as_ref().map_or("it was lost", |wrong| wrong.message());
+                let what = format!("{name} did not get the answer for which it waits: {why}");
+                Err(Error::new(Code::ProviderDown, what))
+            }
             () = cancelled.cancelled() => {
                 let told = CancelledNotificationParam::new(Some(id), None);
                 // Whether it heard of it or not, nobody waits for it any more.

@@ -10,7 +10,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use resto_core::{Channel, Code, Error, Streamed};
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ClientResult, ErrorData, ServerJsonRpcMessage,
+};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
@@ -38,6 +40,8 @@ pub(super) struct Wire {
     channel: Channel,
     /// What went wrong, in our own words: rmcp passes on a text of it only.
     wrong: Arc<Mutex<Option<Error>>>,
+    /// Cancelled when an answer for which the server waits did not reach it.
+    lost: CancellationToken,
     session: Arc<Listening>,
 }
 
@@ -53,7 +57,8 @@ struct Listening {
 
 impl Wire {
     pub fn new(channel: Channel) -> Self {
-        Self { channel, wrong: Arc::default(), session: Arc::default() }
+        let (wrong, session) = (Arc::default(), Arc::default());
+        Self { channel, wrong, lost: CancellationToken::new(), session }
     }
 
     /// Waits until what the server asks is heard, wherever it asks: some ask at once, and to nobody.
@@ -65,6 +70,11 @@ impl Wire {
 
     pub fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Ends when the server waits for an answer in vain.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
     }
 
     /// What went wrong on the way, if something did.
@@ -148,7 +158,14 @@ impl StreamableHttpClient for Wire {
         let body = serde_json::to_vec(&message)?;
         let has_session = session.is_some();
         let sent = self.send(Method::POST, body, session, headers).await;
-        let answer = sent.map_err(|error| match message {
+        let answer = sent.map_err(|error| match &message {
+            ClientJsonRpcMessage::Response(answer)
+                if matches!(answer.result, ClientResult::ElicitResult(_)) =>
+            {
+                let failed = self.failed(error);
+                self.lost.cancel();
+                failed
+            }
             // What becomes of our answer to a question of theirs says nothing of the call.
             ClientJsonRpcMessage::Response(_) | ClientJsonRpcMessage::Error(_) => {
                 StreamableHttpError::Client(error)
