@@ -56,6 +56,7 @@ mod remote_calls;
 mod remote_questions;
 mod remote_scopes;
 mod remote_sign_in;
+mod remote_tasks;
 mod renewal_crashes;
 mod repositories;
 mod rights;

@@ -2,9 +2,7 @@
 //! never for what no form may ask for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -12,17 +10,14 @@ use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply};
 use crate::remote::{call, connect, error, hostile, is_call, modern, product, said, told, tool};
 
-/// Far more than anything takes here; only a failure waits that long.
-const LIMIT: Duration = Duration::from_secs(40);
-
-const RISKS: &str = "risks = { read_it = \"read\", change_it = \"write\" }\n";
-const READ: &str = "other_read_it";
+pub const RISKS: &str = "risks = { read_it = \"read\", change_it = \"write\" }\n";
+pub const READ: &str = "other_read_it";
 /// What the person answers, and the server's own state: nobody else's to see.
-const ANSWER: &str = "the answer of the person";
+pub const ANSWER: &str = "the answer of the person";
 const STATE: &str = "the state of the server";
 
 /// One with two tools, of the newest generation.
-fn server(answer: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Provider {
+pub fn server(answer: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Provider {
     modern(move |method, asked| match method {
         "tools/list" => told(
             asked,
@@ -35,7 +30,7 @@ fn server(answer: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Pro
     })
 }
 
-fn form(message: &str, fields: &Value) -> Value {
+pub fn form(message: &str, fields: &Value) -> Value {
     json!({
         "method": "elicitation/create",
         "params": {"mode": "form", "message": message, "requestedSchema": {"type": "object", "properties": fields}},
@@ -60,16 +55,16 @@ fn asking() -> Provider {
 }
 
 /// A client of the newest generation that shows forms.
-fn by_form(server: &Server<'_>, params: &Value) -> Value {
+pub fn by_form(server: &Server<'_>, params: &Value) -> Value {
     server.call_with(&[], &json!({"elicitation": {"form": {}}}), params.clone()).json()
 }
 
-fn read_it() -> Value {
+pub fn read_it() -> Value {
     json!({"name": READ, "arguments": {"what": "x"}})
 }
 
 /// The call again, with what a person did about what was asked.
-fn answer(asked: &Value, result: &Value) -> Value {
+pub fn answer(asked: &Value, result: &Value) -> Value {
     let requests =
         asked["result"]["inputRequests"].as_object().unwrap_or_else(|| panic!("{asked}"));
     let responses: serde_json::Map<String, Value> =
@@ -80,7 +75,7 @@ fn answer(asked: &Value, result: &Value) -> Value {
     call
 }
 
-fn the_form(asked: &Value) -> &Value {
+pub fn the_form(asked: &Value) -> &Value {
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     &asked["result"]["inputRequests"].as_object().unwrap().values().next().unwrap()["params"]
 }
@@ -91,7 +86,7 @@ fn calls(provider: &Provider) -> Vec<Value> {
 }
 
 /// What the trail knows of calls of the tool.
-fn audited(product: &Product) -> Vec<Value> {
+pub fn audited(product: &Product) -> Vec<Value> {
     let trail = product.json(&["audit", "--json"]);
     let trail = trail.as_array().unwrap().iter();
     trail
@@ -243,6 +238,8 @@ fn d4_what_no_form_may_ask_for_reaches_nobody() {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert_eq!(calls(&provider).len(), cases.len(), "none was answered");
+    let trail = product.json(&["audit", "--json"]).to_string();
+    assert!(!trail.contains("API key") && !trail.contains("bank.example"), "{trail}");
 }
 
 #[test]
@@ -264,6 +261,28 @@ fn e3_a_server_that_asks_without_end_is_heard_a_few_times() {
     }
     assert_eq!(times, 5);
     assert!(error(&asked["result"]).contains("which is enough for one call"), "{asked}");
+}
+
+#[test]
+fn what_a_server_says_of_an_answer_is_the_callers_alone() {
+    let provider = server(|_, asked| {
+        match asked["params"]["inputResponses"]["one"]["content"]["name"].as_str() {
+            None => wants(asked, &form("Who is it?", &json!({"name": {"type": "string"}}))),
+            Some(name) => {
+                let words = format!("there is no {name}");
+                told(asked, &json!({"isError": true, "content": [{"type": "text", "text": words}]}))
+            }
+        }
+    });
+    let product = product(&provider.url, RISKS);
+    connect(&product);
+    let server = product.serve();
+    let asked = by_form(&server, &read_it());
+    let given = json!({"action": "accept", "content": {"name": ANSWER}});
+    let told = error(&by_form(&server, &answer(&asked, &given))["result"]);
+    assert!(told.contains(&format!("there is no {ANSWER}")), "{told}");
+    let trail = product.json(&["audit", "--json"]).to_string();
+    assert!(trail.contains("after it had asked") && !trail.contains(ANSWER), "{trail}");
 }
 
 #[test]
@@ -315,100 +334,4 @@ fn what_is_asked_after_the_end_is_asked_of_nobody() {
         assert_eq!(read["result"]["structuredContent"]["text"][0], "read", "{read}");
     }
     assert!(!provider.requests().iter().any(|request| request.body.contains("accept\"")));
-}
-
-/// The status of a task of a server.
-fn task(status: &str, more: &Value) -> Value {
-    let mut task = json!({
-        "resultType": "complete", "taskId": "t1", "status": status, "ttlMs": null, "pollIntervalMs": 1,
-        "createdAt": "2026-11-28T00:00:00Z", "lastUpdatedAt": "2026-11-28T00:00:00Z", "statusMessage": "half of it",
-    });
-    task.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-    task
-}
-
-/// One that makes a task of each call, in which it asks for a name; until it is let go it works on.
-fn lasting(goes_on: Arc<AtomicBool>) -> Provider {
-    let answered = Arc::<AtomicBool>::default();
-    server(move |method, asked| match method {
-        "tools/call" => told(asked, &task("working", &json!({"resultType": "task"}))),
-        "tasks/update" => {
-            answered.store(
-                asked["params"]["inputResponses"]["who"]["content"]["name"] == ANSWER,
-                Ordering::Relaxed,
-            );
-            told(asked, &json!({"resultType": "complete"}))
-        }
-        "tasks/cancel" => told(asked, &json!({"resultType": "complete"})),
-        _ if !goes_on.load(Ordering::Relaxed) => told(asked, &task("working", &json!({}))),
-        _ if answered.load(Ordering::Relaxed) => {
-            let result = json!({"content": [{"type": "text", "text": "done"}]});
-            told(asked, &task("completed", &json!({"result": result})))
-        }
-        _ => {
-            let request = form("Who is it?", &json!({"name": {"type": "string"}}));
-            told(asked, &task("input_required", &json!({"inputRequests": {"who": request}})))
-        }
-    })
-}
-
-#[test]
-fn a_task_of_a_server_ends_as_any_other_call() {
-    let provider = lasting(Arc::new(AtomicBool::new(true)));
-    let product = product(&provider.url, RISKS);
-    connect(&product);
-    let server = product.serve();
-    let asked = by_form(&server, &read_it());
-    assert!(the_form(&asked)["message"].as_str().unwrap().starts_with("Other asks: Who is it?"));
-    let given = json!({"action": "accept", "content": {"name": ANSWER}});
-    let done = by_form(&server, &answer(&asked, &given));
-    assert_eq!(done["result"]["structuredContent"]["text"][0], "done", "{done}");
-    let count = |method: &str| {
-        provider.requests().iter().filter(|one| one.body.contains(&format!("\"{method}\""))).count()
-    };
-    assert_eq!((count("tasks/update"), count("tasks/cancel"), audited(&product).len()), (1, 0, 2));
-    assert!(product.must(&["call", READ], "").stderr.contains("half of it"), "its progress");
-}
-
-#[test]
-fn a_task_of_a_server_is_a_task_of_the_caller_and_is_cancelled_with_it() {
-    let goes_on = Arc::<AtomicBool>::default();
-    let provider = lasting(Arc::clone(&goes_on));
-    let product = product(&provider.url, RISKS);
-    connect(&product);
-    let server = product.serve();
-    let can =
-        json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {"form": {}}});
-    let begin = || {
-        let created = server.call_with(&[], &can, read_it()).json();
-        assert_eq!(created["result"]["resultType"], "task", "{created}");
-        created["result"]["taskId"].as_str().unwrap().to_owned()
-    };
-    let ask = |method: &str, params: Value| {
-        server.task(&server.token, method, &can, params).json()["result"].clone()
-    };
-    let until = |id: &str, status: &str| {
-        let start = Instant::now();
-        loop {
-            let task = ask("tasks/get", json!({ "taskId": id }));
-            if task["status"] == status {
-                return task;
-            }
-            assert!(start.elapsed() < LIMIT, "never {status}: {task}");
-            thread::sleep(Duration::from_millis(100));
-        }
-    };
-    let id = begin();
-    ask("tasks/cancel", json!({ "taskId": id }));
-    until(&id, "cancelled");
-    assert!(provider.requests().iter().any(|request| request.body.contains("\"tasks/cancel\"")));
-    let id = begin();
-    goes_on.store(true, Ordering::Relaxed);
-    let asking = until(&id, "input_required");
-    let (key, request) = asking["inputRequests"].as_object().unwrap().iter().next().unwrap();
-    assert!(request["params"]["message"].as_str().unwrap().starts_with("Other asks: Who is it?"));
-    let given = json!({"action": "accept", "content": {"name": ANSWER}});
-    ask("tasks/update", json!({"taskId": id, "inputResponses": {key: given}}));
-    let done = until(&id, "completed");
-    assert_eq!(done["result"]["structuredContent"]["text"][0], "done", "{done}");
 }

@@ -2,6 +2,7 @@
 //! at a time, a few in all, and none once the call has ended.
 #![expect(deprecated, reason = "sampling and roots are known, to be refused")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resto_core::{Answer, Channel, Code, Error, Result, Way, clean, quote};
@@ -29,8 +30,10 @@ const NOBODY: &str = "nobody can be asked this";
 pub(super) struct Ours {
     pub channel: Channel,
     name: &'static str,
-    /// How many questions were asked; held while one is.
-    turn: Arc<tokio::sync::Mutex<usize>>,
+    /// How many questions were asked.
+    asked: Arc<AtomicUsize>,
+    /// Held while one is.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// Why a question was not passed on.
     unasked: Arc<Mutex<Option<Error>>>,
     /// Cancelled when the call has ended.
@@ -39,13 +42,18 @@ pub(super) struct Ours {
 
 impl Ours {
     pub fn new(channel: Channel, name: &'static str) -> Self {
-        let (turn, unasked) = (Arc::default(), Arc::default());
-        Self { channel, name, turn, unasked, ended: CancellationToken::new() }
+        let (asked, turn, unasked) = (Arc::default(), Arc::default(), Arc::default());
+        Self { channel, name, asked, turn, unasked, ended: CancellationToken::new() }
     }
 
     /// Why a question of the call was not passed on, if one was not.
     pub fn unasked(&self) -> Option<Error> {
         self.unasked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the caller's person was asked something: what the server says then may repeat the answer.
+    pub fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) > 0
     }
 
     /// Answers what a server of the newest generation wants to know before it goes on.
@@ -76,9 +84,8 @@ impl Ours {
     }
 
     async fn try_ask(&self, params: &ElicitRequestParams) -> Result<ElicitResult> {
-        let mut turn = self.turn.lock().await;
-        *turn += 1;
-        if *turn > QUESTIONS {
+        let _turn = self.turn.lock().await;
+        if self.asked.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
             let what = format!("It has asked {QUESTIONS} times, which is enough for one call.");
             return Err(Error::new(Code::ActionRequired, what));
         }
@@ -108,7 +115,7 @@ impl Ours {
             why.message()
         );
         let details = why.details_mut();
-        (details.message, details.asked) = (message, Some(clean(what).into_owned()));
+        (details.message, details.said) = (message, Some(clean(what).into_owned()));
         *self.unasked.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
         why
     }

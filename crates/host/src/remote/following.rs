@@ -52,7 +52,8 @@ impl Session {
                 self.ended(result.map_err(|_| stranger(name, "a task without a result"))?)
             }
             Ok(TaskPayload::Failed { error }) => {
-                Err(self.refused(error.get("message").and_then(Value::as_str).unwrap_or_default()))
+                let said = error.get("message").and_then(Value::as_str);
+                Err(self.refused(said.unwrap_or_default()))
             }
             Ok(_) => {
                 let what = format!("{name} cancelled the task that it had made of the call.");

@@ -155,7 +155,7 @@ fn form_of(theirs: &Value, message: &str) -> Result<Value> {
             && field.get("oneOf").is_none()
     };
     if fields.values().any(is_typed) && has(message, &[&SECRETS]) {
-        return Err(secret(message));
+        return Err(secret());
     }
     for (name, field) in fields {
         exact(name)?;
@@ -167,7 +167,7 @@ fn form_of(theirs: &Value, message: &str) -> Result<Value> {
             || has(text("title"), &[&SECRETS, &NAMES])
             || has(text("description"), &[&SECRETS])
         {
-            return Err(secret(name));
+            return Err(secret());
         }
     }
     let mut ours = plain(theirs)?;
@@ -177,11 +177,8 @@ fn form_of(theirs: &Value, message: &str) -> Result<Value> {
     Ok(ours)
 }
 
-fn secret(what: &str) -> Error {
-    refused(&format!(
-        "A secret must not be asked for in a form, and \u{201c}{}\u{201d} looks like one.",
-        quote(what)
-    ))
+fn secret() -> Error {
+    refused("A secret must not be asked for in a form, and this looks like one.")
 }
 
 /// Whether a text, in words, holds one of these.

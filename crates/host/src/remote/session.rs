@@ -231,17 +231,26 @@ impl Session {
         Err(self.refused(&words.join(" ")))
     }
 
-    /// It refused the call; because of a question that was not passed on, where there was one.
+    /// It refused the call; because of a question that was not passed on, where there was one. What it says once it has
+    /// asked something is the caller's alone.
     pub(super) fn refused(&self, said: &str) -> Error {
         let (name, said) = (self.name, quote(said));
-        match self.ours().unasked() {
-            None => Error::new(Code::InvalidInput, format!("{name} refused the call: {said}.")),
-            Some(mut unasked) => {
-                let message = format!("{} It then ended the call: {said}.", unasked.message());
-                unasked.details_mut().message = message;
-                unasked
-            }
+        if let Some(mut unasked) = self.ours().unasked() {
+            let details = unasked.details_mut();
+            details.message.push_str(" It then ended the call.");
+            let asked = details.said.take().unwrap_or_default();
+            details.said = Some(format!("{asked}; then: {said}"));
+            return unasked;
         }
+        if !self.ours().has_asked() {
+            return Error::new(Code::InvalidInput, format!("{name} refused the call: {said}."));
+        }
+        let mut error = Error::new(
+            Code::InvalidInput,
+            format!("{name} refused the call after it had asked the caller's person."),
+        );
+        error.details_mut().said = Some(said);
+        error
     }
 
     /// The answers to all that it wants to know.
