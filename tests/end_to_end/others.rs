@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::clients::{Era, Python, Way, inspector_tools};
-use crate::process::{Running, tool};
+use crate::clients::{Era, Node, Python, Way, inspector_tools};
+use crate::process::{Running, tool, top};
 use crate::product::Product;
 use crate::provider::{Provider, Reply};
 
@@ -25,14 +25,17 @@ pub fn entry(id: &str, port: u16, more: &str) -> String {
     )
 }
 
-#[test]
-fn the_server_that_shows_everything_is_an_integration() {
-    let port = port();
+fn everything(port: u16) -> Running {
     let script = "npm/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
     let mut command = Command::new(tool("bin/node"));
     command.arg(tool(script)).arg("streamableHttp").env("PORT", port.to_string());
-    let (_server, ()) =
-        Running::start(&mut command, |line| line.contains("listening on port").then_some(()));
+    Running::start(&mut command, |line| line.contains("listening on port").then_some(())).0
+}
+
+#[test]
+fn the_server_that_shows_everything_is_an_integration() {
+    let port = port();
+    let _server = everything(port);
     let product = Product::at("http://127.0.0.1:9");
     product.configure(&entry(
         "everything",
@@ -59,11 +62,11 @@ fn the_server_that_shows_everything_is_an_integration() {
         let refused = python.call("everything_get-env", &json!({}));
         assert!(refused.error().contains("action_required"), "{refused:?}");
     }
-    // What it wants of a person or a model in the middle of a call it does not even offer to whoever has neither.
+    // What it wants of a model in the middle of a call it does not even offer to whoever has none.
     let tools = product.json(&["tools", "--json"]).to_string();
     let is_offered = |name: &str| tools.contains(&format!("\"everything_{name}\""));
     assert!(is_offered("echo") && is_offered("simulate-research-query"));
-    assert!(!is_offered("trigger-sampling-request") && !is_offered("trigger-elicitation-request"));
+    assert!(is_offered("trigger-elicitation-request") && !is_offered("trigger-sampling-request"));
     let task = json!({"topic": "tea"}).to_string();
     let task = product.run(&["call", "everything_simulate-research-query", &task], "");
     assert!(task.stderr.contains("Theirs refused the call"), "{task:?}");
@@ -81,6 +84,86 @@ fn the_server_that_shows_everything_is_an_integration() {
     calling.interrupt();
     assert_eq!(calling.wait().code(), Some(1));
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_the_server_that_shows_everything_asks_reaches_the_person_of_each_client() {
+    const ASK: &str = "everything_trigger-elicitation-request";
+    const LEAD: &str = "everything_trigger-url-elicitation";
+    let port = port();
+    let _server = everything(port);
+    let product = Product::at("http://127.0.0.1:9");
+    product.configure(&entry(
+        "everything",
+        port,
+        "auth = \"key\"\nkey_url = \"https://example.com/keys\"\n\
+         risks = { trigger-elicitation-request = \"read\", trigger-url-elicitation = \"read\" }\n\
+         [integrations.everything.limits]\nrequests = 100000",
+    ));
+    product.must(&["connect", "everything", "--key-stdin"], "a-key-that-it-does-not-look-at");
+    let server = product.serve();
+    let page = json!({"url": "https://example.com/consent?x=1", "message": "Sign in."});
+    let first = json!({"url": "https://example.com/x", "message": "Sign in.", "errorPath": true});
+    for mut agent in [
+        Node::with_person("sdk", &server.url, &server.token),
+        Node::with_person("client", &server.url, &server.token),
+        Python::with_person(Era::Legacy, Way::Http(&server)),
+        Python::with_person(Era::Modern, Way::Http(&server)),
+        Python::with_person(Era::Legacy, Way::Stdio(&product)),
+    ] {
+        let asked = agent.begin(ASK, &json!({}));
+        let message = "Theirs asks: Please provide inputs for the following fields:";
+        assert_eq!(asked["message"], message, "{asked}");
+        let fields = asked["requestedSchema"]["properties"].as_object().unwrap();
+        assert_eq!(fields.len(), 13, "{asked}");
+        let given = json!({"name": "Ada", "integer": 7, "check": true, "titledMultipleSelectEnum": ["fish-2"]});
+        let done = agent.act_with("accept", &given);
+        let told = done.output()["text"].to_string();
+        for words in ["- Name: Ada", "- Favorite Integer: 7", "fish-2"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        agent.begin(ASK, &json!({}));
+        assert!(agent.act("decline").output()["text"].to_string().contains("User declined"));
+        let asked = agent.begin(LEAD, &page);
+        assert_eq!(asked["url"], page["url"], "{asked}");
+        let words = "Theirs asks you to open a page of example.com: https://example.com/consent?x=1 It says: Sign in.";
+        assert_eq!(asked["message"], words, "{asked}");
+        assert!(agent.act("accept").output()["text"].to_string().contains("accept"));
+        agent.begin(LEAD, &first);
+        let opened = agent.act("accept");
+        assert!(opened.error().contains("make the very same call again"), "{opened:?}");
+    }
+    let mut silent = Node::connect("client", &server.url, &server.token);
+    let unasked = silent.call(ASK, &json!({}));
+    for words in ["Please provide inputs", "has no form", "done at Theirs itself"] {
+        assert!(unasked.error().contains(words), "{words}: {unasked:?}");
+    }
+    let trail = product.json(&["audit", "--json"]).to_string();
+    assert!(!trail.contains("Please provide") && !trail.contains("Ada"), "{trail}");
+}
+
+#[test]
+fn what_the_official_sdk_asks_beside_an_answer_is_heard() {
+    let mut command = Command::new(tool("bin/node"));
+    command.arg(top().join("tests/standins/beside.mjs"));
+    let (_server, url) = Running::start(&mut command, |line| {
+        line.strip_prefix("RESTO_STANDIN_BESIDE_URL=").map(str::to_owned)
+    });
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let product = Product::at("http://127.0.0.1:9");
+    product.configure(&entry(
+        "beside",
+        port,
+        "auth = \"key\"\nkey_url = \"https://example.com/keys\"\nrisks = { greet = \"read\" }",
+    ));
+    product.must(&["connect", "beside", "--key-stdin"], "a-key-that-it-does-not-look-at");
+    let server = product.serve();
+    for client in ["sdk", "client"] {
+        let mut agent = Node::with_person(client, &server.url, &server.token);
+        assert_eq!(agent.begin("beside_greet", &json!({}))["message"], "Theirs asks: Whom?");
+        let done = agent.act_with("accept", &json!({"name": "Ada"}));
+        assert_eq!(done.output()["text"][0], "accept Ada", "{done:?}");
+    }
 }
 
 #[test]

@@ -43,6 +43,23 @@ pub fn hostile(answer: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -
     })
 }
 
+/// One of the newest generation, which also answers for tasks.
+pub fn modern(answer: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Provider {
+    Provider::start(move |request| {
+        let asked = request.json();
+        match asked["method"].as_str().unwrap_or_default() {
+            "server/discover" => told(
+                &asked,
+                &json!({
+                    "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
+                    "capabilities": {"tools": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}},
+                }),
+            ),
+            method => answer(method, &asked),
+        }
+    })
+}
+
 pub fn told(asked: &Value, result: &Value) -> Reply {
     Reply::json(200, &json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}))
 }

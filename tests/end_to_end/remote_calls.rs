@@ -102,12 +102,8 @@ fn what_ends_in_no_answer_ends_in_words() {
     let next = Arc::clone(&answers);
     let provider = server(move |asked| {
         let result = match next.fetch_add(1, Ordering::Relaxed) {
-            0 => json!({
-                "resultType": "task", "taskId": "t1", "status": "working", "ttlMs": null,
-                "createdAt": "2026-11-28T00:00:00Z", "lastUpdatedAt": "2026-11-28T00:00:00Z",
-            }),
-            1 => json!({"resultType": "input_required", "requestState": "s"}),
-            2 => {
+            0..10 => json!({"resultType": "input_required", "requestState": "s"}),
+            10 => {
                 json!({"isError": true, "content": [{"type": "text", "text": format!("no {KEY}\u{1b}[31m")}]})
             }
             _ => json!({"is": "no result"}),
@@ -118,8 +114,7 @@ fn what_ends_in_no_answer_ends_in_words() {
     connect(&product);
     let server = product.serve();
     for words in [
-        "answered with a task that goes on by itself",
-        "does not finish the call. It asked for a person's input",
+        "does not finish the call: it wanted it made again 10 times",
         "Other refused the call: no [credential]",
         "Other did not answer as an MCP server does",
     ] {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, Consent, field};
-use crate::clients::{Era, Python, Way};
+use crate::clients::{Era, Node, Python, Way};
 use crate::others::{entry, port};
 use crate::process::{Running, tool, top};
 use crate::product::{Product, Server};
@@ -85,7 +85,7 @@ fn product(port: u16, before: &str, after: &str) -> Product {
         "notes",
         port,
         "auth = \"oauth\"\nscopes = [\"notes:read\"]\n\
-         risks = { list_notes = \"read\", ask_for_a_note = \"read\", wait_for_a_note = \"read\" }",
+         risks = { list_notes = \"read\", ask_for_a_note = \"read\", name_a_note = \"read\", wait_for_a_note = \"read\" }",
     );
     product.configure(&format!("{before}{entry}{after}"));
     product
@@ -131,7 +131,25 @@ fn people_sign_in_where_a_server_of_fastmcp_says() {
     let told = product.must(&["call", "notes_list_notes", "{\"about\": \"dogs\"}"], "");
     assert!(told.stderr.contains("half of them"), "its progress is passed on: {told:?}");
     let asked = python.call("notes_ask_for_a_note", &json!({}));
+    // It asks so only in the older generation, which it was not spoken to in.
     assert!(asked.error().contains("Theirs refused the call: elicitation"), "{asked:?}");
+    let refused = python.call("notes_name_a_note", &json!({}));
+    assert!(refused.error().contains("How is it called?"), "{refused:?}");
+    for mut agent in [
+        Python::with_person(Era::Legacy, Way::Http(&server)),
+        Python::with_person(Era::Modern, Way::Http(&server)),
+        Node::with_person("sdk", &server.url, &server.token),
+        Node::with_person("client", &server.url, &server.token),
+    ] {
+        let asked = agent.begin("notes_name_a_note", &json!({}));
+        assert_eq!(asked["message"], "Theirs asks: How is it called?", "{asked}");
+        let done = agent.act_with("accept", &json!({"name": "Tea"}));
+        assert_eq!(
+            done.output()["structured"]["result"],
+            "asked: accept {'name': 'Tea'}",
+            "{done:?}"
+        );
+    }
 
     // Whoever goes away, or presses Ctrl-C, waits for nothing there either.
     let authorization = format!("Bearer {}", server.token);

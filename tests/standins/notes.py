@@ -8,6 +8,7 @@ import threading
 from fastmcp import Context, FastMCP
 from fastmcp.server.auth import RemoteAuthProvider
 from fastmcp.server.auth.providers.introspection import IntrospectionTokenVerifier
+from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult
 
 issuer, port = sys.argv[1], int(sys.argv[2])
 url = f"http://127.0.0.1:{port}"
@@ -30,6 +31,17 @@ async def list_notes(about: str | None, context: Context) -> dict:
 async def ask_for_a_note(context: Context) -> str:
     """Asks a person for a note."""
     return str(await context.elicit("Which note?", response_type=str))
+
+
+@server.tool(annotations={"readOnlyHint": True})
+async def name_a_note(context: Context) -> str | InputRequiredResult:
+    """Asks a person how a note is called."""
+    answer = (context.input_responses or {}).get("name")
+    if answer is None:
+        fields = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+        form = ElicitRequestFormParams(message="How is it called?", requested_schema=fields)
+        return InputRequiredResult(input_requests={"name": ElicitRequest(params=form)}, request_state="asked")
+    return f"{context.request_state}: {answer.action} {answer.content}"
 
 
 @server.tool(annotations={"readOnlyHint": True})

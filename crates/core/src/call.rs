@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{File, FileLink, Money, Result, Scheme};
+use crate::{Answer, Code, Error, File, FileLink, Money, Question, Result, Scheme};
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -67,6 +67,21 @@ pub trait Call: Send + Sync {
 
     /// The value of a named secret of the tenant, or what a person enters for it.
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>>;
+
+    /// Whether there is a person who could be asked something in the middle of the call.
+    fn can_ask(&self) -> bool {
+        false
+    }
+
+    /// Asks the caller's person, and waits a few minutes for the answer.
+    ///
+    /// # Errors
+    /// `action_required`: whoever called has nobody who could be asked so. It says why.
+    fn ask<'a>(&'a self, _question: &'a Question) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async {
+            Err(Error::new(Code::ActionRequired, "Nobody is here who could be asked."))
+        })
+    }
 
     /// Stores a secret that was born at the provider under a name, or where that is taken under the
     /// name with a number. Returns the name it has.

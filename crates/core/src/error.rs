@@ -108,6 +108,9 @@ pub struct Details {
     /// A page that explains it, or where a person mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What the provider asked of the caller's person, and said then, in its own words: told to the caller alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 impl Error {
@@ -123,6 +126,7 @@ impl Error {
             retry_after_s: None,
             request_id: None,
             url: None,
+            said: None,
         }))
     }
 

@@ -16,6 +16,7 @@ mod money;
 mod page;
 mod paging;
 mod path;
+mod question;
 mod reply;
 mod request;
 mod revocation;
@@ -33,7 +34,7 @@ pub use call::{
     Admission, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef,
     Secrets,
 };
-pub use channel::{Channel, Streamed};
+pub use channel::{Channel, Streamed, challenge};
 pub use error::{Code, Details, Error, Result};
 pub use files::{File, FileLink};
 pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
@@ -44,6 +45,7 @@ pub use integration::{
 pub use money::Money;
 pub use page::{Page, PageRequest};
 pub use path::{GitRef, PathArg, PathSegments};
+pub use question::{Answer, Question, Way};
 pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::{Method, Request as HttpRequest};

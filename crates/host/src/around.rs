@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use resto_core::{
-    Admission, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error, File,
-    FileLink, HttpRequest, Integration, Money, Observed, RateLimit, Records, Result, Scheme,
-    SecretRef,
+    Admission, Answer, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error,
+    File, FileLink, HttpRequest, Integration, Money, Observed, Question, RateLimit, Records,
+    Result, Scheme, SecretRef,
 };
 use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
 use serde_json::Value;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -25,6 +26,9 @@ use crate::observe::Trace;
 use crate::policy::Calls;
 use crate::redact::{redact, redact_error};
 
+/// How long a person has to answer a question of an action.
+const DECIDING: Duration = Duration::from_mins(4);
+
 /// What connects a call with whoever waits for it.
 pub struct Line {
     /// Whether an agent or a person calls.
@@ -33,6 +37,8 @@ pub struct Line {
     pub cancelled: CancellationToken,
     /// Told how far the action is: done, total, what happens now.
     pub progress: Progress,
+    /// Asks the caller's person what an action wants to know; `None` when nobody can be asked.
+    pub ask: Option<Ask>,
     /// Asks a person for the value of a named secret; `None` when nobody can be asked.
     pub ask_secret: Option<AskSecret>,
     /// Asks even where a value is stored, and stores the new one in its place.
@@ -54,6 +60,9 @@ pub struct Line {
 /// Told done, total, and what happens now.
 pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
 
+/// Asks a person a question.
+pub type Ask = Box<dyn Fn(Question) -> BoxFuture<'static, Result<Answer>> + Send + Sync>;
+
 /// Asks a person for the value of the secret of this name.
 pub type AskSecret = Box<dyn Fn(&str) -> Result<SecretString> + Send + Sync>;
 
@@ -68,6 +77,7 @@ impl Line {
             calls,
             cancelled: CancellationToken::new(),
             progress: Box::new(|_, _, _| {}),
+            ask: None,
             ask_secret: None,
             new_secrets: false,
             confirm: None,
@@ -266,6 +276,27 @@ impl Call for Around {
             let value = ask(name)?;
             self.scope.put_secret(name, &value).await.map_err(told)?;
             Ok(value)
+        })
+    }
+
+    fn can_ask(&self) -> bool {
+        self.line.ask.is_some()
+    }
+
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            let Some(ask) = &self.line.ask else {
+                return Err(Error::new(
+                    Code::ActionRequired,
+                    "Whoever called has no form and no page to show to a person: call again from a client that has.",
+                ));
+            };
+            let asking = timeout(DECIDING, ask(question.clone()));
+            match self.line.cancelled.run_until_cancelled(asking).await {
+                Some(Ok(answer)) => answer,
+                // Too late, or nobody waits for the call any more.
+                Some(Err(_)) | None => Ok(Answer::Closed),
+            }
         })
     }
 

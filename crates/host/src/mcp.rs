@@ -2,6 +2,7 @@
 
 mod approving;
 mod apps;
+mod calling;
 mod entering;
 #[cfg(feature = "conformance")]
 mod fixture;
@@ -9,6 +10,7 @@ mod line;
 mod listing;
 mod own;
 mod prompts;
+mod questions;
 mod skills;
 mod tasks;
 mod told;
@@ -27,19 +29,17 @@ use rmcp::model::{
     CompleteResult, ErrorData, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams,
     GetSkillResult, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
     InitializeResult, ListPromptsResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    Reference, ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, Reference,
+    ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestMethod,
     SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolsCapability,
     UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Value, json};
 
-use self::entering::Led;
 use self::line::line;
 use self::listing::Tools;
 use self::own::Answer;
-use self::tasks::Waited;
 use self::told::{failure, success};
 use crate::call::{Failed, fault};
 use crate::host::{Caller, Host};
@@ -193,65 +193,10 @@ impl ServerHandler for Mcp {
             Err(failed) => return Ok(failure(&failed.error()).into()),
         };
         let tool = tool.as_str();
-        if let Some(own) = self.host.own_tool(tool) {
-            let answer =
-                Answer { state: request.request_state, responses: request.input_responses };
-            return self.call_own(&caller, own, &arguments, answer, &context).await;
-        }
-        if let Some(state) = &request.request_state {
-            let responses = request.input_responses;
-            let back = match self.came_back(&caller, tool, state, responses.as_ref()).await? {
-                Some(back) => back,
-                None => self.brought(&caller, tool, state, responses).await?,
-            };
-            if let Err(refused) = back {
-                return Ok(failure(&refused).into());
-            }
-        }
-        let mut called = match self.wait(&caller, tool, &arguments, &context).await {
-            Waited::Called(called) => called,
-            Waited::Lasts(task) => return Ok(task.into()),
-        };
-        if let Err(Failed::Approval(wanted)) = &called {
-            match self.ask_person(&caller, tool, wanted, &context).await {
-                Ok(Some(request)) => return Ok(request.into()),
-                Ok(None) => {}
-                Err(refused) => return Ok(failure(&refused).into()),
-            }
-            if !is_modern(&context) && approving::asks_by_form(&context) {
-                let again = self.host.call(&caller, tool, arguments.clone(), line(&context));
-                called = caught(again).await;
-            }
-        }
-        if let Err(Failed::Secret(lacking)) = &called {
-            match self.lead(&caller, tool, lacking, &context).await {
-                Ok(Led::Request(request)) => return Ok(request.into()),
-                Ok(Led::Entered) => {
-                    let again = self.host.call(&caller, tool, arguments, line(&context));
-                    called = caught(again).await;
-                }
-                Ok(Led::No) => {}
-                Err(refused) => return Ok(failure(&refused).into()),
-            }
-        }
-        match called {
-            Ok(mut called) => {
-                let version = context.protocol_version();
-                if version.is_none_or(|version| version < ProtocolVersion::V_2025_06_18) {
-                    // It knows no links.
-                    called.files.clear();
-                }
-                Ok(success(called).into())
-            }
-            Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
-                Ok(failure(&failed.error()).into())
-            }
-            Err(Failed::UnknownTool) => {
-                let catalog = self.host.catalog_of(&caller.scope).await;
-                let unknown = catalog.map_err(|error| internal(&error))?.unknown(tool);
-                let why = format!("{unknown} tools/list names them all.");
-                Err(ErrorData::invalid_params(why, None))
-            }
+        let answer = Answer { state: request.request_state, responses: request.input_responses };
+        match self.host.own_tool(tool) {
+            Some(own) => self.call_own(&caller, own, &arguments, answer, &context).await,
+            None => self.call_action(&caller, tool, arguments, answer, &context).await,
         }
     }
 

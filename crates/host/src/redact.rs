@@ -36,6 +36,7 @@ pub(crate) fn redact_error(secrets: &Secrets, mut error: Error) -> Error {
         &mut details.missing_permission,
         &mut details.request_id,
         &mut details.url,
+        &mut details.said,
     ];
     for text in optional.into_iter().flatten().chain([&mut details.message]) {
         redact_text(secrets, text);

@@ -308,7 +308,12 @@ impl Doing {
         &self,
         requests: BTreeMap<String, Value>,
     ) -> Result<Option<BTreeMap<String, Value>>> {
-        let asked = |task: &mut Task| task.state = State::Asking(requests);
+        let op_id = self.pulse.op_id.get().copied();
+        let asked = |task: &mut Task| {
+            task.state = State::Asking(requests);
+            // What was asked in the middle of an operation has begun.
+            task.op_id = op_id.or(task.op_id);
+        };
         changed(&self.scope, &self.place, asked).await?;
         loop {
             let waited = self.pulse.cancelled.run_until_cancelled(tokio::time::sleep(LOOK)).await;
@@ -316,11 +321,22 @@ impl Doing {
                 return Ok(None);
             };
             if matches!(&task.state, State::Asking(open) if open.is_empty()) {
-                let goes_on = |task: &mut Task| task.state = State::Working;
-                changed(&self.scope, &self.place, goes_on).await?;
+                self.go_on().await?;
                 return Ok(Some(task.answers));
             }
         }
+    }
+
+    /// It asks nobody any more, and keeps no answer.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub async fn go_on(&self) -> Result<()> {
+        let goes_on = |task: &mut Task| {
+            task.state = State::Working;
+            task.answers.clear();
+        };
+        changed(&self.scope, &self.place, goes_on).await.map(drop)
     }
 
     /// Writes down what it came to, whatever the database does meanwhile.

@@ -83,7 +83,9 @@ impl Out {
         let told = if self.json {
             serde_json::to_string(error).unwrap_or_else(|_| error.to_string())
         } else {
-            format!("{} {error}", paint(stderr.is_terminal(), Tone::Bad, "error:"))
+            let said = error.details().said.as_ref();
+            let said = said.map(|said| format!("\nIts own words: {said}")).unwrap_or_default();
+            format!("{} {error}{said}", paint(stderr.is_terminal(), Tone::Bad, "error:"))
         };
         let _ = writeln!(stderr, "{told}");
         ExitCode::FAILURE

@@ -114,6 +114,7 @@ impl Host {
         );
         let Account { id, name, mode, permissions, ends_at } = adapter.identify(&api).await?;
         let plain = |text: &str| redact_name(&secrets, text);
+        let granted = scopes.clone();
         let grants = Grants::from(match permissions {
             // An app whose registration decides has no scopes to tell, which does not mean no rights.
             Permissions::Known(rights) if !rights.is_empty() || scopes.is_none() => {
@@ -168,6 +169,8 @@ impl Host {
             replaces_account: candidate.replaces,
         };
         let connected = caller.scope.connect(new).await.map_err(told)?;
+        let granted = granted.iter().flatten().map(String::as_str);
+        self.note_granted(caller, integration, granted).await?;
         let is_another = connected.is_another_account();
         if is_another {
             self.forget_made(caller, adapter).await;

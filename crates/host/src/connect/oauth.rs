@@ -38,6 +38,8 @@ struct Waiting {
     verifier: Option<String>,
     /// Whether another account may take the place of the connected one.
     replaces: bool,
+    /// What was asked for.
+    scopes: Vec<String>,
 }
 
 /// What a person comes back with, as the address holds it.
@@ -70,7 +72,7 @@ impl Host {
         };
         let scopes = match &lacking {
             Some(lacking) => lacking.scopes(integration, ours.facts),
-            None => ours.facts.scopes.to_vec(),
+            None => ours.facts.scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let (challenge, verifier) = if ours.facts.pkce {
             let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -85,6 +87,7 @@ impl Host {
             provider: ours.provider.id.to_owned(),
             verifier,
             replaces,
+            scopes: scopes.clone(),
         };
         let waiting = serde_json::to_value(&waiting).unwrap_or_default();
         let scope = &person.caller.scope;
@@ -94,7 +97,7 @@ impl Host {
         // EXPOSE: the browser carries it to the provider and back.
         let mut request = client.authorize_url(|| CsrfToken::new(state.expose_secret().to_owned()));
         for scope in scopes {
-            request = request.add_scope(Scope::new(scope.to_owned()));
+            request = request.add_scope(Scope::new(scope));
         }
         for (name, value) in ours.facts.authorize_parameters {
             request = request.add_extra_param(*name, *value);
@@ -237,7 +240,7 @@ impl Host {
                 )
             })
         })?;
-        Ok(candidate(ours, tokens, waiting.replaces))
+        Ok(candidate(ours, tokens, waiting.replaces, waiting.scopes))
     }
 
     /// Our client at an integration's provider.
@@ -262,12 +265,15 @@ impl Host {
 }
 
 /// The tokens as a credential.
-fn candidate(ours: &OAuthClient<'_>, tokens: Tokens, replaces: bool) -> Candidate {
+fn candidate(
+    ours: &OAuthClient<'_>,
+    tokens: Tokens,
+    replaces: bool,
+    asked: Vec<String>,
+) -> Candidate {
     let mut secrets = Secrets::new();
     tokens.put_into(&mut secrets);
     secrets.extend(ours.mark().map(|mark| (ISSUER.to_owned(), mark)));
-    // What is not told is as it was asked for.
-    let asked = || ours.facts.scopes.iter().map(|scope| (*scope).to_owned()).collect();
     Candidate {
         provider: ours.provider,
         auth_type: resto_vault::AuthType::OAuth2,
@@ -278,7 +284,8 @@ fn candidate(ours: &OAuthClient<'_>, tokens: Tokens, replaces: bool) -> Candidat
         reauthorize_by: tokens
             .refresh_ends_at
             .or(tokens.expires_at.filter(|_| tokens.refresh.is_none())),
-        scopes: Some(tokens.scopes.unwrap_or_else(asked)),
+        // What is not told is as it was asked for.
+        scopes: Some(tokens.scopes.unwrap_or_else(|| asked.into_iter().collect())),
         replaces,
     }
 }

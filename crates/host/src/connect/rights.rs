@@ -45,21 +45,26 @@ pub(crate) struct Lacking {
     /// As a person reads it: `Send message`.
     pub title: String,
     /// The fewest rights that would do.
-    pub rights: Vec<&'static str>,
+    pub rights: Vec<String>,
     granted: Grants,
+    /// What a consent asks for besides what our actions need.
+    more: Vec<String>,
 }
 
 impl Lacking {
     /// What a consent asks for: what is granted already, and the missing rights on top. The new tokens take the place of
     /// those that are there.
-    pub fn scopes(&self, integration: &Integration, facts: &OAuthConfig) -> Vec<&'static str> {
+    pub fn scopes(&self, integration: &Integration, facts: &OAuthConfig) -> Vec<String> {
         let is_right =
             |scope: &str| integration.permissions.iter().any(|permission| permission.id == scope);
+        let lacks = |scope: &str| self.rights.iter().any(|right| right == scope);
         let wanted = |scope: &&str| {
             // Those that are no right tell whose account it is.
-            !is_right(scope) || self.granted.granted.contains(*scope) || self.rights.contains(scope)
+            !is_right(scope) || self.granted.granted.contains(*scope) || lacks(scope)
         };
-        facts.scopes.iter().copied().filter(wanted).collect()
+        let scopes = facts.scopes.iter().copied().filter(wanted);
+        let more = self.more.iter().map(String::as_str).filter(|more| !facts.scopes.contains(more));
+        scopes.chain(more).map(str::to_owned).collect()
     }
 }
 
@@ -93,6 +98,12 @@ impl Host {
         if error.code() != Code::PermissionDenied {
             return error;
         }
+        let integration = entry.integration();
+        if self.is_remote(integration.id)
+            && let Some(scope) = &error.details().missing_permission
+        {
+            self.note_wanted(caller, (integration, &entry.action.tool), scope).await;
+        }
         match self.connect_link(caller, entry.integration()).await {
             Ok(mut url) => {
                 url.query_pairs_mut().append_pair("for", &entry.action.tool);
@@ -122,6 +133,14 @@ impl Host {
         let connection = caller.scope.connection(integration.id).await.map_err(told)?;
         let Some(connection) = connection else { return Ok(None) };
         let granted = Grants::read(&connection.permissions);
+        let title = entry.action.title.clone();
+        if self.is_remote(integration.id) {
+            let rights = self.wanted(caller, integration, tool).await?;
+            let mut more = self.granted(caller, integration).await?;
+            more.extend(rights.iter().cloned());
+            let lacking = Lacking { title, rights, granted, more };
+            return Ok(Some(lacking).filter(|lacking| !lacking.rights.is_empty()));
+        }
         let has = |right: &str| granted.granted.iter().any(|granted| covers(granted, right));
         let missing = |set: &&[&'static str]| -> Vec<&'static str> {
             set.iter().copied().filter(|right| !has(right)).collect()
@@ -137,8 +156,10 @@ impl Host {
         let rights = sets
             .min_by_key(|rights| (cannot_be_asked(rights), rights.len()))
             .filter(|rights| !rights.is_empty());
-        let title = entry.action.title.clone();
-        Ok(rights.map(|rights| Lacking { title, rights, granted }))
+        Ok(rights.map(|rights| {
+            let rights = rights.into_iter().map(str::to_owned).collect();
+            Lacking { title, rights, granted, more: Vec::new() }
+        }))
     }
 }
 
@@ -157,7 +178,8 @@ mod tests {
         let contacts = facts.scopes.iter().find(|scope| scope.ends_with("/contacts")).unwrap();
         let lacking = Lacking {
             title: String::new(),
-            rights: vec![contacts],
+            rights: vec![(*contacts).to_owned()],
+            more: Vec::new(),
             granted: Grants::from(Permissions::Known(granted.into())),
         };
         let asked = lacking.scopes(gmail, facts).join(" ");

@@ -157,7 +157,7 @@ impl Service<'_> {
         let name = client.provider.name;
         let scopes = match &self.lacking {
             Some((lacking, _)) => lacking.scopes(self.integration, client.facts),
-            None => client.facts.scopes.to_vec(),
+            None => client.facts.scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         html! {
             section.box aria-labelledby="oauth" {

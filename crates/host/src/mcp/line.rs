@@ -4,6 +4,7 @@ use rmcp::model::ProgressNotificationParam;
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 
+use super::{is_modern, questions};
 use crate::around::Line;
 use crate::call::OP_ID;
 use crate::observe::Trace;
@@ -12,6 +13,9 @@ use crate::policy::Calls;
 pub(super) fn line(context: &RequestContext<RoleServer>) -> Line {
     let mut line = Line::new(Calls::Agent);
     line.cancelled = context.ct.clone();
+    if !is_modern(context) {
+        line.ask = questions::at_once(context);
+    }
     let op_id = context.meta.get(OP_ID).and_then(Value::as_str);
     line.op_id = op_id.map(str::to_owned);
     let text = |name: &str| context.meta.get(name).and_then(Value::as_str).map(str::to_owned);

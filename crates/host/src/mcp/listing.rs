@@ -8,7 +8,7 @@ use resto_core::{Risk, brief_schema};
 use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
 use super::{Mcp, apps, internal};
-use crate::catalog::Entry;
+use crate::catalog::{Catalog, Entry};
 use crate::host::{Caller, Host};
 use crate::tools::OwnTool;
 
@@ -32,6 +32,19 @@ impl Tools {
             let all = own.chain(host.catalog.entries().map(|entry| tool(&entry)));
             all.map(|tool| (tool.name.to_string(), tool)).collect()
         })
+    }
+}
+
+/// From what a list was made.
+pub(super) struct Listed {
+    connected: BTreeSet<String>,
+    catalog: Arc<Catalog>,
+}
+
+impl Listed {
+    /// A catalog stays the same one as long as it is made of the same.
+    fn is_same(&self, other: &Self) -> bool {
+        self.connected == other.connected && Arc::ptr_eq(&self.catalog, &other.catalog)
     }
 }
 
@@ -80,12 +93,16 @@ impl Mcp {
         Ok(result)
     }
 
-    /// Ends when an account was connected or disconnected since `known` was looked up, which is empty at first.
-    pub(super) async fn list_changed(&self, caller: &Caller, known: &mut Option<BTreeSet<String>>) {
+    /// Ends when an account was connected or disconnected, or a tool of a remote server has changed, since `known` was looked
+    /// up, which is empty at first.
+    pub(super) async fn list_changed(&self, caller: &Caller, known: &mut Option<Listed>) {
         loop {
+            let connected = self.host.connected(caller).await;
+            let catalog = self.host.catalog_of(&caller.scope).await;
             // What cannot be read now is read the next time.
-            if let Ok(now) = self.host.connected(caller).await {
-                let changed = known.as_ref().is_some_and(|known| *known != now);
+            if let (Ok(connected), Ok(catalog)) = (connected, catalog) {
+                let now = Listed { connected, catalog };
+                let changed = known.as_ref().is_some_and(|known| !known.is_same(&now));
                 *known = Some(now);
                 if changed {
                     return;

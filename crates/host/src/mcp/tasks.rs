@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resto_core::{Code, Error, Result, Risk};
+use resto_core::{Answer, Code, Error, Result, Risk};
 use resto_vault::{Job, Next, ResultStatus};
 use rmcp::model::{
     CallToolResult, CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams,
@@ -14,11 +14,14 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::approving::{APPROVAL_KEY, asks_by_form, form};
 use super::entering::{asks_by_page, page};
+use super::questions::{Posed, in_turn, read};
 use super::{Mcp, PAGE_KEY, caught, failure, internal, is_modern, line, success};
 use crate::approve::told_again;
 use crate::around::Line;
@@ -37,9 +40,16 @@ pub(super) enum Waited {
     Called(std::result::Result<Called, Failed>),
     /// It goes on as a task.
     Lasts(CreateTaskResult),
+    /// It asks something: the id of the task in which it waits for the answer, of which the client does not know.
+    Asks(String),
 }
 
-type Running = JoinHandle<std::result::Result<Called, Failed>>;
+/// A call that runs.
+struct Running {
+    call: JoinHandle<std::result::Result<Called, Failed>>,
+    /// What it asks the caller's person.
+    asked: mpsc::Receiver<Posed>,
+}
 
 /// Whether the client can go on with something else. One of an older generation could say so, and could not read a task.
 pub(super) fn can_have_tasks(context: &RequestContext<RoleServer>) -> bool {
@@ -55,52 +65,68 @@ impl Mcp {
         arguments: &Value,
         context: &RequestContext<RoleServer>,
     ) -> Waited {
-        if !can_have_tasks(context) {
+        if !is_modern(context) {
             let called = self.host.call(caller, tool, arguments.clone(), line(context));
             return Waited::Called(caught(called).await);
         }
+        let mut has_tasks = can_have_tasks(context);
         let pulse = Pulse::default();
         // Whoever drops this gives the call up, as one does whose client goes away.
         let guard = pulse.cancelled.clone().drop_guard();
-        let mut running = self.start(caller, tool, arguments, pulse.feel(line(context)));
-        tokio::select! {
-            called = &mut running => return Waited::Called(ran(called)),
-            () = context.ct.cancelled() => {}
-            () = tokio::time::sleep(PATIENCE) => {
-                let kept = self.host.keep_task(caller, tool, &pulse).await;
-                let kept = kept.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "no task could be made of a call that lasts");
-                    None
-                });
-                if let Some((doing, task)) = kept {
-                    guard.disarm();
-                    let created = CreateTaskResult::new(base(&doing.id.to_string(), &task));
-                    let rest = Rest {
-                        mcp: self.clone(),
-                        caller: caller.clone(),
-                        tool: tool.to_owned(),
-                        arguments: arguments.clone(),
-                        context: context.clone(),
-                    };
-                    let going = doing.clone();
-                    self.host.run_task(doing, async move { rest.go_on(&going, running).await });
-                    return Waited::Lasts(created);
-                }
+        let mut running = self.start(caller, tool, arguments, &pulse, context);
+        loop {
+            let posed = tokio::select! {
+                called = &mut running.call => return Waited::Called(ran(called)),
+                () = context.ct.cancelled() => break,
+                () = tokio::time::sleep(PATIENCE), if has_tasks => None,
+                Some(posed) = running.asked.recv() => Some(posed),
+            };
+            let kept = self.host.keep_task(caller, tool, &pulse).await;
+            let kept = kept.unwrap_or_else(|error| {
+                tracing::warn!(%error, "no task could be made of a call that lasts");
+                None
+            });
+            // Whoever asked and cannot be kept is told so.
+            let Some((doing, task)) = kept else {
+                has_tasks = false;
+                continue;
+            };
+            guard.disarm();
+            let (id, is_asked) = (doing.id.to_string(), posed.is_some());
+            let created = CreateTaskResult::new(base(&id, &task));
+            let rest = Rest {
+                mcp: self.clone(),
+                caller: caller.clone(),
+                tool: tool.to_owned(),
+                arguments: arguments.clone(),
+                context: context.clone(),
+            };
+            let going = doing.clone();
+            self.host.run_task(doing, async move { rest.go_on(&going, running, posed).await });
+            if is_asked && !can_have_tasks(context) {
+                return Waited::Asks(id);
             }
+            return Waited::Lasts(created);
         }
-        tokio::select! {
-            called = &mut running => return Waited::Called(ran(called)),
-            () = context.ct.cancelled() => pulse.cancelled.cancel(),
-        }
-        Waited::Called(ran(running.await))
+        pulse.cancelled.cancel();
+        Waited::Called(ran(running.call.await))
     }
 
     /// Calls a tool in a task of its own.
-    fn start(&self, caller: &Caller, tool: &str, arguments: &Value, line: Line) -> Running {
+    fn start(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Value,
+        pulse: &Pulse,
+        context: &RequestContext<RoleServer>,
+    ) -> Running {
+        let (ask, asked) = in_turn(context);
+        let line = Line { ask, ..pulse.feel(line(context)) };
         let (host, caller) = (Arc::clone(&self.host), caller.clone());
         let (tool, arguments) = (tool.to_owned(), arguments.clone());
         let call = async move { caught(host.call(&caller, &tool, arguments, line)).await };
-        self.host.tasks.spawn(call.in_current_span())
+        Running { call: self.host.tasks.spawn(call.in_current_span()), asked }
     }
 
     /// A task as its client asks for it.
@@ -126,8 +152,8 @@ struct Rest {
 
 impl Rest {
     /// Waits for the call. What it wants of a person is asked for in the task, and then it is made again.
-    async fn go_on(&self, doing: &Doing, running: Running) -> State {
-        let mut called = ran(running.await);
+    async fn go_on(&self, doing: &Doing, running: Running, posed: Option<Posed>) -> State {
+        let mut called = self.attend(doing, running, posed).await;
         if let Err(Failed::Approval(wanted)) = &called
             && asks_by_form(&self.context)
             && let Some(form) = form(wanted)
@@ -169,9 +195,44 @@ impl Rest {
 
     async fn again(&self, doing: &Doing, may: Result<()>) -> std::result::Result<Called, Failed> {
         may?;
-        let line = doing.pulse.feel(line(&self.context));
-        ran(self.mcp.start(&self.caller, &self.tool, &self.arguments, line).await)
+        let (mcp, pulse) = (&self.mcp, &doing.pulse);
+        let running = mcp.start(&self.caller, &self.tool, &self.arguments, pulse, &self.context);
+        self.attend(doing, running, None).await
     }
+
+    /// Waits for a call, and passes on what it asks.
+    async fn attend(
+        &self,
+        doing: &Doing,
+        mut running: Running,
+        mut posed: Option<Posed>,
+    ) -> std::result::Result<Called, Failed> {
+        loop {
+            if let Some(posed) = posed.take() {
+                pass_on(doing, posed).await;
+            }
+            posed = tokio::select! {
+                called = &mut running.call => return ran(called),
+                Some(posed) = running.asked.recv() => Some(posed),
+            };
+        }
+    }
+}
+
+/// Asks the caller's person, as long as somebody waits for the answer.
+async fn pass_on(doing: &Doing, Posed { form, mut answer }: Posed) {
+    let key = Uuid::new_v4().to_string();
+    let asked = tokio::select! {
+        asked = ask(doing, &key, form) => asked,
+        () = answer.closed() => {
+            if let Err(error) = doing.go_on().await {
+                tracing::warn!(%error, "a question that nobody waits for could not be taken back");
+            }
+            return;
+        }
+    };
+    // Whoever asked may be gone by now.
+    let _ = answer.send(asked.map(|result| result.map_or(Answer::Closed, read)));
 }
 
 impl Host {
@@ -187,7 +248,8 @@ impl Host {
             };
             let origin = entry.map(|entry| entry.integration().id);
             let Some(stored) = stored else {
-                let nothing = reads || matches!(task.state, State::Asking(_));
+                let waited = matches!(task.state, State::Asking(_)) && task.op_id.is_none();
+                let nothing = reads || waited;
                 return Ok(failed(&interrupted(caller, &task.tool, nothing)));
             };
             let is_unknown = stored.status == ResultStatus::Unknown;
@@ -245,7 +307,7 @@ pub(super) fn found(found: Result<bool>) -> std::result::Result<(), ErrorData> {
     found.then_some(()).ok_or_else(unknown)
 }
 
-fn unknown() -> ErrorData {
+pub(super) fn unknown() -> ErrorData {
     ErrorData::invalid_params("there is no such task (any more)", None)
 }
 
@@ -281,10 +343,6 @@ fn detailed(id: &str, task: Task) -> DetailedTask {
         Value::Object(object) => object,
         _ => Map::new(),
     };
-    let requests = |open: BTreeMap<String, Value>| -> InputRequests {
-        let read = |(key, request)| Some((key, serde_json::from_value(request).ok()?));
-        open.into_iter().filter_map(read).collect()
-    };
     let payload = match task.state {
         State::Asking(open) if !open.is_empty() => {
             TaskPayload::InputRequired { input_requests: requests(open) }
@@ -295,4 +353,10 @@ fn detailed(id: &str, task: Task) -> DetailedTask {
         State::Cancelled => TaskPayload::Cancelled,
     };
     DetailedTask::new(base, payload)
+}
+
+/// What a person is asked, as the protocol has it.
+pub(super) fn requests(open: BTreeMap<String, Value>) -> InputRequests {
+    let read = |(key, request)| Some((key, serde_json::from_value(request).ok()?));
+    open.into_iter().filter_map(read).collect()
 }

@@ -1,9 +1,11 @@
 //! Where people sign in at a remote server: it names its authorization server (RFC 9728), which tells its addresses
 //! (RFC 8414). Our client there is one that the configuration names, or this server's own description of itself.
 
-use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
-use resto_core::{Auth, ClientAuth, Code, Error, Integration, Result, is_loopback, quote};
+use resto_core::{
+    Auth, ClientAuth, Code, Error, Integration, Result, challenge, is_loopback, quote,
+};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -215,7 +217,7 @@ fn request(method: Method, url: &Url, body: Vec<u8>) -> Result<Request<Vec<u8>>>
 }
 
 /// HTTPS; on this machine anything goes where the operator's own address is there too.
-fn is_safe(url: &Url, base: &Url) -> bool {
+pub(super) fn is_safe(url: &Url, base: &Url) -> bool {
     if is_loopback(url) {
         is_loopback(base) && matches!(url.scheme(), "http" | "https")
     } else {
@@ -232,17 +234,13 @@ fn at(url: &Url, place: &str, path: &str) -> Url {
 
 /// The address in `WWW-Authenticate: Bearer resource_metadata="..."`.
 fn told_place(refused: &Response<Vec<u8>>) -> Option<Url> {
-    let told = refused.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
-    let (_, rest) = told.split_once("resource_metadata=")?;
-    let value = match rest.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next()?,
-        None => rest.split([',', ' ']).next()?,
-    };
-    Url::parse(value).ok()
+    Url::parse(challenge(refused.headers(), "resource_metadata")?).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::WWW_AUTHENTICATE;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,13 @@
 //! MCP servers that others run, as integrations: one entry of the configuration makes one, and its tools are actions.
 
+mod asking;
 mod discovery;
+mod following;
 mod offer;
 mod output;
+mod question;
 mod schema;
+mod scopes;
 mod session;
 mod tenant;
 mod wire;
@@ -29,6 +33,7 @@ use discovery::Discovered;
 pub(crate) use offer::{Definition, Offer, Pin, Standing};
 use session::{Session, outcome};
 pub(crate) use tenant::Offers;
+use wire::is_lost;
 
 /// The collection of records in which the tools of each server are kept.
 const OFFERS: &str = "remote.tools";
@@ -269,9 +274,12 @@ impl Remote {
         let session = Session::open(api.channel(CALL), name, &self.is_legacy).await?;
         // A change goes on whatever the caller does, so that its outcome is known.
         let cancelled = if risk == Risk::Read { api.cancelled() } else { CancellationToken::new() };
-        let called = session.call(tool, arguments, cancelled).await;
+        let called = session.call(tool, arguments, risk.is_unsafe(), &cancelled).await;
         session.close();
-        called.map(|result| output::of(&result)).map_err(|error| outcome(error, risk.is_unsafe()))
+        called.map(|result| output::of(&result)).map_err(|error| {
+            let may_have_happened = risk.is_unsafe() && is_lost(&error);
+            outcome(error, may_have_happened)
+        })
     }
 
     fn proof(&self) -> Proof {

@@ -1,34 +1,35 @@
 //! One session with a remote MCP server: opened for one call, in whichever generation of the protocol the server speaks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use resto_core::{Channel, Code, Error, Result, quote};
-use rmcp::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam,
-    ClientCapabilities, ClientConfig, ClientRequest, ElicitRequestParams, ElicitResult, ErrorCode,
-    ErrorData, Implementation, JsonObject, PaginatedRequestParams, ProgressNotificationParam,
-    ProtocolVersion, ServerResult, Tool,
+    ClientRequest, ElicitRequestParams, ElicitationAction, ErrorCode, ErrorData, InputRequests,
+    InputResponses, JsonObject, PaginatedRequestParams, ProtocolVersion, ServerResult, Tool,
 };
 use rmcp::service::{
-    ClientLifecycleMode, ClientServiceExt as _, NotificationContext, PeerRequestOptions,
-    RequestContext, RoleClient, RunningService, ServiceError,
+    ClientLifecycleMode, ClientServiceExt as _, Peer, PeerRequestOptions, RoleClient,
+    RunningService, ServiceError,
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Wire, is_lost};
+use super::asking::Ours;
+use super::wire::Wire;
 
 /// Tools and pages of them that are read.
 const TOOLS: usize = 256;
 const PAGES: usize = 32;
 
-/// What becomes of a question in the middle of a call.
-const UNASKED: &str =
-    "It asked for a person's input in the middle of the call, which this server does not pass on.";
+/// What it answers where a person has to go to a page first, in the generations that know it.
+const PAGE_FIRST: ErrorCode = ErrorCode(-32042);
+
+/// How often a server may want a call made again before it ends it, and how long it is waited first where it asks nothing.
+const ROUNDS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A session.
 pub(super) struct Session {
@@ -47,14 +48,13 @@ impl Session {
         name: &'static str,
         is_legacy: &AtomicBool,
     ) -> Result<Self> {
-        let until = channel.until();
         let wire = Wire::new(channel);
         let mut config =
             StreamableHttpClientTransportConfig::with_uri(wire.channel().url().as_str())
                 .reinit_on_expired_session(false);
         config.allow_stateless = true;
         let transport = StreamableHttpClientTransport::with_client(wire.clone(), config);
-        let ours = Ours { channel: wire.channel().clone(), asked: Arc::default() };
+        let ours = Ours::new(wire.channel().clone(), name);
         let mode = if is_legacy.load(Ordering::Relaxed) {
             ClientLifecycleMode::Initialize
         } else {
@@ -62,11 +62,12 @@ impl Session {
             ClientLifecycleMode::Auto { preferred_versions, legacy_version: None }
         };
         let opening = ours.serve_with_lifecycle(transport, mode);
-        let Ok(opened) = timeout_at(until, opening).await else { return Err(late(name)) };
+        let Some(opened) = wire.channel().in_time(opening).await else { return Err(late(name)) };
         let running = opened
             .map_err(|error| wire.wrong().unwrap_or_else(|| stranger(name, &error.to_string())))?;
         let version = running.peer().peer_info().map(|info| info.protocol_version.clone());
         is_legacy.store(version.is_some_and(|version| version.has_initialize()), Ordering::Relaxed);
+        wire.hears().await;
         Ok(Self { running, wire, name })
     }
 
@@ -87,10 +88,7 @@ impl Session {
         for _ in 0..PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
             let listing = self.running.peer().list_tools(Some(page));
-            let Ok(listed) = timeout_at(self.wire.channel().until(), listing).await else {
-                return Err(late(self.name));
-            };
-            let listed = listed.map_err(|error| self.failed(&error))?;
+            let listed = self.in_time(listing).await?;
             tools.extend(listed.tools);
             if tools.len() > TOOLS {
                 break;
@@ -109,7 +107,7 @@ impl Session {
         ))
     }
 
-    /// Calls a tool, until the caller cancels.
+    /// Calls a tool, until the caller cancels; what it asks meanwhile is passed on.
     ///
     /// # Errors
     /// The tool or the server says why, or no answer came.
@@ -117,52 +115,173 @@ impl Session {
         &self,
         tool: &str,
         arguments: JsonObject,
-        cancelled: CancellationToken,
+        is_unsafe: bool,
+        cancelled: &CancellationToken,
     ) -> Result<CallToolResult> {
-        let (peer, name) = (self.running.peer(), self.name);
-        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let name = self.name;
+        // What it asks after that, nobody answers.
+        let _ended = self.ours().ended.clone().drop_guard();
+        let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        for round in 0..ROUNDS {
+            match self.once(params.clone(), cancelled).await? {
+                ServerResult::CallToolResult(result) => return self.ended(result),
+                ServerResult::InputRequiredResult(more) => {
+                    params.input_responses = match more.input_requests {
+                        Some(requests) if !requests.is_empty() => {
+                            Some(Box::pin(self.answers(requests)).await?)
+                        }
+                        _ => {
+                            tokio::time::sleep(PAUSE * (round + 1)).await;
+                            None
+                        }
+                    };
+                    params.request_state = more.request_state;
+                }
+                ServerResult::CreateTaskResult(created) => {
+                    // On the heap: it is rarely needed, and large.
+                    return Box::pin(self.follow(created.task, is_unsafe, cancelled)).await;
+                }
+                ServerResult::CustomResult(other)
+                    if other.0.get("resultType").is_some_and(|kind| kind == "input_required") =>
+                {
+                    let what = "something in a form that this server does not know";
+                    return Err(self.ours().is_not_passed_on(what));
+                }
+                _ => return Err(stranger(name, "another answer than that of a call")),
+            }
+        }
+        Err(Error::new(
+            Code::ActionRequired,
+            format!("{name} does not finish the call: it wanted it made again {ROUNDS} times."),
+        ))
+    }
+
+    async fn once(
+        &self,
+        params: CallToolRequestParams,
+        cancelled: &CancellationToken,
+    ) -> Result<ServerResult> {
+        let peer = self.peer();
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let options = PeerRequestOptions::no_options();
         let sent = peer.send_cancellable_request(request, options).await;
         let sent = sent.map_err(|error| self.failed(&error))?;
         let id = sent.id.clone();
-        let answer = tokio::select! {
-            answer = timeout_at(self.wire.channel().until(), sent.await_response()) => answer,
+        tokio::select! {
+            answer = self.ours().channel.in_time(sent.await_response()) => match answer {
+                Some(Ok(answer)) => Ok(answer),
+                Some(Err(ServiceError::McpError(told))) if told.code == PAGE_FIRST => {
+                    Err(Box::pin(self.led(&told)).await)
+                }
+                Some(Err(error)) => Err(self.failed(&error)),
+                None => Err(late(self.name)),
+            },
+            () = self.wire.lost() => {
+                let (name, wrong) = (self.name, self.wire.wrong());
+                let why = wrong.as_ref().map_or("it was lost", |wrong| wrong.message());
+                let what = format!("{name} did not get the answer for which it waits: {why}");
+                Err(Error::new(Code::ProviderDown, what))
+            }
             () = cancelled.cancelled() => {
                 let told = CancelledNotificationParam::new(Some(id), None);
                 // Whether it heard of it or not, nobody waits for it any more.
                 let _ = peer.notify_cancelled(told).await;
-                return Err(Error::new(Code::Cancelled, "The caller cancelled the call."));
+                Err(Error::new(Code::Cancelled, "The caller cancelled the call."))
             }
+        }
+    }
+
+    /// It wants a person to have been on a page of its own before it is called.
+    async fn led(&self, told: &ErrorData) -> Error {
+        let name = self.name;
+        let pages = told.data.as_ref().and_then(|data| data.get("elicitations"));
+        let page = pages.and_then(|pages| pages.as_array()?.first()).cloned().unwrap_or_default();
+        let Ok(page @ ElicitRequestParams::UrlElicitationParams { .. }) =
+            serde_json::from_value(page)
+        else {
+            return stranger(name, "it names no page");
         };
-        let Ok(answer) = answer else { return Err(late(name)) };
-        match answer.map_err(|error| self.failed(&error))? {
-            ServerResult::CallToolResult(result) if result.is_error == Some(true) => {
-                let words: Vec<&str> = result
-                    .content
-                    .iter()
-                    .filter_map(|block| Some(block.as_text()?.text.as_str()))
-                    .collect();
-                let said = quote(&words.join(" "));
-                let asked = self.running.service().asked.load(Ordering::Relaxed);
-                let asked = if asked { UNASKED } else { "" };
-                Err(Error::new(
-                    Code::InvalidInput,
-                    format!("{name} refused the call: {said}. {asked}").trim_end(),
-                ))
-            }
-            ServerResult::CallToolResult(result) => Ok(result),
-            ServerResult::InputRequiredResult(_) => Err(Error::new(
-                Code::ActionRequired,
-                format!("{name} does not finish the call. {UNASKED}"),
-            )),
-            ServerResult::CreateTaskResult(_) => Err(Error::new(
+        match self.ours().ask(page).await {
+            Err(unasked) => unasked,
+            Ok(result) if result.action == ElicitationAction::Accept => Error::new(
                 Code::ActionRequired,
                 format!(
-                    "{name} answered with a task that goes on by itself, which this server does not follow. It may have begun. Look there before trying again."
+                    "{name} wants a person to do something on a page of its own first, which they were shown. When they say that they are done, make the very same call again."
                 ),
-            )),
-            _ => Err(stranger(name, "another answer than that of a call")),
+            ),
+            Ok(_) => Error::new(
+                Code::Denied,
+                format!(
+                    "The person did not want to open the page that {name} wants them to see first. Nothing was done. Do not ask again unless they say so."
+                ),
+            ),
+        }
+    }
+
+    /// What a tool answered, unless it says that it failed.
+    pub(super) fn ended(&self, result: CallToolResult) -> Result<CallToolResult> {
+        if result.is_error != Some(true) {
+            return Ok(result);
+        }
+        let words: Vec<&str> = result
+            .content
+            .iter()
+            .filter_map(|block| Some(block.as_text()?.text.as_str()))
+            .collect();
+        Err(self.refused(&words.join(" ")))
+    }
+
+    /// It refused the call; because of a question that was not passed on, where there was one. What it says once it has
+    /// asked something is the caller's alone.
+    pub(super) fn refused(&self, said: &str) -> Error {
+        let (name, said) = (self.name, quote(said));
+        if let Some(mut unasked) = self.ours().unasked() {
+            let details = unasked.details_mut();
+            details.message.push_str(" It then ended the call.");
+            let asked = details.said.take().unwrap_or_default();
+            details.said = Some(format!("{asked}; then: {said}"));
+            return unasked;
+        }
+        if !self.ours().has_asked() {
+            return Error::new(Code::InvalidInput, format!("{name} refused the call: {said}."));
+        }
+        let mut error = Error::new(
+            Code::InvalidInput,
+            format!("{name} refused the call after it had asked the caller's person."),
+        );
+        error.details_mut().said = Some(said);
+        error
+    }
+
+    /// The answers to all that it wants to know.
+    pub(super) async fn answers(&self, requests: InputRequests) -> Result<InputResponses> {
+        let mut answers = InputResponses::new();
+        for (key, request) in requests {
+            answers.insert(key, self.ours().answer(request).await?);
+        }
+        Ok(answers)
+    }
+
+    pub(super) fn peer(&self) -> &Peer<RoleClient> {
+        self.running.peer()
+    }
+
+    pub(super) fn ours(&self) -> &Ours {
+        self.running.service()
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Waits for an answer as long as there is time.
+    pub(super) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = std::result::Result<T, ServiceError>>,
+    ) -> Result<T> {
+        match self.ours().channel.in_time(answer).await {
+            None => Err(late(self.name)),
+            Some(answered) => answered.map_err(|error| self.failed(&error)),
         }
     }
 
@@ -180,18 +299,15 @@ impl Session {
             return wrong;
         }
         match error {
-            ServiceError::McpError(told) => Error::new(
-                Code::InvalidInput,
-                format!("{name} refused the call: {}.", quote(&told.message)),
-            ),
+            ServiceError::McpError(told) => self.refused(&told.message),
             other => stranger(name, &other.to_string()),
         }
     }
 }
 
-/// What the host of a call makes of its failure: whether a change that was asked for happened may not be known.
-pub(super) fn outcome(error: Error, is_unsafe: bool) -> Error {
-    if !is_unsafe || !is_lost(&error) {
+/// What became of a call that failed, where it may have changed something nevertheless.
+pub(super) fn outcome(error: Error, may_have_happened: bool) -> Error {
+    if !may_have_happened {
         return error;
     }
     let mut told = error;
@@ -202,52 +318,13 @@ pub(super) fn outcome(error: Error, is_unsafe: bool) -> Error {
     told
 }
 
-fn late(name: &str) -> Error {
+pub(super) fn late(name: &str) -> Error {
     Error::new(Code::ProviderDown, format!("{name} did not answer in time. Try again later."))
 }
 
-fn stranger(name: &str, what: &str) -> Error {
+pub(super) fn stranger(name: &str, what: &str) -> Error {
     Error::new(
         Code::ProviderDown,
         format!("{name} did not answer as an MCP server does ({}). Try again later.", quote(what)),
     )
-}
-
-/// What a server may ask of us: to be told how far it is, and nothing else.
-#[derive(Clone)]
-struct Ours {
-    channel: Channel,
-    /// Whether the server asked for a person's input.
-    asked: Arc<AtomicBool>,
-}
-
-impl ClientHandler for Ours {
-    fn get_info(&self) -> ClientConfig {
-        let ours = Implementation::new("resto", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), ours)
-    }
-
-    async fn create_elicitation(
-        &self,
-        _request: ElicitRequestParams,
-        _context: RequestContext<RoleClient>,
-    ) -> Result<ElicitResult, ErrorData> {
-        self.asked.store(true, Ordering::Relaxed);
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, UNASKED, None))
-    }
-
-    async fn on_progress(
-        &self,
-        told: ProgressNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a progress is a small number, and one that is none becomes zero"
-        )]
-        let count = |number: f64| number as u64;
-        let message = quote(told.message.as_deref().unwrap_or_default());
-        self.channel.progress(count(told.progress), told.total.map(count), &message);
-    }
 }

@@ -76,11 +76,13 @@ impl Host {
 
     /// Forgets what a remote server offered, with its account: whoever connects it again begins anew.
     pub(crate) async fn forget_offer(&self, caller: &Caller, integration: &Integration) {
-        if self.is_remote(integration.id)
-            && let Err(error) = caller.scope.delete_record(OFFERS, integration.id).await
-        {
+        if !self.is_remote(integration.id) {
+            return;
+        }
+        if let Err(error) = caller.scope.delete_record(OFFERS, integration.id).await {
             tracing::warn!(%error, "the tools of a server that was disconnected are still kept");
         }
+        self.forget_granted(caller, integration).await;
     }
 
     /// Approves a tool of a remote server as a person has seen it, and tests the connection.

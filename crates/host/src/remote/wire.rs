@@ -1,23 +1,32 @@
 //! rmcp's client over our guarded HTTP: every request of a session signed just in time, every answer bounded.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use resto_core::{Channel, Code, Error, Streamed};
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ClientResult, ErrorData, ServerJsonRpcMessage,
+};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
 use sse_stream::{Sse, SseStream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 const SESSION: &str = "mcp-session-id";
 
 /// Events in one answer; progress is told less often.
 const EVENTS: usize = 10_000;
+
+/// How long is waited until a server lets us listen.
+const HEARING: Duration = Duration::from_secs(2);
 
 /// Bytes of a refusal that are read, to know what is meant.
 const REFUSAL: usize = 64 << 10;
@@ -31,15 +40,41 @@ pub(super) struct Wire {
     channel: Channel,
     /// What went wrong, in our own words: rmcp passes on a text of it only.
     wrong: Arc<Mutex<Option<Error>>>,
+    /// Cancelled when an answer for which the server waits did not reach it.
+    lost: CancellationToken,
+    session: Arc<Listening>,
+}
+
+/// How it stands with what a server of the older generation sends beside its answers.
+#[derive(Default)]
+struct Listening {
+    /// Whether there is a session, in which it could.
+    is_open: AtomicBool,
+    has_begun: AtomicBool,
+    /// Cancelled once it is known whether it does.
+    is_known: CancellationToken,
 }
 
 impl Wire {
     pub fn new(channel: Channel) -> Self {
-        Self { channel, wrong: Arc::default() }
+        let (wrong, session) = (Arc::default(), Arc::default());
+        Self { channel, wrong, lost: CancellationToken::new(), session }
+    }
+
+    /// Waits until what the server asks is heard, wherever it asks: some ask at once, and to nobody.
+    pub async fn hears(&self) {
+        if self.channel.can_ask() && self.session.is_open.load(Ordering::Relaxed) {
+            let _ = timeout(HEARING, self.session.is_known.cancelled()).await;
+        }
     }
 
     pub fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Ends when the server waits for an answer in vain.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
     }
 
     /// What went wrong on the way, if something did.
@@ -63,6 +98,16 @@ impl Wire {
         session: Option<Arc<str>>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Streamed, Error> {
+        self.channel.send(self.request(method, body, session, headers)).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        body: Vec<u8>,
+        session: Option<Arc<str>>,
+        headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Request<Vec<u8>> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         if let Ok(uri) = self.channel.url().as_str().parse() {
@@ -77,7 +122,7 @@ impl Wire {
         if let Some(id) = session.and_then(|id| HeaderValue::from_str(&id).ok()) {
             fields.insert(HeaderName::from_static(SESSION), id);
         }
-        self.channel.send(request).await
+        request
     }
 
     /// The whole body, or its beginning.
@@ -113,7 +158,14 @@ impl StreamableHttpClient for Wire {
         let body = serde_json::to_vec(&message)?;
         let has_session = session.is_some();
         let sent = self.send(Method::POST, body, session, headers).await;
-        let answer = sent.map_err(|error| match message {
+        let answer = sent.map_err(|error| match &message {
+            ClientJsonRpcMessage::Response(answer)
+                if matches!(answer.result, ClientResult::ElicitResult(_)) =>
+            {
+                let failed = self.failed(error);
+                self.lost.cancel();
+                failed
+            }
             // What becomes of our answer to a question of theirs says nothing of the call.
             ClientJsonRpcMessage::Response(_) | ClientJsonRpcMessage::Error(_) => {
                 StreamableHttpError::Client(error)
@@ -139,6 +191,7 @@ impl StreamableHttpClient for Wire {
             answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let session = header(SESSION);
+        self.session.is_open.fetch_or(session.is_some(), Ordering::Relaxed);
         let kind = header(CONTENT_TYPE.as_str());
         let essence = kind.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default();
         match essence.trim().to_ascii_lowercase().as_str() {
@@ -165,16 +218,30 @@ impl StreamableHttpClient for Wire {
         sent.map(drop).map_err(StreamableHttpError::Client)
     }
 
-    /// A session lasts for one call, whose answer comes with its request: there is nothing else to listen to.
+    /// A session lasts for one call, whose answer comes with its request. Beside it comes what some servers ask a person: it
+    /// is listened to once, where there is somebody who could be asked.
     async fn get_stream(
         &self,
         _uri: Arc<str>,
-        _session: Option<Arc<str>>,
-        _last_event_id: Option<String>,
+        session: Option<Arc<str>>,
+        last_event_id: Option<String>,
         _auth: Option<String>,
-        _headers: HashMap<HeaderName, HeaderValue>,
+        headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failed> {
-        Err(StreamableHttpError::ServerDoesNotSupportSse)
+        if !self.channel.can_ask() || last_event_id.is_some() {
+            return Err(StreamableHttpError::ServerDoesNotSupportSse);
+        }
+        if self.session.has_begun.swap(true, Ordering::Relaxed) {
+            return Ok(futures::stream::pending().boxed());
+        }
+        let request = self.request(Method::GET, Vec::new(), session, headers);
+        let answered = self.channel.listen(request).await;
+        self.session.is_known.cancel();
+        match answered {
+            Ok(answer) if answer.status.is_success() => Ok(self.events(answer)),
+            // Not all have it.
+            _ => Err(StreamableHttpError::ServerDoesNotSupportSse),
+        }
     }
 }
 
