@@ -38,11 +38,8 @@ fn main() {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let provider = provider();
-        let installations: Vec<_> =
-            [Installation::sqlite(&provider), Installation::postgres(&provider)]
-                .into_iter()
-                .flatten()
-                .collect();
+        let mut installations = vec![Installation::sqlite(&provider)];
+        installations.extend(Installation::postgres(&provider));
         let tools = installations[0].tools().await;
         println!(
             "{} tools; one core for the server: {pinned}; medians of {ROUNDS} rounds",

@@ -115,8 +115,8 @@ pub struct Tools {
 }
 
 impl Installation {
-    pub fn sqlite(provider: &str) -> Option<Self> {
-        Some(Self::new(provider, None, "SQLite, FULL"))
+    pub fn sqlite(provider: &str) -> Self {
+        Self::new(provider, None, "SQLite, FULL")
     }
 
     /// None when no server is named.
