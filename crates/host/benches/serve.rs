@@ -8,6 +8,8 @@
     reason = "a benchmark reports to a person, and fails by panicking"
 )]
 
+#[path = "serve/bare.rs"]
+mod bare;
 #[path = "serve/load.rs"]
 mod load;
 #[path = "serve/servers.rs"]
@@ -30,7 +32,7 @@ const STARTS: usize = 7;
 fn main() {
     // A server is this program too.
     if let Ok(kind) = std::env::var(servers::SERVES) {
-        servers::serve(&kind);
+        bare::serve(&kind);
         return;
     }
     // The server has one core to itself; everything else has the other, a PostgreSQL of this machine too.
