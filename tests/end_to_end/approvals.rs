@@ -168,7 +168,7 @@ fn a_client_without_forms_gets_a_page_and_its_next_call_runs() {
 }
 
 #[test]
-fn what_was_approved_for_somebody_else_or_is_over_is_refused() {
+fn a7_what_was_approved_for_somebody_else_or_is_over_is_refused() {
     let provider = github();
     let product = Product::connected(&provider.url, KEY);
     product.must(&["tenant", "create", "acme"], "");

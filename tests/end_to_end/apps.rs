@@ -146,6 +146,27 @@ fn traffic_revenue_deployments_dashboards_and_connections_are_shown() {
 }
 
 #[test]
+fn what_run_action_ran_is_shown_as_its_own_tool_shows_it() {
+    let services = services();
+    let product = product(&services);
+    let mut server = product.serve();
+    server.url.push_str("?mode=search");
+    let mut host = Host::connect("2026-07-28", &server);
+    let run = |action: &str| json!({"action": action, "arguments": {}});
+    let step = |action: &str| json!({"show": "run_action", "arguments": run(action)});
+    let shown = host.step(&step("vercel_list_deployments"));
+    told(&shown, &["Vercel: List deployments", "READY", "Cheaper shipping", HOSTILE]);
+    assert!(shown["bytes"].as_u64().unwrap() < 30_000, "{}", shown["bytes"]);
+    host.checked("run_action");
+    // Of others the text beside it tells all, and nothing takes up room.
+    for action in ["vercel_get_account", "__proto__", "constructor"] {
+        let shown = host.step(&step(action));
+        assert_eq!(shown["height"], 0, "{action}");
+        assert_eq!(shown["meta"]["ui"]["prefersBorder"], false);
+    }
+}
+
+#[test]
 fn a_client_of_the_handshake_shows_the_same() {
     let services = services();
     let product = product(&services);

@@ -74,7 +74,7 @@ fn an_agent_leads_its_person_to_the_page_and_hears_what_came_of_it() {
 }
 
 #[test]
-fn the_state_of_a_request_belongs_to_its_caller_and_its_call() {
+fn a7_the_state_of_a_request_belongs_to_its_caller_and_its_call() {
     let (_provider, product) = product();
     product.must(&["tenant", "create", "acme"], "");
     let server = product.serve();

@@ -1,5 +1,5 @@
-//! MCP clients that others wrote: the Inspector and the official Python client, each in its two generations, and those of
-//! Node.
+//! MCP clients that others wrote: the Inspector and the official Python client, each in its two generations, those of Node,
+//! and `LangChain`'s.
 
 use std::process::Command;
 
@@ -126,6 +126,14 @@ fn url(way: Way<'_>, server: &Server<'_>) -> String {
 pub struct Agent(Conversation);
 
 impl Agent {
+    fn start(mut command: Command, way: Way<'_>, has_person: bool) -> Self {
+        lead(&mut command, way);
+        if has_person {
+            command.env("MCP_ELICITS", "1");
+        }
+        Self(Conversation::start(&mut command))
+    }
+
     /// Begins a call during which the person is asked; tells what for.
     pub fn begin(&mut self, name: &str, arguments: &Value) -> Value {
         self.ask(&json!({"method": "tools/call", "name": name, "arguments": arguments}))["asked"]
@@ -194,16 +202,7 @@ impl Python {
             Era::Legacy => "legacy",
             Era::Modern => "2026-07-28",
         });
-        match way {
-            Way::Http(server) | Way::Sse(server) => {
-                command.arg(url(way, server)).env("MCP_TOKEN", &server.token);
-            }
-            Way::Stdio(product) | Way::Flagged(product, _) => {
-                let flags = if let Way::Flagged(_, flags) = way { flags } else { &[] };
-                command.arg("--").arg(binary()).arg("stdio").args(flags);
-                command.envs(product.environment());
-            }
-        }
+        lead(&mut command, way);
         command.envs(environment.iter().copied());
         Agent(Conversation::start(&mut command))
     }
@@ -214,20 +213,45 @@ pub struct Node;
 
 impl Node {
     pub fn connect(client: &str, url: &str, token: &str) -> Agent {
-        Agent(Conversation::start(&mut Self::command(client, url, token)))
+        let mut command = Self::command(client);
+        Agent(Conversation::start(command.arg(url).env("MCP_TOKEN", token)))
     }
 
-    /// One whose person can be asked.
-    pub fn with_person(client: &str, url: &str, token: &str) -> Agent {
-        let mut command = Self::command(client, url, token);
-        Agent(Conversation::start(command.env("MCP_ELICITS", "1")))
+    /// One that comes in by this way; whose person can be asked, if so.
+    pub fn by(client: &str, way: Way<'_>, has_person: bool) -> Agent {
+        Agent::start(Self::command(client), way, has_person)
     }
 
-    fn command(client: &str, url: &str, token: &str) -> Command {
+    fn command(client: &str) -> Command {
         let mut command = Command::new(tool("bin/node"));
-        command.env_clear().env("MCP_TOKEN", token);
-        command.arg(top().join("tests/tools/node_client.mjs")).args([client, url]);
+        command.env_clear().arg(top().join("tests/tools/node_client.mjs")).arg(client);
         command
+    }
+}
+
+/// `LangChain`'s client for Python.
+pub struct LangChain;
+
+impl LangChain {
+    /// As [`Node::by`].
+    pub fn by(way: Way<'_>, has_person: bool) -> Agent {
+        let mut command = Command::new(tool("langchain/bin/python"));
+        command.env_clear().arg(top().join("tests/tools/langchain_client.py"));
+        Agent::start(command, way, has_person)
+    }
+}
+
+/// Tells a program where the server is.
+fn lead(command: &mut Command, way: Way<'_>) {
+    match way {
+        Way::Http(server) | Way::Sse(server) => {
+            command.arg(url(way, server)).env("MCP_TOKEN", &server.token);
+        }
+        Way::Stdio(product) | Way::Flagged(product, _) => {
+            let flags = if let Way::Flagged(_, flags) = way { flags } else { &[] };
+            command.arg("--").arg(binary()).arg("stdio").args(flags);
+            command.envs(product.environment());
+        }
     }
 }
 

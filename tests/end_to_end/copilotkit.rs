@@ -118,6 +118,8 @@ fn its_page_shows_what_the_agent_does_and_leads_a_person_to_approve_and_to_conne
     page.step(&json!({"scripts": true, "open": example.url}));
     page.picture("chat-welcome");
     say(&mut page, "Which services are connected?", ".card.done ::-p-text(list_integrations)");
+    page.step(&json!({"framed": "octocat"}));
+    page.picture("chat-app");
 
     say(&mut page, &delete("hello-world"), ".card.waits a[href*='/approve/']");
     page.picture("chat-approve");

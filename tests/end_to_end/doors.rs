@@ -29,7 +29,7 @@ fn event(phase: &str, action: &str, status: &str) -> (String, String, String) {
 }
 
 #[test]
-fn only_a_valid_access_token_opens_the_door() {
+fn a8_only_a_valid_access_token_opens_the_door() {
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
     let revoked = product.token("local", "revoked");
@@ -66,7 +66,7 @@ fn only_a_valid_access_token_opens_the_door() {
 }
 
 #[test]
-fn a_tenant_reaches_its_own_connection_only() {
+fn a1_a_tenant_reaches_its_own_connection_only() {
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
     product.must(&["tenant", "create", "acme"], "");
@@ -104,7 +104,7 @@ fn a_tenant_reaches_its_own_connection_only() {
 }
 
 #[test]
-fn a_web_page_of_a_stranger_is_turned_away() {
+fn e1_a_web_page_of_a_stranger_is_turned_away() {
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
     product.configure(&format!(
@@ -155,28 +155,64 @@ fn a_web_page_of_a_stranger_is_turned_away() {
 }
 
 #[test]
-fn fifty_clients_with_the_same_request_id_get_their_own_answers() {
+fn e9_what_the_headers_say_is_what_the_message_says() {
+    const NEWEST: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
+    const METHOD: (&str, &str) = ("mcp-method", "tools/call");
+    const NAME: (&str, &str) = ("mcp-name", READ);
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
     let server = product.serve();
-    thread::scope(|scope| {
-        for client in 0..50 {
-            let server = &server;
-            scope.spawn(move || {
-                let canary = format!("canary-{client}");
-                let answered = server.call(&[], READ, &named(&canary));
-                assert_eq!(answered.json()["id"], 1);
-                let expected = format!("octocat/{canary}");
-                assert_eq!(result(&answered).output()["full_name"], expected);
-            });
-        }
-    });
-    let calls = product.trail("local").into_iter().filter(|(_, action, _)| action == READ);
-    assert_eq!(calls.filter(|(_, _, status)| status == "success").count(), 50);
+    let before = provider.count();
+    let call = |version: &str, headers: &[(&str, &str)]| {
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({"name": READ, "arguments": named("hello-world"), "_meta": meta});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let authorization = format!("Bearer {}", server.token);
+        let standard = [
+            ("authorization", authorization.as_str()),
+            ("accept", "application/json, text/event-stream"),
+            ("content-type", "application/json"),
+        ];
+        send("POST", &server.url, &[&standard[..], headers].concat(), &call.to_string())
+    };
+    for (what, version, headers, code) in [
+        ("no method", "2026-07-28", &[NEWEST, NAME][..], -32020),
+        ("another method", "2026-07-28", &[NEWEST, ("mcp-method", "tools/list"), NAME], -32020),
+        ("a stream", "2026-07-28", &[NEWEST, ("mcp-method", "subscriptions/listen"), NAME], -32020),
+        ("no name", "2026-07-28", &[NEWEST, METHOD], -32020),
+        (
+            "another name",
+            "2026-07-28",
+            &[NEWEST, METHOD, ("mcp-name", "github_get_account")],
+            -32020,
+        ),
+        (
+            "another version",
+            "2026-07-28",
+            &[("mcp-protocol-version", "2025-11-25"), METHOD, NAME],
+            -32020,
+        ),
+        (
+            "an unknown version",
+            "2999-01-01",
+            &[("mcp-protocol-version", "2999-01-01"), METHOD, NAME],
+            -32022,
+        ),
+    ] {
+        let told = call(version, headers);
+        assert_eq!(told.status(), 400, "{what}: {told:?}");
+        assert_eq!(told.json()["error"]["code"], code, "{what}: {told:?}");
+    }
+    assert_eq!(provider.count(), before);
+    result(&call("2026-07-28", &[NEWEST, METHOD, NAME])).output();
 }
 
 #[test]
-fn an_access_token_never_reaches_the_provider() {
+fn a5_an_access_token_never_reaches_the_provider() {
     let provider = Provider::github(repository);
     let product = Product::connected(&provider.url, KEY);
     let server = product.serve();

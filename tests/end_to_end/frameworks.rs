@@ -1,10 +1,10 @@
-//! The official clients for Node, in both their generations, and agent frameworks, each in the same story.
+//! The official clients for Node and the Inspector, in both their generations, and agent frameworks, each in the same story.
 
 use serde_json::{Value, json};
 
 use crate::approvals::decide;
 use crate::browser::Browser;
-use crate::clients::{Agent, Answer, Node};
+use crate::clients::{Agent, Answer, LangChain, Node, Way};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply, repository};
 
@@ -38,8 +38,16 @@ fn named(repo: &str) -> Value {
 fn page_of(server: &Server<'_>, answer: &Answer) -> String {
     let refused: Value = serde_json::from_str(answer.error()).unwrap();
     assert_eq!(refused["code"], "action_required", "{refused}");
-    let origin = server.url.trim_end_matches("/mcp");
-    refused["url"].as_str().unwrap().strip_prefix(origin).expect("a page of ours").to_owned()
+    path_of(server, &refused["url"])
+}
+
+/// Where a link leads at this server.
+#[track_caller]
+fn path_of(server: &Server<'_>, link: &Value) -> String {
+    let link = link.as_str().expect("a link");
+    // An agent on this machine knows no server: its links lead to where one listens unless told otherwise.
+    let ours = [server.url.trim_end_matches("/mcp"), "http://127.0.0.1:8787"];
+    ours.iter().find_map(|origin| link.strip_prefix(origin)).expect("a page of ours").to_owned()
 }
 
 /// What every client gets through: it lists, reads, is told what is wrong, has a person approve and decline, and has a
@@ -67,71 +75,110 @@ pub fn story(product: &Product, server: &Server<'_>, provider: &Provider, agent:
     assert_eq!(deletions(provider), 1);
 
     let asked = agent.call("connect_integration", &json!({"integration": "vercel"}));
-    let link = asked.output()["link"].as_str().unwrap();
-    let path = link.strip_prefix(server.url.trim_end_matches("/mcp")).expect("a page of ours");
-    assert_eq!(browser.get(path).status(), 200);
+    let path = path_of(server, &asked.output()["link"]);
+    assert_eq!(browser.get(&path).status(), 200);
 }
 
-/// Over HTTP, and over the transport that was before it.
-fn lives(client: &str) {
-    for door in ["/mcp", "/sse"] {
+/// By each way into the product.
+fn by_each(story: impl Fn(&Product, &Server<'_>, &Provider, Way<'_>)) {
+    for door in 0..3 {
         let provider = github();
         let product = Product::connected(&provider.url, "github_pat_of_a_test");
         let server = product.serve();
-        let mut agent = Node::connect(client, &server.at(door), &server.token);
-        story(&product, &server, &provider, &mut agent);
+        let way = [Way::Http(&server), Way::Sse(&server), Way::Stdio(&product)][door];
+        story(&product, &server, &provider, way);
     }
 }
 
-/// A client that can ask its person in a form does.
-fn asks(client: &str) {
-    for door in ["/mcp", "/sse"] {
-        let provider = github();
-        let product = Product::connected(&provider.url, "github_pat_of_a_test");
-        let server = product.serve();
-        let mut agent = Node::with_person(client, &server.at(door), &server.token);
+/// Each client passes on what it is told.
+fn lives(client: impl Fn(Way<'_>) -> Agent) {
+    by_each(|product, server, provider, way| story(product, server, provider, &mut client(way)));
+}
+
+/// A client that can ask its person in a form does, and leads them to a page if it can.
+fn asks(leads: bool, client: impl Fn(Way<'_>) -> Agent) {
+    by_each(|product, server, provider, way| {
+        let mut agent = client(way);
         let asked = agent.begin(DELETE, &named("hello-world"));
         assert!(asked["message"].as_str().unwrap().contains("octocat/hello-world"), "{asked}");
         agent.act_with("accept", &json!({"name": "octocat/hello-world"})).output();
-        assert_eq!(deletions(&provider), 1);
+        assert_eq!(deletions(provider), 1);
         agent.begin(DELETE, &named("other"));
         let declined = agent.act("decline");
         assert!(declined.error().contains("declined this"), "{declined:?}");
-        assert_eq!(deletions(&provider), 1);
-    }
+        assert_eq!(deletions(provider), 1);
+        if leads {
+            let asked = agent.begin("connect_integration", &json!({"integration": "vercel"}));
+            assert_eq!(asked["mode"], "url", "{asked}");
+            let browser = Browser::of(product, server, "local");
+            assert_eq!(browser.get(&path_of(server, &asked["url"])).status(), 200);
+            let left = agent.act("cancel");
+            assert!(left.error().contains("did not want to open the page"), "{left:?}");
+        }
+    });
 }
 
 #[test]
 fn the_node_client_of_the_first_generation_reads_and_passes_on_links() {
-    lives("sdk");
+    lives(|way| Node::by("sdk", way, false));
 }
 
 #[test]
 fn the_node_client_of_the_first_generation_asks_its_person() {
-    asks("sdk");
+    asks(true, |way| Node::by("sdk", way, true));
 }
 
 #[test]
 fn the_node_client_of_the_second_generation_reads_and_passes_on_links() {
-    lives("client");
+    lives(|way| Node::by("client", way, false));
 }
 
 #[test]
 fn the_node_client_of_the_second_generation_asks_its_person() {
-    asks("client");
+    asks(true, |way| Node::by("client", way, true));
 }
 
 #[test]
 fn the_ai_sdk_reads_and_passes_on_links() {
-    lives("ai-sdk");
+    lives(|way| Node::by("ai-sdk", way, false));
 }
 
 #[test]
 fn the_ai_sdk_asks_its_person() {
-    asks("ai-sdk");
+    asks(false, |way| Node::by("ai-sdk", way, true));
 }
 
 #[test]
 fn langchain_reads_and_passes_on_links() {
-    lives("langchain");
+    lives(|way| Node::by("langchain", way, false));
+}
+
+#[test]
+fn langchain_for_python_reads_and_passes_on_links() {
+    lives(|way| LangChain::by(way, false));
+}
+
+#[test]
+fn langchain_for_python_asks_its_person() {
+    asks(true, |way| LangChain::by(way, true));
+}
+
+#[test]
+fn the_inspector_reads_and_passes_on_links() {
+    lives(|way| Node::by("mcpdo-modern", way, false));
+}
+
+#[test]
+fn the_inspector_asks_its_person() {
+    asks(true, |way| Node::by("mcpdo-modern", way, true));
+}
+
+#[test]
+fn the_inspector_of_the_older_generation_reads_and_passes_on_links() {
+    lives(|way| Node::by("mcpdo-legacy", way, false));
+}
+
+#[test]
+fn the_inspector_of_the_older_generation_asks_its_person() {
+    asks(true, |way| Node::by("mcpdo-legacy", way, true));
 }

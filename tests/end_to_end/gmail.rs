@@ -1,5 +1,7 @@
 //! A mailbox at Google: every action at its stand-in, and files that are handed out.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::product::{Product, Server};
@@ -9,7 +11,7 @@ use crate::walk::{Step, Walk, at};
 /// An installation with Ada's mailbox, and its server.
 fn connected(google: &Google) -> Product {
     let product = Product::at("http://127.0.0.1:1");
-    product.configure(&google.configuration(&product));
+    product.configure(&google.configuration(&product, "gmail"));
     product
 }
 
@@ -166,7 +168,7 @@ fn every_action_of_gmail_runs_at_its_stand_in() {
     let google = Google::start();
     let product = connected(&google);
     let server = product.serve();
-    google.connect(&product, &server);
+    google.connect(&product, &server, "gmail");
     let connections = product.json(&["connections", "--json"]);
     assert_eq!(connections[0]["account"], "ada@example.com", "{connections}");
     assert_eq!(connections[0]["refused"], json!([]), "{connections}");
@@ -240,7 +242,7 @@ fn a_file_is_read_by_its_link_by_whoever_made_the_call_and_nobody_else() {
     let google = Google::start();
     let product = connected(&google);
     let server = product.serve();
-    google.connect(&product, &server);
+    google.connect(&product, &server, "gmail");
     let mut walk = Walk::start(&server, vec![("gmail", at(&google.url))]);
     let (asked, link) = attachment(&mut walk);
     let uri = link["uri"].as_str().unwrap();
@@ -289,4 +291,38 @@ fn a_file_is_read_by_its_link_by_whoever_made_the_call_and_nobody_else() {
         .map(|event| event["result_status"].as_str().unwrap())
         .collect();
     assert_eq!(ended, ["success", "denied", "denied"], "{trail}");
+}
+
+#[test]
+fn a_file_that_a_call_hands_out_is_read_at_the_terminal() {
+    let google = Google::start();
+    let product = connected(&google);
+    let server = product.serve();
+    google.connect(&product, &server, "gmail");
+    let mut walk = Walk::start(&server, vec![("gmail", at(&google.url))]);
+    let (asked, theirs) = attachment(&mut walk);
+    let called = product.must(&["call", "gmail_get_attachment", &asked.to_string()], "");
+    let answer: Value = serde_json::from_str(&called.stdout).unwrap();
+    let uri = answer["file"]["uri"].as_str().unwrap();
+    assert!(called.stderr.contains(&format!("resto read {uri} --output FILE")), "{called:?}");
+
+    let (place, contents) = (product.path("offer.pdf"), [0xff, 0xfe, 0xfd]);
+    let output = ["read", uri, "--output", place.to_str().unwrap()];
+    let read = product.must(&output, "");
+    assert!(read.stderr.contains("3 bytes of application/pdf"), "{read:?}");
+    assert_eq!(std::fs::read(&place).unwrap(), contents);
+    assert_eq!(std::fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = product.run(&output, "");
+    assert!(again.stderr.contains("cannot be written"), "{again:?}");
+    let piped = product.command(&["read", uri]).output().unwrap();
+    assert_eq!((piped.status.success(), piped.stdout.as_slice()), (true, &contents[..]));
+
+    // What an agent of the owner was handed is the owner's; what never was is nobody's.
+    let agents = theirs["uri"].as_str().unwrap();
+    product.must(&["read", agents, "--output", product.path("same.pdf").to_str().unwrap()], "");
+    let guessed = "resto://files/00000000-0000-4000-8000-000000000000";
+    let refused = product.run(&["read", guessed], "");
+    assert!(!refused.status.success() && refused.stderr.contains("no such file"), "{refused:?}");
+    let trail = product.json(&["audit", "--json"]).to_string();
+    assert_eq!(trail.matches("gmail_get_attachment.file").count(), 8, "{trail}");
 }

@@ -167,7 +167,10 @@ impl Issuer {
                  client_id = \"{name}\"\nclient_secret_file = \"{file}\"\n"
             )
         };
-        product.configure(&["github", "gmail", "stripe"].map(section).concat());
+        let sections = ["github", "gmail", "stripe"].map(section).concat();
+        // Many calls of one account, which are not about how many there may be.
+        let limits = "[integrations.github.limits]\nrequests = 100000000\nconcurrent = 100\n";
+        product.configure(&format!("{sections}{limits}"));
     }
 
     /// Connects an account in a browser, as a person does.

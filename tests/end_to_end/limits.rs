@@ -14,7 +14,8 @@ use crate::wire::Message;
 const KEY: &str = "github_pat_of_a_test";
 const READ: &str = "github_get_repository";
 
-fn limited(provider: &Provider, limits: &str) -> String {
+/// A configuration with limits of GitHub's other than its own.
+pub fn limited(provider: &Provider, limits: &str) -> String {
     format!(
         "[integrations.github]\nbase_url = \"{}\"\n[integrations.github.limits]\n{limits}\n",
         provider.url

@@ -1,11 +1,11 @@
-//! A name.com that keeps its domains, orders and zones, and the name server that shows the zones.
+//! A name.com that keeps its domains and orders, and writes its zones to a `PowerDNS` that shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use resto_testing::DnsServer;
 use serde_json::{Value, json};
 
+use crate::powerdns::{PowerDns, Record};
 use crate::provider::{Provider, Reply};
 use crate::walk::Seen;
 use crate::wire::Message;
@@ -16,11 +16,13 @@ const PRICE: f64 = 12.5;
 /// A registrar of a test's own, with nothing registered.
 pub struct NameCom {
     pub provider: Provider,
-    pub dns: DnsServer,
+    pub dns: Arc<PowerDns>,
+    /// Who answered, in order.
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
-#[derive(Default)]
 struct Registry {
+    dns: Arc<PowerDns>,
     domains: BTreeMap<String, Value>,
     /// By domain and id.
     records: BTreeMap<(String, u64), Value>,
@@ -30,17 +32,21 @@ struct Registry {
 
 impl NameCom {
     pub fn start() -> Self {
-        let registry = Arc::<Mutex<Registry>>::default();
-        let shown = Arc::clone(&registry);
-        let dns = DnsServer::showing(move || shown.lock().unwrap().zone());
+        let dns = Arc::new(PowerDns::start());
+        let (domains, records) = (BTreeMap::new(), BTreeMap::new());
+        let registry = Mutex::new(Registry { dns: Arc::clone(&dns), domains, records, ids: 0 });
+        let seen = Arc::<Mutex<Vec<String>>>::default();
+        let by = Arc::clone(&seen);
         let provider = Provider::start(move |request| {
             if request.header("authorization") != Some("Basic YWNtZTp3b3Jk") {
                 return Reply::json(401, &json!({"message": "Unauthenticated"}));
             }
             let (status, body) = registry.lock().unwrap().answer(request);
+            let who = if request.what().contains("/records") { "PowerDNS" } else { "double" };
+            by.lock().unwrap().push(who.to_owned());
             Reply::json(status, &body)
         });
-        Self { provider, dns }
+        Self { provider, dns, seen }
     }
 
     /// The part of a configuration that leads here, and to the name server.
@@ -51,9 +57,16 @@ impl NameCom {
         )
     }
 
-    /// Who answered its requests: it keeps all by itself.
+    /// Who answered its requests, and what was asked of the name server.
     pub fn seen(&self) -> Seen<'_> {
-        Box::new(|| vec!["double".to_owned(); self.provider.count()])
+        let counted = Mutex::new(0);
+        Box::new(move || {
+            let (mut seen, mut counted) = (self.seen.lock().unwrap(), counted.lock().unwrap());
+            let questions = self.dns.questions();
+            let new = questions - std::mem::replace(&mut *counted, questions);
+            seen.extend(vec!["PowerDNS".to_owned(); new]);
+            seen.clone()
+        })
     }
 
     /// What it takes for its key: a user name and a token.
@@ -63,19 +76,10 @@ impl NameCom {
 }
 
 impl Registry {
-    /// All records, as a name server knows them.
-    fn zone(&self) -> Vec<(String, String, String)> {
-        let text = |record: &Value, field: &str| record[field].as_str().unwrap_or("").to_owned();
-        let shown = self.records.iter().map(|((domain, _), record)| {
-            let host = text(record, "host");
-            let name = if host.is_empty() { domain.clone() } else { format!("{host}.{domain}") };
-            let content = match record["priority"].as_u64() {
-                Some(priority) => format!("{priority} {}", text(record, "answer")),
-                None => text(record, "answer"),
-            };
-            (name, text(record, "type"), content)
-        });
-        shown.collect()
+    /// All records of a domain, as a name server knows them.
+    fn zone(&self, domain: &str) -> Vec<Record> {
+        let of_it = self.records.iter().filter(|((of, _), _)| of == domain);
+        of_it.map(|(_, record)| shown(domain, record)).collect()
     }
 
     fn id(&mut self) -> u64 {
@@ -135,6 +139,7 @@ impl Registry {
         domain["expireDate"] = "2027-01-01T00:00:00Z".into();
         domain["locked"] = true.into();
         domain["nameservers"] = json!(["ns1.name.com", "ns2.name.com"]);
+        self.dns.add(&name, &["ns1.name.com", "ns2.name.com"]);
         self.domains.insert(name, domain.clone());
         (200, json!({"domain": domain, "order": self.id(), "totalPaid": PRICE}))
     }
@@ -173,23 +178,53 @@ impl Registry {
                     json!({"records": of_it.map(|(_, record)| record).collect::<Vec<_>>()}),
                 );
             }
-            ("POST", "", ["records"]) => return (200, self.put((name.to_owned(), id), body)),
+            ("POST", "", ["records"]) => return self.put((name.to_owned(), id), Some(body)),
             ("PUT", "", ["records", id]) if self.records.contains_key(&of(id)) => {
-                return (200, self.put(of(id), body));
+                return self.put(of(id), Some(body));
             }
-            ("DELETE", "", ["records", id]) if self.records.remove(&of(id)).is_some() => {
-                return (200, json!({}));
+            ("DELETE", "", ["records", id]) if self.records.contains_key(&of(id)) => {
+                return self.put(of(id), None);
             }
             _ => return (404, json!({"message": "Not Found"})),
         }
         (200, self.domains[name].clone())
     }
 
-    fn put(&mut self, at: (String, u64), body: &Value) -> Value {
-        let mut record = body.clone();
-        record["id"] = at.1.into();
-        record["domainName"] = at.0.clone().into();
-        self.records.insert(at, record.clone());
-        record
+    /// Puts a record, or none, in the place of what is there, if the name server takes it.
+    fn put(&mut self, at: (String, u64), body: Option<&Value>) -> (u16, Value) {
+        let before = self.records.remove(&at);
+        let record = body.map(|body| {
+            let mut record = body.clone();
+            record["id"] = at.1.into();
+            record["domainName"] = at.0.clone().into();
+            record
+        });
+        if let Some(record) = &record {
+            self.records.insert(at.clone(), record.clone());
+        }
+        let changed = [&before, &record].into_iter().flatten().map(|record| shown(&at.0, record));
+        let sets: BTreeSet<(String, String)> =
+            changed.map(|(name, kind, _)| (name, kind)).collect();
+        let sets: Vec<(String, String)> = sets.into_iter().collect();
+        match self.dns.replace(&at.0, &sets, &self.zone(&at.0)) {
+            Ok(()) => (200, record.unwrap_or(json!({}))),
+            Err(why) => {
+                self.records.remove(&at);
+                self.records.extend(before.map(|before| (at, before)));
+                (422, json!({"message": "Unprocessable Entity", "details": why}))
+            }
+        }
     }
+}
+
+/// A record as a name server knows it.
+fn shown(domain: &str, record: &Value) -> Record {
+    let text = |field: &str| record[field].as_str().unwrap_or("").to_owned();
+    let host = text("host");
+    let name = if host.is_empty() { domain.to_owned() } else { format!("{host}.{domain}") };
+    let content = match record["priority"].as_u64() {
+        Some(priority) => format!("{priority} {}", text("answer")),
+        None => text("answer"),
+    };
+    (name, text("type"), content)
 }

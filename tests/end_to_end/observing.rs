@@ -37,7 +37,7 @@ fn metrics_address(server: &Server<'_>) -> String {
 }
 
 #[test]
-fn health_and_counts_are_served_apart_from_agents() {
+fn a9_health_and_counts_are_served_apart_from_agents() {
     let provider = Provider::github(|request| match request.what() {
         "GET /repos/octocat/gone" => Reply::json(404, &json!({"message": "Not Found"})),
         _ => repository(request),

@@ -140,3 +140,56 @@ fn d7_rules_decide_what_a_steered_agent_may_do() {
     let told = denied["content"][0]["text"].as_str().unwrap();
     assert!(told.contains("rule lockdown"), "{told}");
 }
+
+#[test]
+fn d7_an_agent_that_is_pinned_to_one_repository_reaches_no_other() {
+    let provider = github();
+    let product = Product::at(&provider.url);
+    let pinned = |unless: &str| {
+        let rule = "[[rules]]\nname = \"pin\"\ndecide = \"deny\"\nintegration = \"github\"\n";
+        let github = format!("[integrations.github]\nbase_url = \"{}\"\n", provider.url);
+        product.configure(&format!("{rule}unless = {{ {unless} }}\n{github}"));
+    };
+    pinned("owner = \"bakery\", repository = \"public\"");
+    let wrong = product.run(&["serve"], "");
+    assert!(!wrong.status.success(), "{wrong:?}");
+    for words in ["Rule 1 (pin)", "the argument `repository`"] {
+        assert!(wrong.stderr.contains(words), "{wrong:?}");
+    }
+    pinned("owner = \"bakery\", repo = \"public\"");
+    let server = connected(&product);
+    assert_eq!(call(&server, &read_issue())["isError"], false);
+    let before = provider.count();
+    let private = json!({"owner": "bakery", "repo": "private"});
+    let found = json!({"action": "github_get_repository", "arguments": private});
+    for read in [
+        ("github_get_repository", private),
+        ("run_action", found),
+        ("github_search_code", json!({"query": "keys repo:bakery/private"})),
+        ("github_list_repositories", json!({})),
+    ] {
+        let denied = call(&server, &read);
+        let told = denied["content"][0]["text"].as_str().unwrap();
+        assert!(denied["isError"] == true && told.contains("rule pin"), "{told}");
+    }
+    assert_eq!(provider.count(), before, "GitHub was asked");
+    // There, the defaults go on: who read outsiders is asked.
+    page(&server, &call(&server, &publish()));
+}
+
+#[test]
+fn d7_an_agent_that_may_only_read_changes_nothing() {
+    let provider = github();
+    let product = Product::at(&provider.url);
+    let mut server = connected(&product);
+    let only = ["token", "create", "--name", "reports", "--read-only", "--json"];
+    product.json(&only)["token"].as_str().unwrap().clone_into(&mut server.token);
+    let before = changes(&provider);
+    assert_eq!(call(&server, &read_issue())["isError"], false);
+    let (tool, arguments) = publish();
+    for attempt in [publish(), ("run_action", json!({"action": tool, "arguments": arguments}))] {
+        let refused = server.call(&[], attempt.0, &attempt.1).json();
+        assert!(refused["error"].is_object() || refused["result"]["isError"] == true, "{refused}");
+    }
+    assert_eq!(changes(&provider), before);
+}

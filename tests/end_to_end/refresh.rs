@@ -27,7 +27,7 @@ fn call(server: &Server<'_>) -> String {
     loop {
         let answer = server.call(&[], READ, &arguments);
         // A server that has too much to do says so, before or after it has looked at the call.
-        let is_busy = answer.status() == 503 || answer.body.contains("no connection became free");
+        let is_busy = answer.status() == 503 || answer.body.contains("Try again in a moment");
         if !is_busy || start.elapsed() > LIMIT {
             return answer.body;
         }

@@ -29,7 +29,7 @@ fn initialize() -> String {
 }
 
 /// Sends a message of an older client as the bearer of this token.
-fn say(method: &str, url: &str, token: &str, more: &[(&str, &str)], body: &str) -> Message {
+pub fn say(method: &str, url: &str, token: &str, more: &[(&str, &str)], body: &str) -> Message {
     let authorization = format!("Bearer {token}");
     let standard = [
         ("authorization", authorization.as_str()),
@@ -39,9 +39,9 @@ fn say(method: &str, url: &str, token: &str, more: &[(&str, &str)], body: &str) 
     send(method, url, &[&standard[..], more].concat(), body)
 }
 
-/// Opens a session at `/mcp`; its id.
-fn begin(server: &Server<'_>) -> String {
-    let begun = say("POST", &server.url, &server.token, &[], &initialize());
+/// Opens a session at `/mcp` as the bearer of this token; its id.
+pub fn begin(server: &Server<'_>, token: &str) -> String {
+    let begun = say("POST", &server.url, token, &[], &initialize());
     assert_eq!(begun.status(), 200, "{begun:?}");
     begun.header("mcp-session-id").expect("a session").to_owned()
 }
@@ -58,7 +58,7 @@ fn e5_the_session_of_another_is_none() {
     product.must(&["tenant", "create", "acme"], "");
     let (other, foreign) = (product.token("local", "other"), product.token("acme", "agent"));
     let server = product.serve();
-    let session = begin(&server);
+    let session = begin(&server, &server.token);
     let named = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
     let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
     let told = say("POST", &server.url, &server.token, &named, &initialized);
@@ -84,18 +84,18 @@ fn e5_the_session_of_another_is_none() {
 fn e5_one_session_too_many_ends_the_one_unused_for_longest() {
     let product = Product::at("http://127.0.0.1:1");
     let server = product.serve();
-    let sessions: Vec<String> = (0..64).map(|_| begin(&server)).collect();
+    let sessions: Vec<String> = (0..64).map(|_| begin(&server, &server.token)).collect();
     assert_eq!(list(&server, &server.token, &sessions[0]), 200);
-    let newest = begin(&server);
+    let newest = begin(&server, &server.token);
     assert_eq!(list(&server, &server.token, &sessions[1]), 404);
     for open in [&sessions[0], &sessions[2], &newest] {
         assert_eq!(list(&server, &server.token, open), 200);
     }
 }
 
-/// Opens a stream at `/sse`; where its messages go.
-fn stream(server: &Server<'_>) -> (BufReader<TcpStream>, String) {
-    let authorization = format!("Bearer {}", server.token);
+/// Opens a stream at `/sse` as the bearer of this token; where its messages go.
+pub fn stream(server: &Server<'_>, token: &str) -> (BufReader<TcpStream>, String) {
+    let authorization = format!("Bearer {token}");
     let headers = [("authorization", authorization.as_str()), ("accept", "text/event-stream")];
     let mut events = BufReader::new(open("GET", &server.at("/sse"), &headers, ""));
     let path = event(&mut events);
@@ -113,7 +113,7 @@ fn line(events: &mut impl BufRead, start: &str) -> String {
 }
 
 /// The data of the next event.
-fn event(events: &mut impl BufRead) -> String {
+pub fn event(events: &mut impl BufRead) -> String {
     line(events, "data: ")
 }
 
@@ -123,7 +123,7 @@ fn e5_a_stream_of_events_takes_messages_of_its_own_caller_only() {
     product.must(&["tenant", "create", "acme"], "");
     let (other, foreign) = (product.token("local", "other"), product.token("acme", "agent"));
     let server = product.serve();
-    let (mut events, messages) = stream(&server);
+    let (mut events, messages) = stream(&server, &server.token);
     for stranger in [&other, &foreign] {
         let answered = say("POST", &messages, stranger, &[], &initialize());
         assert_eq!(answered.status(), 404, "{answered:?}");
@@ -143,7 +143,7 @@ fn e5_a_stream_of_events_takes_messages_of_its_own_caller_only() {
 fn e1_the_transport_of_older_clients_asks_who_comes_and_from_where() {
     let product = Product::at("http://127.0.0.1:1");
     let server = product.serve();
-    let (_events, messages) = stream(&server);
+    let (_events, messages) = stream(&server, &server.token);
     for (method, url) in [("GET", server.at("/sse")), ("POST", messages)] {
         let nobody = send(method, &url, &[("content-type", "application/json")], "{}");
         assert_eq!(nobody.status(), 401, "{nobody:?}");
@@ -162,7 +162,7 @@ fn the_transport_of_older_clients_can_be_turned_off() {
     product.configure("sse = false\n");
     let server = product.serve();
     assert_eq!(say("GET", &server.at("/sse"), &server.token, &[], "").status(), 404);
-    begin(&server);
+    begin(&server, &server.token);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_call_whose_stream_broke_is_answered_when_its_client_comes_back() {
     let slow = Slow::start();
     let product = Product::connected(&slow.provider.url, KEY);
     let server = product.serve();
-    let session = begin(&server);
+    let session = begin(&server, &server.token);
     let authorization = format!("Bearer {}", server.token);
     let headers = [
         ("authorization", authorization.as_str()),

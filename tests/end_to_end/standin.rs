@@ -67,7 +67,7 @@ impl GitHub {
     }
 }
 
-/// A Google of the test's own, with the mailbox of `ada@example.com`.
+/// A Google of the test's own, with the mailbox and the Analytics account of `ada@example.com`.
 pub struct Google {
     /// Where all its APIs are.
     pub url: String,
@@ -83,25 +83,25 @@ impl Google {
         Self { url, _process: process }
     }
 
-    /// The part of a configuration that leads here, with the client of a test's own.
-    pub fn configuration(&self, product: &Product) -> String {
+    /// The part of a configuration that leads an integration here, with the client of a test's own.
+    pub fn configuration(&self, product: &Product, integration: &str) -> String {
         let secret = product.path("client-secret");
         fs::write(&secret, "plainly-fake").unwrap();
         fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         let (url, secret) = (&self.url, secret.display());
         format!(
-            "[integrations.gmail]\nbase_url = \"{url}\"\nauthorize_url = \"{url}/o/oauth2/v2/auth\"\n\
+            "[integrations.{integration}]\nbase_url = \"{url}\"\nauthorize_url = \"{url}/o/oauth2/v2/auth\"\n\
              token_url = \"{url}/oauth2/token\"\nclient_id = \"ours\"\nclient_secret_file = \"{secret}\"\n"
         )
     }
 
-    /// Connects Ada's mailbox, on the page where she consents.
-    pub fn connect(&self, product: &Product, server: &Server<'_>) {
+    /// Connects what Ada has at an integration, on the page where she consents.
+    pub fn connect(&self, product: &Product, server: &Server<'_>, integration: &str) {
         let browser = Browser::of(product, server, "local");
-        let back = self.consent(&browser.consent("gmail"));
+        let back = self.consent(&browser.consent(integration));
         let back: Vec<(&str, &str)> =
             back.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        assert_eq!(browser.back("gmail", &back).status(), 303);
+        assert_eq!(browser.back(integration, &back).status(), 303);
     }
 
     /// Has Ada consent to what a person was sent for; what the person comes back with.

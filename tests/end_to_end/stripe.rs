@@ -5,28 +5,32 @@ use serde_json::json;
 use crate::product::Product;
 use crate::standin::Emulated;
 use crate::walk::{Step, Walk, at};
-use crate::wire::send;
+use crate::wire::{Message, send};
+
+/// Has the stand-in do something, past the product.
+fn post(stripe: &Emulated, path: &str, form: &str) -> Message {
+    let authorization = format!("Bearer {}", Emulated::stripe_key());
+    let key = format!("{path} {form}");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("stripe-version", "2026-10-28.endive"),
+        ("idempotency-key", &key),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    send("POST", &format!("{}{path}", stripe.url), &headers, form)
+}
 
 /// A payment that a customer made, or whose card was declined for this reason; its id.
 fn pay(stripe: &Emulated, amount: u64, declined: Option<&str>) -> String {
-    let authorization = format!("Bearer {}", Emulated::stripe_key());
-    let post = |path: &str, key: &str, form: &str| {
-        let headers = [
-            ("authorization", authorization.as_str()),
-            ("stripe-version", "2026-10-28.endive"),
-            ("idempotency-key", key),
-            ("content-type", "application/x-www-form-urlencoded"),
-        ];
-        let answer = send("POST", &format!("{}{path}", stripe.url), &headers, form);
-        assert_eq!(answer.status(), 200, "{answer:?}");
-        answer.json()["id"].as_str().unwrap().to_owned()
-    };
-    let why = declined.map(|why| format!("&metadata[declined]={why}")).unwrap_or_default();
-    let form = format!("amount={amount}&currency=eur{why}");
-    let payment = post("/v1/payment_intents", &format!("create {amount}"), &form);
-    if declined.is_none() {
-        post(&format!("/v1/payment_intents/{payment}/confirm"), &format!("pay {amount}"), "");
-    }
+    let card = declined.map_or("pm_card_visa".to_owned(), |why| {
+        format!("pm_card_chargeCustomerFail&metadata[declined]={why}")
+    });
+    let form = format!("amount={amount}&currency=eur&payment_method={card}");
+    let made = post(stripe, "/v1/payment_intents", &form);
+    assert_eq!(made.status(), 200, "{made:?}");
+    let payment = made.json()["id"].as_str().unwrap().to_owned();
+    let paid = post(stripe, &format!("/v1/payment_intents/{payment}/confirm"), "");
+    assert_eq!(paid.status(), if declined.is_some() { 402 } else { 200 }, "{paid:?}");
     payment
 }
 
@@ -140,8 +144,8 @@ fn subscriptions() -> Vec<Step> {
     vec![
         (
             "stripe_create_subscription",
-            json!({"customer": "$bob", "items": [{"price": "$monthly"}], "payment": "send_invoice", "days_until_due": 14}),
-            json!({"status": "active", "invoice": {"status": "open", "amount_due": 2000}}),
+            json!({"customer": "$bob", "items": [{"price": "$monthly"}], "payment": "charge_saved"}),
+            json!({"status": "active", "invoice": {"status": "paid", "amount_due": 2000}}),
             "subscription=/id",
         ),
         (
@@ -201,8 +205,14 @@ fn invoices() -> Vec<Step> {
         ("stripe_send_invoice", json!({"invoice": "$invoice"}), json!({"status": "open"}), ""),
         (
             "stripe_list_invoices",
+            json!({"customer": "$bob", "status": "paid"}),
+            json!({"items": [{"amount_paid": 2000}]}),
+            "",
+        ),
+        (
+            "stripe_list_invoices",
             json!({"customer": "$bob", "status": "open"}),
-            json!({"items": [{"id": "$invoice", "amount_due": 1300}, {"amount_due": 2000}]}),
+            json!({"items": [{"id": "$invoice", "amount_due": 1300}]}),
             "",
         ),
         ("stripe_void_invoice", json!({"invoice": "$invoice"}), json!({"status": "void"}), ""),
@@ -224,8 +234,14 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
     let server = product.serve();
     let mut walk = Walk::start(&server, vec![("stripe", at(&stripe.url))]);
 
+    let nothing = walk.refused("stripe_delete_coupon", &json!({"coupon": "WINTER"}));
+    assert!(nothing.contains("not_found"), "{nothing}");
     walk.through(catalogue());
     walk.through(customers());
+    let bob = walk.kept("bob");
+    let card = "invoice_settings[default_payment_method]=pm_card_visa";
+    let saved = post(&stripe, &format!("/v1/customers/{}", bob.as_str().unwrap()), card);
+    assert_eq!(saved.status(), 200, "{saved:?}");
     walk.through(subscriptions());
     walk.through(invoices());
 
@@ -234,7 +250,7 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
         (
             "stripe_list_payments",
             json!({}),
-            json!({"items": [{"id": declined, "status": "requires_payment_method"}, {"id": paid, "amount_received": 5000}]}),
+            json!({"items": [{"id": declined, "status": "requires_payment_method"}, {"id": paid, "amount_received": 5000}, {"customer": bob, "amount_received": 2000}]}),
             "paid_at=/items/1/created_at",
         ),
         (
@@ -252,7 +268,7 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
         (
             "stripe_get_balance",
             json!({}),
-            json!({"pending": [{"amount": 2970, "currency": "eur"}]}),
+            json!({"pending": [{"amount": 4940, "currency": "eur"}]}),
             "",
         ),
         ("stripe_list_disputes", json!({}), json!({"items": [{"reason": "fraudulent"}]}), ""),
@@ -271,7 +287,7 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
         let periods = told["periods"].as_array().unwrap().iter();
         periods.map(|period| period[field].as_i64().unwrap_or_default()).sum()
     };
-    assert_eq!((sum("gross"), sum("fees")), (5000, 30), "{told}");
+    assert_eq!((sum("gross"), sum("fees")), (7000, 60), "{told}");
 
     let endpoint = walk.call(
         "stripe_create_webhook_endpoint",
@@ -279,7 +295,6 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
     );
     assert_eq!(endpoint["signing_secret"], "stripe_events");
     assert!(!endpoint.to_string().contains("plainly the words"), "{endpoint}");
-    let bob = walk.kept("bob");
     let deleted = walk.call("stripe_delete_customer", &json!({"customer": bob}));
     assert_eq!(deleted["name"], "Bob B.");
     let gone = walk.refused("stripe_get_customer", &json!({"customer": bob}));

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::clients::{Era, Way, inspector_call};
@@ -18,7 +20,7 @@ const READ: &str = "github_get_repository";
 const CHANGE: &str = "github_create_label";
 const DELETE: &str = "github_delete_repository";
 /// Far more than it takes; only a failure waits that long.
-const LIMIT: Duration = Duration::from_mins(1);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// A GitHub that answers when it is told to.
 pub struct Slow {
@@ -56,7 +58,7 @@ impl Slow {
         self.answer_now.send(()).unwrap();
     }
 
-    fn count(&self, method: &str) -> usize {
+    pub fn count(&self, method: &str) -> usize {
         self.provider.requests().iter().filter(|one| one.first.starts_with(method)).count()
     }
 }
@@ -65,6 +67,11 @@ fn answer(request: &Message) -> Reply {
     match request.first.split(' ').next().unwrap() {
         "DELETE" => Reply(204, Vec::new(), String::new()),
         "POST" => Reply::json(201, &json!({"name": "Slow", "color": "d73a4a"})),
+        "PUT" => Reply::json(201, &json!({})),
+        _ if request.what().ends_with("/public-key") => {
+            let key = STANDARD.encode([9; 32]);
+            Reply::json(200, &json!({"key_id": "1", "key": key}))
+        }
         _ if request.what() == "GET /user" => Reply::json(
             200,
             &json!({"id": 1, "login": "octocat", "type": "User", "html_url": "https://github.com/octocat"}),
@@ -74,7 +81,7 @@ fn answer(request: &Message) -> Reply {
 }
 
 /// What a client can that has tasks.
-fn can() -> Value {
+pub fn can() -> Value {
     json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {"form": {}}})
 }
 
@@ -100,7 +107,7 @@ fn begin(server: &Server<'_>, tool: &str, arguments: &Value) -> String {
     task["taskId"].as_str().expect("a task").to_owned()
 }
 
-fn ask(server: &Server<'_>, method: &str, id: &str) -> Value {
+pub fn ask(server: &Server<'_>, method: &str, id: &str) -> Value {
     server.task(&server.token, method, &can(), json!({ "taskId": id })).json()
 }
 
@@ -123,7 +130,7 @@ fn last(product: &Product) -> (String, String, String) {
 }
 
 #[test]
-fn a_call_that_lasts_is_kept_for_its_caller_alone() {
+fn a1_a_call_that_lasts_is_kept_for_its_caller_alone() {
     let slow = Slow::start();
     on_both(&slow.provider, |product| {
         product.must(&["connect", "github", "--key-stdin"], KEY);

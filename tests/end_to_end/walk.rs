@@ -10,7 +10,7 @@ use crate::clients::{Agent, Answer, Era, Python, Way};
 use crate::product::Server;
 use crate::wire::send;
 
-/// Who answered the requests to a stand-in until now, in order: `emulate`, or `double` for what is ours.
+/// Who answered the requests to a stand-in until now, in order: one that others wrote, or `double` for what is ours.
 pub type Seen<'a> = Box<dyn Fn() -> Vec<String> + 'a>;
 
 /// The agent and the stand-ins, by their integrations.
@@ -92,13 +92,18 @@ impl<'a> Walk<'a> {
         let answer = self.try_call(tool, arguments);
         let output = answer.output().clone();
         let seen = self.seen(integration).split_off(before);
-        let way = match seen.as_slice() {
-            [] => Verified::Alone,
-            all if all.iter().all(|by| by == "emulate") => Verified::StandIn("emulate".into()),
-            _ => Verified::StandIn("double".into()),
+        let ways: BTreeSet<&str> = match seen.as_slice() {
+            [] => [].into(),
+            all if all.iter().any(|by| by == "double") => ["double"].into(),
+            all => all.iter().map(String::as_str).collect(),
         };
         self.walked.insert(tool.to_owned());
-        note(integration, tool, &way);
+        if ways.is_empty() {
+            note(integration, tool, &Verified::Alone);
+        }
+        for way in ways {
+            note(integration, tool, &Verified::StandIn(way.into()));
+        }
         output
     }
 

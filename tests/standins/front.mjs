@@ -38,7 +38,9 @@ export async function serve({ variable, service, token, seed, answer, refusal })
         const text = await answered.text();
         return { status: answered.status, body: text ? JSON.parse(text) : null };
       },
-      /** Says that a double of ours kept what this changes, though the emulator was read. */
+      /** Says who answered, where it was not the emulator. */
+      by: (name) => (by = name),
+      /** Says that a double of ours kept what this changes, though others were read. */
       doubled: () => (by = "double"),
     };
     const { status, body } = await answer(asked);
@@ -51,7 +53,7 @@ export async function serve({ variable, service, token, seed, answer, refusal })
 export function routed(routes, otherwise) {
   const compiled = Object.entries(routes).map(([route, handler]) => {
     const [method, path] = route.split(" ");
-    return { method, pattern: new RegExp(`^${path.replace(/:\w+/g, "([^/]+)")}$`), handler };
+    return { method, pattern: new RegExp(`^${path.replace(/\/:\w+/g, "/([^/]+)")}$`), handler };
   });
   return (asked) => {
     for (const { method, pattern, handler } of compiled) {

@@ -1,13 +1,16 @@
 // Google, as far as a loopback can be it: the emulator of Gmail and of Google's sign-in, and in front of it what it lacks: the
-// profile, the vacation reply, contacts, and the list of Analytics accounts.
+// profile, the vacation reply, contacts, and Analytics. Each request is held against Google's own descriptions.
 // Prints where it listens as an environment assignment, ends with its standard input.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { randomUUID } from "node:crypto";
+import { analytics } from "./analytics.mjs";
+import { judge } from "./discovery.mjs";
 import { emulator } from "./emulator.mjs";
 import { listen } from "./tools.mjs";
 
 const seed = JSON.parse(await readFile(new URL("seed.json", import.meta.url), "utf8"));
+const wrong = await judge("gmail.v1", "people.v1");
 /** Who answered each request to an API. */
 const seen = [];
 /** The people of the address book, by their resource names; each change gives another etag. */
@@ -34,24 +37,27 @@ async function answer(request, response) {
   // Whatever token is revoked, Google ends all that the person allowed.
   if (request.url === "/oauth2/revoke") return issued.clear(), forward(request, response, body);
   const token = request.headers.authorization?.replace(/^Bearer /, "");
-  // The emulator takes an unknown token for its first user; Google does not.
-  if (!issued.has(token)) {
-    return reply(response, 401, { error: { code: 401, message: "Request had invalid authentication credentials.", status: "UNAUTHENTICATED" } });
-  }
   const { pathname, searchParams } = new URL(request.url, url);
   const what = `${request.method} ${pathname}`;
+  const events = pathname.endsWith("/mp/collect");
+  // The emulator takes an unknown token for its first user; Google does not. Events come with a secret in place of one.
+  if (!issued.has(token) && !events) {
+    return reply(response, 401, { error: { code: 401, message: "Request had invalid authentication credentials.", status: "UNAUTHENTICATED" } });
+  }
   const email = seed.google.users[0].email;
   const ask = async (path) => (await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } })).json();
-  const own = doubled(what, searchParams, body);
+  const scopes = issued.get(token)?.split(" ") ?? [];
+  const described = /^\/(gmail\/v1|v1\/people)\b/.test(pathname);
+  const problem = described && wrong({ method: request.method, path: pathname, query: searchParams, body: body.length ? JSON.parse(body.toString()) : undefined, scopes });
+  if (problem) return reply(response, problem.status, { error: { code: problem.status, message: problem.message, status: "INVALID_ARGUMENT" } });
+  const measured = analytics({ method: request.method, path: pathname, query: searchParams, text: body.toString(), scopes });
+  const own = measured ? [measured.status, measured.body] : doubled(what, searchParams, body);
   if (own) {
     seen.push({ what, by: "double" });
     return reply(response, ...own);
   }
   if (request.method === "POST" && request.url === "/tokeninfo") {
     return reply(response, 200, { scope: issued.get(token), email, sub: (await ask("/oauth2/v2/userinfo")).sub });
-  }
-  if (request.url.startsWith("/v1beta/accountSummaries")) {
-    return reply(response, 200, { accountSummaries: [{ name: "accountSummaries/1", account: "accounts/1", displayName: "Shop" }] });
   }
   if (request.url === "/gmail/v1/users/me/profile") {
     const listed = async (what) =>
@@ -105,5 +111,5 @@ function remember(answer) {
 function reply(response, status, body) {
   if (response.headersSent) return response.destroy();
   response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
-  response.end(JSON.stringify(body));
+  response.end(body === null ? undefined : JSON.stringify(body));
 }

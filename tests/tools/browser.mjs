@@ -2,7 +2,7 @@
 // line of output the page after it. Scripts of pages do not run: people's pages must work without them; other pages get
 // theirs with `scripts`, and then `press` and `wait` are what `click` is without.
 //   {"open": address}  {"fill": {selector: text}}  {"click": selector}  {"check": true}  {"picture": file}
-//   {"scripts": true}  {"press": selector}  {"wait": selector}
+//   {"scripts": true}  {"press": selector}  {"wait": selector}  {"framed": text}
 import { createInterface } from "node:readline";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -37,6 +37,14 @@ const steps = {
   scripts: (enabled) => page.setJavaScriptEnabled(enabled),
   press: async (selector) => (await page.waitForSelector(selector)).click(),
   wait: async (selector) => { await page.waitForSelector(selector, { timeout: 55_000 }); },
+  /** Waits for a text in a frame of the page, or in one of its frames. */
+  framed: async (text) => {
+    const isThere = (text) => {
+      const within = (frame) => [...Array(frame.length).keys()].flatMap((index) => [frame[index], ...within(frame[index])]);
+      return within(window).some((frame) => frame.document.body?.innerText.includes(text));
+    };
+    await page.waitForFunction(isThere, { timeout: 55_000 }, text);
+  },
   picture: (path) => page.screenshot({ path, fullPage: true }),
   check: async () => {
     // The judge itself is a script.

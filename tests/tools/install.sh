@@ -9,14 +9,30 @@ github_openapi=23.0.2
 # Google's, which its client for Python carries.
 google_client=2.202.0
 
-# Runs apt-get, as root or through sudo that asks nothing.
+# Runs a command as root, or through sudo that asks nothing.
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
 apt_install() {
-  local sudo=()
-  [ "$(id -u)" -eq 0 ] || sudo=(sudo -n)
-  command -v apt-get >/dev/null || { echo "Not on this machine, and no apt-get to install it: $*."; return 1; }
-  "${sudo[@]}" apt-get update -q
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
+  has_apt "$@"
+  as_root apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
 }
+
+# Unpacks into .tools/$1 the packages that follow, with what they need and this machine lacks. Nothing is installed, so that no
+# server starts, and nobody has to be root where the lists of packages are there.
+apt_unpack() {
+  local archives=$scratch/$1 archive
+  has_apt "${@:2}"
+  [ "$(id -u)" -ne 0 ] || apt-get update -q
+  mkdir -p "$archives/partial"
+  apt-get install -q -y --download-only --reinstall --no-install-recommends -o Debug::NoLocking=1 -o Dir::Cache="$archives" \
+    -o Dir::Cache::archives="$archives" "${@:2}"
+  rm -rf "${tools:?}/$1"
+  for archive in "$archives"/*.deb; do dpkg --extract "$archive" "$tools/$1"; done
+  rm -r "$archives"
+}
+
+has_apt() { command -v apt-get >/dev/null || { echo "Not on this machine, and no apt-get to install it: $*."; return 1; }; }
 
 # Whether $1 was installed from the very files that follow.
 installed() { [ -f "$tools/$1.stamp" ] && [ "$(cat "$tools/$1.stamp")" = "$(stamp "${@:2}")" ]; }
@@ -32,10 +48,13 @@ install_tools() {
   install_deny
   install_node
   install_copilotkit
-  install_python
+  install_python python requirements.txt
+  install_python langchain langchain-requirements.txt
   install_descriptions
   command -v chromium >/dev/null || apt_install chromium fonts-dejavu-core
   postgres_binaries >/dev/null || install_postgres
+  # A name server whose zones are written through an API.
+  [ -x "$tools/pdns/usr/sbin/pdns_server" ] || apt_unpack pdns pdns-server pdns-backend-sqlite3
 }
 
 install_deny() { install_cargo deny "$deny_version"; }
@@ -109,13 +128,14 @@ install_google_descriptions() {
   echo "$google_client" >"$stamp"
 }
 
+# Installs into .tools/$1 what the list $2 names.
 install_python() {
-  local list=$top/tests/tools/requirements.txt
-  installed python "$list" && return
+  local list=$top/tests/tools/$2
+  installed "$1" "$list" && return
   if ! python3 -c 'import ensurepip' 2>/dev/null; then apt_install python3 python3-venv; fi
-  rm -rf "$tools/python"
-  python3 -m venv "$tools/python"
-  "$tools/python/bin/pip" install --quiet --no-deps --requirement "$list"
-  "$tools/python/bin/pip" check
-  stamp "$list" >"$tools/python.stamp"
+  rm -rf "${tools:?}/$1"
+  python3 -m venv "$tools/$1"
+  "$tools/$1/bin/pip" install --quiet --no-deps --requirement "$list"
+  "$tools/$1/bin/pip" check
+  stamp "$list" >"$tools/$1.stamp"
 }

@@ -38,18 +38,14 @@ pub struct Annotation {
 /// Notes on a day or some days of a property's reports what happened, such as a launch.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct AnnotateProperty {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// What happened, in a few words.
     #[schemars(length(min = 1))]
     title: String,
-    /// More about it.
     description: Option<String>,
-    /// The day, such as `2026-01-31`; it may be in the future.
+    /// Such as `2026-01-31`, or later.
     date: String,
-    /// The last day, if it took several.
     end_date: Option<String>,
-    /// In which colour it is shown; blue if left out.
     color: Option<Color>,
 }
 

@@ -99,13 +99,13 @@ pub struct Explanation {
 /// Explains why traffic rose or fell: the sources, pages, countries and devices behind it, and days without data.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ExplainTrafficChange {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// What changed; `sessions` (visits) if left out.
+    /// Default sessions.
     metric: Option<Metric>,
     #[serde(flatten)]
     when: When,
-    /// What it is compared with; the period before if left out.
+    /// Default `period_before`.
     compare_with: Option<Comparison>,
 }
 

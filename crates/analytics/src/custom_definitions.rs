@@ -62,7 +62,7 @@ fn capitalised(word: &str) -> String {
 /// Lists a property's custom dimensions.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListCustomDimensions {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
     #[serde(flatten)]
     page: PageRequest,
@@ -91,17 +91,16 @@ impl Action for ListCustomDimensions {
 /// Lets reports tell by a parameter of events, from now on. It cannot be deleted, only archived by a person.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateCustomDimension {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Name of the parameter or user property: letters, digits and `_`, first a letter.
+    /// Letters, digits and `_`, first a letter.
     #[schemars(length(min = 1, max = 40))]
     parameter_name: String,
-    /// As reports show it: letters, digits, spaces and `_`, first a letter.
+    /// Letters, digits, spaces and `_`, first a letter.
     #[schemars(length(min = 1, max = 82))]
     display_name: String,
-    /// What it belongs to; `event` if left out.
+    /// Default event.
     scope: Option<Scope>,
-    /// What it is for.
     #[schemars(length(max = 150))]
     description: Option<String>,
 }
@@ -208,19 +207,18 @@ pub struct CustomMetric {
 /// Lets reports add up a number of events, from now on. It cannot be deleted, only archived by a person.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateCustomMetric {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Name of the parameter: letters, digits and `_`, first a letter.
+    /// Letters, digits and `_`, first a letter.
     #[schemars(length(min = 1, max = 40))]
     parameter_name: String,
-    /// As reports show it: letters, digits, spaces and `_`, first a letter.
+    /// Letters, digits, spaces and `_`, first a letter.
     #[schemars(length(min = 1, max = 82))]
     display_name: String,
-    /// What its numbers are; `standard` (a plain number) if left out.
+    /// Default standard, a plain number.
     unit: Option<Unit>,
-    /// Of `currency`, whether it is a cost or a revenue, which some people may not see; `revenue_data` if left out.
+    /// With `currency`, which some people may not see; default `revenue_data`.
     money: Option<Money>,
-    /// What it is for.
     #[schemars(length(max = 150))]
     description: Option<String>,
 }

@@ -34,14 +34,12 @@ enum Kind {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = false))]
 struct Card {
-    /// Its title.
     #[schemars(length(min = 1, max = 100))]
     title: String,
-    /// How it is meant to be shown.
     kind: Kind,
     #[serde(flatten)]
     question: Question,
-    /// Rows wanted, 1 to 100; 30 if left out.
+    /// Default 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     limit: Option<u32>,
@@ -149,14 +147,12 @@ fn read(found: Option<serde_json::Value>, id: &str) -> Result<Definition> {
 /// Saves a dashboard of up to ten reports on a property, to be viewed again and again.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateDashboard {
-    /// Its name.
     #[schemars(length(min = 1, max = 100))]
     name: String,
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
     #[serde(flatten)]
     when: When,
-    /// Its cards, each a report.
     #[schemars(length(min = 1, max = 10))]
     cards: Vec<Card>,
 }
@@ -277,11 +273,10 @@ pub struct ShownDashboard {
 /// Shows a saved dashboard with the numbers of its own or another period.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ViewDashboard {
-    /// Its id, from `list_dashboards`.
+    /// From `list_dashboards`.
     dashboard_id: String,
-    /// First day instead of its own: a date such as `2026-01-31`, or `today`, `yesterday`, `28daysAgo`.
+    /// Such as `2026-01-31` or `28daysAgo`.
     start_date: Option<String>,
-    /// Last day instead of its own.
     end_date: Option<String>,
 }
 
@@ -337,16 +332,14 @@ impl Action for ViewDashboard {
 /// Changes a saved dashboard; what is left out stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct UpdateDashboard {
-    /// Its id, from `list_dashboards`.
+    /// From `list_dashboards`.
     dashboard_id: String,
-    /// Its new name.
     #[schemars(length(min = 1, max = 100))]
     name: Option<String>,
-    /// First day from now on.
+    /// Such as `28daysAgo`.
     start_date: Option<String>,
-    /// Last day from now on.
     end_date: Option<String>,
-    /// All its cards from now on.
+    /// Replaces all.
     #[schemars(length(min = 1, max = 10))]
     cards: Option<Vec<Card>>,
 }
@@ -377,7 +370,7 @@ impl Action for UpdateDashboard {
 /// Deletes a saved dashboard. What it returns can be created again.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteDashboard {
-    /// Its id, from `list_dashboards`.
+    /// From `list_dashboards`.
     dashboard_id: String,
 }
 

@@ -69,10 +69,10 @@ pub struct Period {
 /// Which days. Actions flatten it into their input.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct When {
-    /// First day: a date such as `2026-01-31`, or `today`, `yesterday`, `28daysAgo`; `28daysAgo` if left out.
+    /// Such as `2026-01-31`, `today`, `28daysAgo`, the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_date: Option<String>,
-    /// Last day, included; `yesterday` if left out. The last two days are still being counted.
+    /// Included; default `yesterday`, still being counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_date: Option<String>,
 }

@@ -2,7 +2,6 @@
 //! <https://developers.google.com/analytics/devguides/reporting/data/v1/errors>
 
 use resto_core::{Code, Error, Failure};
-use serde_json::Value;
 
 use crate::permissions::lacking;
 
@@ -44,11 +43,11 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
     }
 }
 
-/// The machine-readable reason among the details of a `google.rpc.Status`.
+/// The machine-readable reason, in both forms that Google writes.
 fn reason<'a>(failure: &'a Failure<'_>) -> &'a str {
-    let details = failure.body.pointer("/error/details").and_then(Value::as_array);
-    let reason = details.into_iter().flatten().find_map(|detail| detail.get("reason")?.as_str());
-    reason.unwrap_or_default()
+    let lists = ["/error/details", "/error/errors"];
+    let mut told = lists.iter().filter_map(|list| failure.body.pointer(list)?.as_array()).flatten();
+    told.find_map(|detail| detail.get("reason")?.as_str()).unwrap_or_default()
 }
 
 fn forbidden(failure: &Failure<'_>) -> Error {
@@ -68,7 +67,9 @@ fn forbidden(failure: &Failure<'_>) -> Error {
             "does not let this product use its API",
             "Whoever operates it enables the Google Analytics Data and Admin APIs in its Google Cloud project.",
         ),
-        "RATE_LIMIT_EXCEEDED" => limited(failure),
+        "RATE_LIMIT_EXCEEDED" | "rateLimitExceeded" | "userRateLimitExceeded" | "quotaExceeded" => {
+            limited(failure)
+        }
         _ => failure
             .error(
                 Code::PermissionDenied,
@@ -114,7 +115,7 @@ fn invalid(failure: &Failure<'_>) -> Error {
 mod tests {
     use resto_core::Risk;
     use resto_testing::FakeApi;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::ANALYTICS;
@@ -234,6 +235,33 @@ mod tests {
         ] {
             let error = error(status, body(status, word, "Words of Google's.", None)).await;
             assert_eq!(error.code(), code, "{word}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_every_kind_of_refusal_apart() {
+        let scopes = Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT");
+        for (status, word, reason, code) in [
+            (401, "UNAUTHENTICATED", None, Code::AuthExpired),
+            (403, "PERMISSION_DENIED", None, Code::PermissionDenied),
+            (403, "PERMISSION_DENIED", scopes, Code::PermissionDenied),
+            (404, "NOT_FOUND", None, Code::NotFound),
+            (400, "INVALID_ARGUMENT", None, Code::InvalidInput),
+            (400, "FAILED_PRECONDITION", None, Code::InvalidInput),
+            (409, "ALREADY_EXISTS", None, Code::Conflict),
+            (412, "ABORTED", None, Code::Conflict),
+            (429, "RESOURCE_EXHAUSTED", None, Code::RateLimited),
+            (403, "PERMISSION_DENIED", Some("RATE_LIMIT_EXCEEDED"), Code::RateLimited),
+            (500, "INTERNAL", None, Code::ProviderDown),
+            (503, "UNAVAILABLE", None, Code::ProviderDown),
+        ] {
+            let error = error(status, body(status, word, "Words of Google's.", reason)).await;
+            assert_eq!(error.code(), code, "{status} {word} {reason:?}");
+        }
+        // As its older APIs write it.
+        for reason in ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"] {
+            let body = json!({"error": {"code": 403, "message": "Quota exceeded.", "errors": [{"domain": "usageLimits", "reason": reason}]}});
+            assert_eq!(error(403, body).await.code(), Code::RateLimited, "{reason}");
         }
     }
 }

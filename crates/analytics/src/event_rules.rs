@@ -35,13 +35,10 @@ enum Compare {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Condition {
-    /// `event_name`, or the name of a parameter such as `page_location`.
+    /// `event_name`, or a parameter such as `page_location`.
     field: String,
-    /// How it is compared.
     compare: Compare,
-    /// With what.
     value: String,
-    /// Holds where the comparison does not.
     negated: Option<bool>,
 }
 
@@ -49,9 +46,8 @@ struct Condition {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Parameter {
-    /// Its name.
     name: String,
-    /// Its value; `[[other]]` copies the parameter `other`.
+    /// `[[other]]` copies the parameter `other`.
     #[schemars(length(max = 99))]
     value: String,
 }
@@ -72,15 +68,15 @@ pub struct EventRule {
 pub struct CreateEventRule {
     #[serde(flatten)]
     at: StreamIn,
-    /// Name of the new event: letters, digits and `_`, first a letter.
+    /// Letters, digits and `_`, first a letter.
     #[schemars(length(min = 1, max = 39))]
     new_event: String,
-    /// Which events it is made of; all must hold.
+    /// On the events that it is made of; all must hold.
     #[schemars(length(min = 1, max = 10))]
     conditions: Vec<Condition>,
-    /// Whether the new event has all parameters of the other one; yes if left out.
+    /// Default true.
     copy_parameters: Option<bool>,
-    /// Parameters that are added or replaced.
+    /// Added or replaced.
     #[serde(default)]
     #[schemars(length(max = 20))]
     parameters: Vec<Parameter>,

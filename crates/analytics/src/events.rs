@@ -98,20 +98,20 @@ pub struct SentEvent {
 pub struct SendEvent {
     #[serde(flatten)]
     at: StreamIn,
-    /// Name of the event, such as `generate_lead`.
+    /// Such as `generate_lead`.
     #[schemars(length(min = 1, max = 40))]
     name: String,
-    /// Its parameters, at most 25, nothing that tells who a person is. Sessions need `session_id` and `engagement_time_msec`.
+    /// At most 25, nothing personal. Sessions need `session_id` and `engagement_time_msec`.
     #[serde(default)]
     params: Map<String, Value>,
-    /// Whose event it is: a made-up id of the browser or system, always the same, such as `555.777`.
+    /// Made up for a browser or system, always the same, such as `555.777`.
     #[schemars(length(min = 1, max = 200))]
     client_id: String,
-    /// The business's own id of the user, no mail address or name.
+    /// The business's own, no mail address or name.
     user_id: Option<String>,
-    /// When it happened, such as `2026-01-31T12:00:00Z`, at most 72 hours ago; now if left out.
+    /// Such as `2026-01-31T12:00:00Z`, at most 72 hours ago; default now.
     happened_at: Option<String>,
-    /// Only checks it; nothing is sent.
+    /// Nothing is sent.
     check_only: Option<bool>,
 }
 

@@ -93,13 +93,11 @@ impl Fields {
 /// Lists what a property's reports can count (metrics) and by what (dimensions), custom ones included.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListMetricsAndDimensions {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Only one of the two.
     kind: Option<Kind>,
-    /// Only those with this text in their name, title, category or description.
+    /// In name, title, category or description.
     search: Option<String>,
-    /// Only those that were defined for this property.
     custom: Option<bool>,
     #[serde(flatten)]
     page: PageRequest,
@@ -171,17 +169,14 @@ pub struct Compatibility {
 /// Tells whether metrics and dimensions can be asked together, and if wanted what else could be added.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CheckCompatibility {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Metrics of the report.
     #[serde(default)]
     #[schemars(length(max = 10))]
     metrics: Vec<String>,
-    /// Dimensions of the report.
     #[serde(default)]
     #[schemars(length(max = 9))]
     dimensions: Vec<String>,
-    /// Also tells what could be added.
     list_addable: Option<bool>,
 }
 

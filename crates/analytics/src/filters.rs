@@ -23,16 +23,13 @@ enum Match {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DimensionFilter {
-    /// Name of the dimension, which need not be in the report.
     dimension: String,
-    /// How it is compared.
     #[serde(rename = "match")]
     by: Match,
-    /// With what: any one of these.
+    /// Any of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     values: Vec<String>,
-    /// Keeps the other rows instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exclude: Option<bool>,
 }
@@ -52,11 +49,9 @@ enum Compare {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricFilter {
-    /// Name of a metric of the report.
+    /// One of the report's.
     metric: String,
-    /// How it is compared.
     is: Compare,
-    /// With what.
     number: f64,
 }
 

@@ -18,15 +18,14 @@ use crate::tables::{Answer, Table, notes};
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    /// As it is shown.
     name: String,
-    /// The event that takes a person there, such as `purchase`; give this, `page_path`, or both.
+    /// Such as `purchase`; this, `page_path`, or both.
     event: Option<String>,
-    /// The page that it happens on: its path begins so, such as `/checkout`.
+    /// Beginning of its path, such as `/checkout`.
     page_path: Option<String>,
-    /// Whether nothing else may happen since the step before.
+    /// Nothing between it and the step before.
     directly: Option<bool>,
-    /// Seconds within which it must follow the step before.
+    /// Since the step before.
     #[schemars(range(min = 1))]
     within_seconds: Option<u32>,
 }
@@ -94,14 +93,13 @@ pub struct Funnel {
 /// Reports how many people go through the steps of a funnel, such as visit, cart, purchase, and where they leave.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RunFunnelReport {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// The steps, in order.
     #[schemars(length(min = 2, max = 10))]
     steps: Vec<Step>,
-    /// Counts also those who enter at a later step.
+    /// Also those who enter at a later step.
     open: Option<bool>,
-    /// Tells each step also by this dimension, such as `deviceCategory`: its five largest values.
+    /// Such as `deviceCategory`: its five largest values.
     by: Option<String>,
     #[serde(flatten)]
     when: When,

@@ -48,7 +48,7 @@ pub struct KeyEvent {
 /// Lists the events that are marked as key events.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListKeyEvents {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
     #[serde(flatten)]
     page: PageRequest,
@@ -89,16 +89,16 @@ enum Counting {
 /// Marks an event as a key event (once called conversion); it counts as one from now on.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateKeyEvent {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Name of the event, such as `purchase` or `generate_lead`; it need not have happened yet.
+    /// Such as `generate_lead`, which need not have happened.
     #[schemars(length(min = 1, max = 40))]
     event_name: String,
-    /// How it is counted; once per event if left out.
+    /// Default `once_per_event`.
     counting: Option<Counting>,
-    /// What an occurrence is worth where the event does not say: whole units of the currency, with decimals.
+    /// Where the event says none: whole units, with decimals.
     default_amount: Option<f64>,
-    /// Currency of that, such as `EUR`.
+    /// Such as `EUR`.
     default_currency: Option<String>,
 }
 
@@ -161,9 +161,9 @@ impl Action for CreateKeyEvent {
 /// Takes the mark of a key event off; the event goes on. What it returns can be marked again, counting anew.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteKeyEvent {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Number of the key event, from `list_key_events`.
+    /// From `list_key_events`.
     key_event_id: Id,
 }
 

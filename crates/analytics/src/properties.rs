@@ -103,7 +103,7 @@ pub struct Property {
 /// Gets a property: its time zone, currency and service level.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetProperty {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
 }
 
@@ -131,16 +131,15 @@ pub(crate) async fn property(api: &Api, id: &Id) -> Result<Property> {
 /// Creates a property in an account. It measures nothing until it has a stream and its tag is on the site.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateProperty {
-    /// Number of the account, from `list_properties`.
+    /// From `list_properties`.
     account_id: Id,
-    /// Its name.
     #[schemars(length(min = 1, max = 100))]
     name: String,
-    /// Time zone in which its days begin, such as `Europe/Berlin`.
+    /// Such as `Europe/Berlin`.
     time_zone: String,
-    /// Currency of its money, such as `EUR`; `USD` if left out.
+    /// Default `USD`.
     currency_code: Option<String>,
-    /// Google's word for the industry, such as `TECHNOLOGY`, `SHOPPING`, `FOOD_AND_DRINK` or `OTHER`.
+    /// Such as `TECHNOLOGY`, `SHOPPING`, `OTHER`.
     industry_category: Option<String>,
 }
 

@@ -15,25 +15,25 @@ const MAX_SAME: u32 = 2500;
 /// What to count, by what, and which rows. Actions flatten it into their input.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Question {
-    /// What to count, such as `activeUsers`, `sessions`, `screenPageViews`, `keyEvents`, `totalRevenue`.
+    /// Such as `sessions`, `activeUsers`, `keyEvents`, `totalRevenue`.
     #[schemars(length(min = 1, max = 10))]
     pub(crate) metrics: Vec<String>,
-    /// By what, such as `date`, `pagePath`, `country`, `sessionSourceMedium`, `deviceCategory`, `eventName`.
+    /// Such as `date`, `pagePath`, `country`, `sessionSourceMedium`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 9))]
     pub(crate) dimensions: Vec<String>,
-    /// Conditions on dimensions; all must hold.
+    /// All must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub(crate) dimension_filters: Vec<DimensionFilter>,
-    /// Conditions on numbers; all must hold.
+    /// All must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub(crate) metric_filters: Vec<MetricFilter>,
-    /// A metric or dimension of the report; if left out, `date` or else the first metric.
+    /// Default `date`, else the first metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sort_by: Option<String>,
-    /// Smallest or earliest first; so are dates if left out, numbers are not.
+    /// Default for dates only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ascending: Option<bool>,
 }

@@ -99,7 +99,7 @@ pub struct PropertyQuota {
 /// Tells what is left of a property's reporting quota; asking takes one token.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetQuota {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
 }
 

@@ -46,13 +46,13 @@ fn offset(page: &PageRequest) -> Result<u64> {
 /// Reports any numbers by any dimensions over a period, compared with an earlier one if wanted.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RunReport {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
     #[serde(flatten)]
     question: Question,
     #[serde(flatten)]
     when: When,
-    /// Adds the numbers of an earlier period to each row; of no use by `date`.
+    /// Of no use by `date`.
     compare_with: Option<Comparison>,
     #[serde(flatten)]
     page: PageRequest,
@@ -108,19 +108,19 @@ impl Action for RunReport {
 /// Reports who is there now: the last 30 minutes, by country, page title, event, device or `minutesAgo`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RunRealtimeReport {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// What to count: `activeUsers`, `screenPageViews`, `eventCount` or `keyEvents`.
+    /// `activeUsers`, `screenPageViews`, `eventCount`, `keyEvents`.
     #[schemars(length(min = 1, max = 4))]
     metrics: Vec<String>,
-    /// By what: `country`, `city`, `unifiedScreenName`, `eventName`, `deviceCategory`, `minutesAgo`, `platform`, ...
+    /// Such as `country`, `city`, `unifiedScreenName`, `eventName`, `minutesAgo`.
     #[serde(default)]
     #[schemars(length(max = 4))]
     dimensions: Vec<String>,
-    /// Minutes to look back, 1 to 60; 30 if left out. Only Analytics 360 keeps more than 30.
+    /// To look back; default 30, the most but for Analytics 360.
     #[schemars(range(min = 1, max = 60))]
     minutes: Option<u32>,
-    /// Rows wanted, 1 to 100; 30 if left out.
+    /// Default 30.
     #[schemars(range(min = 1, max = 100))]
     limit: Option<u32>,
 }

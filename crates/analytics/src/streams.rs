@@ -81,9 +81,9 @@ impl From<Answer> for DataStream {
 /// Which stream. Actions flatten it into their input.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StreamIn {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     pub(crate) property_id: Id,
-    /// Number of the stream, from `list_data_streams`.
+    /// From `list_data_streams`.
     pub(crate) stream_id: Id,
 }
 
@@ -98,7 +98,7 @@ impl StreamIn {
 /// Lists where a property's events come from: websites with their tag ids, and apps.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListDataStreams {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
     #[serde(flatten)]
     page: PageRequest,
@@ -158,11 +158,10 @@ impl Action for GetTagSnippet {
 /// Creates the stream of a website, whose `measurement_id` its tag carries.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateWebStream {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
-    /// Address of the website, such as `https://www.example.com`.
+    /// Such as `https://www.example.com`.
     url: String,
-    /// Its name.
     #[schemars(length(min = 1, max = 255))]
     name: String,
 }

@@ -42,13 +42,13 @@ pub struct Traffic {
 /// Tells users, visits, views, sources, pages and countries of a period, compared with the one before.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetTraffic {
-    /// Number of the property, from `list_properties`.
+    /// From `list_properties`.
     property_id: Id,
     #[serde(flatten)]
     when: When,
-    /// What it is compared with; the period before if left out.
+    /// Default `period_before`.
     compare_with: Option<Comparison>,
-    /// Sources, pages and countries wanted of each, 1 to 25; 10 if left out.
+    /// Sources, pages and countries each; default 10.
     #[schemars(range(min = 1, max = 25))]
     top: Option<u32>,
 }

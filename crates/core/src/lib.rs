@@ -50,7 +50,10 @@ pub use reply::Failure;
 pub use request::{Request, Text};
 pub use reqwest::{Method, Request as HttpRequest};
 pub use revocation::{Revocation, Revoking, Signer};
-pub use schema::{input as input_schema, normalise as normalise_schema, output as output_schema};
+pub use schema::{
+    brief as brief_schema, input as input_schema, normalise as normalise_schema,
+    output as output_schema,
+};
 pub use security_events::SECURITY_EVENTS;
 pub use text::{clean, clean_json, quote};
 pub use view::{Part, Shape};

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Which page of a list. An action flattens it into its input.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PageRequest {
-    /// `next_cursor` of the page before.
+    /// A `next_cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// How many; 30 if left out.
+    /// Default 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub limit: Option<u32>,

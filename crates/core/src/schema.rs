@@ -1,15 +1,21 @@
 //! JSON schemas as every model provider and client accepts them: object at the root, no references,
 //! no type arrays, no formats that only Rust knows, unknown input fields refused.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
 /// The schema of what `T` reads, without its description, and the description.
 #[must_use]
 pub fn input<T: JsonSchema>() -> (Map<String, Value>, String) {
-    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    let mut root = root(settings.for_deserialize().into_generator().into_root_schema_for::<T>());
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    let mut schema = Value::from(settings.into_generator().into_root_schema_for::<T>());
+    if let Some(Value::Object(mut types)) =
+        schema.as_object_mut().and_then(|root| root.remove("$defs"))
+    {
+        inline(&mut schema, &mut types);
+    }
+    let mut root = root(schema);
     close(&mut root);
     root.insert("additionalProperties".into(), false.into());
     let description = match root.remove("description") {
@@ -17,6 +23,32 @@ pub fn input<T: JsonSchema>() -> (Map<String, Value>, String) {
         _ => String::new(),
     };
     (root, description)
+}
+
+/// Puts types in the place of references to them, without their descriptions: what a type is, the sources say to their
+/// readers; what a field is for, the field says. A type within itself stays a reference.
+fn inline(schema: &mut Value, types: &mut Map<String, Value>) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, types)),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|inner| inline(inner, types));
+            let reference = fields.get("$ref").and_then(Value::as_str);
+            let name = reference.and_then(|path| path.strip_prefix("#/$defs/")).map(str::to_owned);
+            let Some((name, whole)) = name.and_then(|name| types.remove_entry(&name)) else {
+                return;
+            };
+            let mut meant = whole.clone();
+            inline(&mut meant, types);
+            types.insert(name, whole);
+            fields.remove("$ref");
+            for (key, value) in meant.as_object_mut().map(std::mem::take).into_iter().flatten() {
+                if key != "description" {
+                    fields.entry(key).or_insert(value);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Has every object refuse fields that it does not list: a misspelt one would be left out silently.
@@ -41,11 +73,56 @@ fn close(schema: &mut Map<String, Value>) {
     }
 }
 
+/// Does something to each schema right within this one.
+fn each_inner(schema: &mut Map<String, Value>, act: &mut dyn FnMut(&mut Map<String, Value>)) {
+    for (key, inner) in schema {
+        match (key.as_str(), inner) {
+            ("properties", Value::Object(properties)) => {
+                properties.values_mut().filter_map(Value::as_object_mut).for_each(&mut *act);
+            }
+            ("items" | "additionalProperties", Value::Object(inner)) => act(inner),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => {
+                options.iter_mut().filter_map(Value::as_object_mut).for_each(&mut *act);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A schema of arguments as a model is shown it. Arguments are held against the whole one, so what is left out is only
+/// told when it matters: that unknown fields are refused, that a count is not negative, and a default that is nothing.
+#[must_use]
+pub fn brief(schema: &Map<String, Value>) -> Map<String, Value> {
+    let mut schema = schema.clone();
+    shorten(&mut schema);
+    schema
+}
+
+fn shorten(schema: &mut Map<String, Value>) {
+    schema.retain(|key, value| match (key.as_str(), &*value) {
+        ("additionalProperties", value) => value.is_object(),
+        ("minimum", value) => !matches!(value.as_u64(), Some(0 | 1)),
+        ("default", Value::Bool(is_set)) => *is_set,
+        ("default", Value::String(text)) => !text.is_empty(),
+        ("default", Value::Array(items)) => !items.is_empty(),
+        ("default", Value::Object(fields)) => !fields.is_empty(),
+        _ => true,
+    });
+    if let Some(Value::String(text)) = schema.get_mut("description")
+        && text.ends_with('.')
+        && !text.ends_with("..")
+    {
+        text.pop();
+    }
+    each_inner(schema, &mut shorten);
+}
+
 /// The schema of what `T` writes.
 #[must_use]
 pub fn output<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    let mut root = root(settings.for_serialize().into_generator().into_root_schema_for::<T>());
+    let schema = settings.for_serialize().into_generator().into_root_schema_for::<T>();
+    let mut root = root(schema.into());
     root.remove("description");
     keep_shape(&mut root);
     root
@@ -55,24 +132,12 @@ pub fn output<T: JsonSchema>() -> Map<String, Value> {
 fn keep_shape(schema: &mut Map<String, Value>) {
     schema.remove("default");
     schema.remove("readOnly");
-    for (key, inner) in schema {
-        match (key.as_str(), inner) {
-            ("properties", Value::Object(properties)) => {
-                properties.values_mut().filter_map(Value::as_object_mut).for_each(keep_shape);
-            }
-            ("items" | "additionalProperties", Value::Object(inner)) => keep_shape(inner),
-            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => {
-                options.iter_mut().filter_map(Value::as_object_mut).for_each(keep_shape);
-            }
-            _ => {}
-        }
-    }
+    each_inner(schema, &mut keep_shape);
 }
 
-fn root(schema: Schema) -> Map<String, Value> {
-    let mut value = Value::from(schema);
-    normalise(&mut value);
-    let Value::Object(mut fields) = value else { return Map::new() };
+fn root(mut schema: Value) -> Map<String, Value> {
+    normalise(&mut schema);
+    let Value::Object(mut fields) = schema else { return Map::new() };
     fields.remove("$schema");
     fields.remove("title");
     fields.entry("type").or_insert_with(|| "object".into());
@@ -187,112 +252,4 @@ pub(crate) fn drop_nulls(value: &mut Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::{Deserialize, Serialize};
-    use serde_json::json;
-
-    use super::*;
-    use crate::PageRequest;
-
-    #[derive(Serialize, Deserialize, JsonSchema)]
-    #[serde(rename_all = "snake_case")]
-    enum State {
-        /// Being worked on.
-        Open,
-        /// Done.
-        Closed,
-    }
-
-    /// Lists things,
-    /// nicely.
-    #[derive(Serialize, Deserialize, JsonSchema)]
-    struct Input {
-        /// Which ones.
-        state: Option<State>,
-        count: Option<u32>,
-        name: String,
-        #[serde(flatten)]
-        page: PageRequest,
-    }
-
-    #[test]
-    fn publishes_plain_inputs() {
-        let (schema, description) = input::<Input>();
-        assert_eq!(description, "Lists things, nicely.");
-        assert_eq!(
-            Value::Object(schema),
-            json!({
-                "type": "object",
-                "properties": {
-                    "state": {"description": "Which ones.", "type": "string", "enum": ["open", "closed"]},
-                    "count": {"type": "integer", "minimum": 0},
-                    "name": {"type": "string"},
-                    "cursor": {"description": "`next_cursor` of the page before.", "type": "string"},
-                    "limit": {"description": "How many; 30 if left out.", "type": "integer", "minimum": 1, "maximum": 100},
-                },
-                "required": ["name"],
-                "additionalProperties": false,
-            })
-        );
-    }
-
-    #[test]
-    fn refuses_unknown_fields_at_every_depth() {
-        #[derive(Deserialize, JsonSchema)]
-        #[serde(tag = "kind", rename_all = "snake_case")]
-        enum Change {
-            Add { name: String },
-            Remove { name: String },
-        }
-        #[derive(Deserialize, JsonSchema)]
-        struct Inner {
-            flag: Option<bool>,
-            #[serde(flatten)]
-            change: Change,
-        }
-        #[derive(Deserialize, JsonSchema)]
-        struct Outer {
-            one: Option<PageRequest>,
-            many: Vec<PageRequest>,
-            changes: Vec<Change>,
-            mixed: Inner,
-            labels: std::collections::BTreeMap<String, String>,
-        }
-        let (schema, _) = input::<Outer>();
-        let schema = Value::Object(schema);
-        let closed =
-            |pointer: &str| schema.pointer(pointer).unwrap()["additionalProperties"].clone();
-        for pointer in ["", "/properties/one", "/properties/many/items"] {
-            assert_eq!(closed(pointer), json!(false), "{pointer}");
-        }
-        for option in 0..2 {
-            let option = format!("/properties/changes/items/oneOf/{option}");
-            assert_eq!(closed(&option), json!(false), "{option}");
-        }
-        // An object with fields and options is left open: a field of the one is unknown to the other.
-        assert_eq!(closed("/properties/mixed"), Value::Null);
-        assert_eq!(closed("/properties/labels")["type"], "string");
-        let _ = |change: Change| match change {
-            Change::Add { name } | Change::Remove { name } => name,
-        };
-        let _ = |outer: Outer| {
-            (
-                outer.one,
-                outer.many,
-                outer.changes,
-                outer.labels,
-                outer.mixed.flag,
-                outer.mixed.change,
-            )
-        };
-    }
-
-    #[test]
-    fn publishes_optional_outputs_as_optional() {
-        let schema = output::<Input>();
-        assert_eq!(schema.get("required"), Some(&json!(["name"])));
-        let mut value = json!({"state": null, "name": "n", "list": [{"x": null}]});
-        drop_nulls(&mut value);
-        assert_eq!(value, json!({"name": "n", "list": [{}]}));
-    }
-}
+mod tests;

@@ -39,10 +39,8 @@ pub enum AlertState {
 pub struct ListSecurityAlerts {
     #[serde(flatten)]
     at: Repo,
-    /// Which alerts; the open ones if left out.
     #[serde(default)]
     state: AlertState,
-    /// Only alerts this severe.
     severity: Option<Severity>,
     #[serde(flatten)]
     page: PageRequest,

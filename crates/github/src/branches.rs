@@ -62,9 +62,8 @@ impl Action for ListBranches {
 pub struct CreateBranch {
     #[serde(flatten)]
     at: Repo,
-    /// Name of the new branch.
     name: GitRef,
-    /// Branch, tag or commit to start from; the default branch if left out.
+    /// Branch, tag or commit.
     from: Option<GitRef>,
 }
 
@@ -89,7 +88,6 @@ impl Action for CreateBranch {
 pub struct DeleteBranch {
     #[serde(flatten)]
     at: Repo,
-    /// Name of the branch.
     name: GitRef,
 }
 

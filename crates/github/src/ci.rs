@@ -129,13 +129,11 @@ jobs:
 pub struct ConfigureCi {
     #[serde(flatten)]
     at: Repo,
-    /// What the project is built with.
     stack: Stack,
-    /// Version of the language, such as `24` or `3.14`; the usual one if left out.
+    /// Of the language, such as `3.14`.
     version: Option<String>,
-    /// Branch that the pull request goes to; the default branch if left out.
     base: Option<GitRef>,
-    /// New branch that holds the workflow; `ci/` and the stack if left out.
+    /// A new one for the workflow.
     branch: Option<GitRef>,
 }
 

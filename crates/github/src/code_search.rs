@@ -10,11 +10,9 @@ use crate::permissions::CONTENTS_READ;
 /// Searches the code of the default branches for words; at most 10 searches a minute.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SearchCode {
-    /// Words, and perhaps qualifiers such as `language:rust`, `path:src` or `extension:md`.
+    /// Words and qualifiers, such as `language:rust`, `path:src`.
     query: String,
-    /// User or organisation whose repositories are searched.
     owner: Option<String>,
-    /// The one repository of the owner that is searched.
     repo: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -64,7 +62,7 @@ impl Action for SearchCode {
         let query = match (&self.owner, &self.repo) {
             (Some(owner), Some(repo)) => format!("{} repo:{owner}/{repo}", self.query),
             (Some(owner), None) => format!("{} user:{owner}", self.query),
-            (None, None) => self.query,
+            (None, None) => self.query.clone(),
             (None, Some(_)) => {
                 return Err(Error::invalid("owner", "invalid input: `repo` needs its `owner`."));
             }
@@ -77,6 +75,16 @@ impl Action for SearchCode {
             .page(&self.page)
             .list_in("items")
             .await?;
+        // The words may hold qualifiers of their own, which name others.
+        let is = |wanted: &Option<String>, name: Option<&str>| {
+            wanted
+                .as_deref()
+                .is_none_or(|one| name.is_some_and(|name| name.eq_ignore_ascii_case(one)))
+        };
+        let found = found.filter(|file| {
+            let mut names = file.repository.full_name.split('/');
+            is(&self.owner, names.next()) && is(&self.repo, names.next())
+        });
         Ok(found.map(|file| CodeMatch {
             repository: file.repository.full_name,
             path: file.path,
@@ -110,6 +118,23 @@ mod tests {
         let request = &fake.requests().await[0];
         assert_eq!(request.query["q"], "main language:rust repo:o/r");
         assert_eq!(request.headers["accept"], "application/vnd.github.text-match+json");
+    }
+
+    #[tokio::test]
+    async fn d7_qualifiers_in_the_words_lead_to_no_other_repository() {
+        let found = |name: &str| {
+            json!({
+                "name": "a.rs", "path": "a.rs", "sha": "s", "html_url": "https://github.com/o/r", "score": 1.0,
+                "repository": {"full_name": name}, "text_matches": [],
+            })
+        };
+        let items = ["o/keys", "O/R", "other/r"].map(found);
+        let answer = json!({"total_count": 3, "incomplete_results": false, "items": items});
+        let fake = FakeApi::new(&GITHUB).await.on("GET", "/search/code", 200, answer);
+        let arguments = json!({"query": "x repo:o/keys repo:other/r", "owner": "o", "repo": "r"});
+        let page = fake.run::<SearchCode>(arguments).await.unwrap();
+        assert_eq!(page["items"].as_array().unwrap().len(), 1, "{page}");
+        assert_eq!(page["items"][0]["repository"], "O/R");
     }
 
     #[tokio::test]

@@ -85,9 +85,8 @@ impl Role {
 pub struct InviteCollaborator {
     #[serde(flatten)]
     at: Repo,
-    /// Login of the person.
     login: String,
-    /// Role, in an organisation's repository only; write if left out, as in all others.
+    /// In an organisation's repository only; default write.
     role: Option<Role>,
 }
 
@@ -159,7 +158,6 @@ impl Action for InviteCollaborator {
 pub struct RemoveCollaborator {
     #[serde(flatten)]
     at: Repo,
-    /// Login of the person.
     login: String,
 }
 

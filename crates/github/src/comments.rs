@@ -54,7 +54,6 @@ struct IssueWithBody {
 pub struct GetIssue {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the issue.
     number: u64,
     // The page is one of its comments.
     #[serde(flatten)]
@@ -94,9 +93,8 @@ impl Action for GetIssue {
 pub struct CommentIssue {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the issue or the pull request.
     number: u64,
-    /// The comment, in Markdown.
+    /// Markdown.
     body: String,
 }
 

@@ -21,17 +21,15 @@ const MAX_RESTARTS: u32 = 3;
 pub struct CommitFiles {
     #[serde(flatten)]
     pub(crate) at: Repo,
-    /// Branch to commit to.
     pub(crate) branch: GitRef,
-    /// Branch, tag or commit from which `branch` is created; then it must not exist yet.
+    /// Branch, tag or commit from which to create `branch`.
     pub(crate) create_branch_from: Option<GitRef>,
-    /// What changes, and why.
     pub(crate) message: String,
-    /// Files to add or replace. Under .github/workflows they need the permission Workflows: write.
+    /// To add or replace; those under .github/workflows need the permission Workflows: write.
     #[serde(default)]
     #[schemars(length(max = 300))]
     pub(crate) files: Vec<NewFile>,
-    /// Paths of files to delete.
+    /// Paths.
     #[serde(default)]
     #[schemars(length(max = 300))]
     pub(crate) deletions: Vec<PathSegments>,

@@ -73,15 +73,14 @@ impl From<Answer> for Commit {
 pub struct ListCommits {
     #[serde(flatten)]
     at: Repo,
-    /// Branch, tag or commit to start from; the default branch if left out.
+    /// Branch, tag or commit.
     r#ref: Option<GitRef>,
-    /// Only commits that changed this file or directory.
+    /// A file or directory that they changed.
     path: Option<PathSegments>,
-    /// Only commits of this login or mail address.
+    /// Login or mail address.
     author: Option<String>,
-    /// Only commits since then, such as `2026-01-31T00:00:00Z`.
+    /// Such as `2026-01-31T00:00:00Z`.
     since: Option<String>,
-    /// Only commits until then.
     until: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -116,9 +115,7 @@ impl Action for ListCommits {
 pub struct CompareCommits {
     #[serde(flatten)]
     at: Repo,
-    /// Where to compare from.
     base: GitRef,
-    /// Where to compare to.
     head: GitRef,
 }
 

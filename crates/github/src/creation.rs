@@ -12,23 +12,20 @@ use crate::repos::{Repo, Repository};
 /// Creates a repository, private unless said otherwise, with a README so that files can follow.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateRepository {
-    /// Name of the new repository.
     name: String,
-    /// Organisation that will own it; the connected account if left out.
+    /// The owner, if not the connected account.
     organization: Option<String>,
-    /// What it is for.
     description: Option<String>,
-    /// Whether only its members see it.
     #[serde(default = "yes")]
     private: bool,
-    /// Whether it begins with a README; an empty one has no branch yet.
+    /// With a README; an empty one has no branch.
     #[serde(default = "yes")]
     auto_init: bool,
-    /// Ignored files by language, such as `Node` or `Rust`.
+    /// Such as `Node`.
     gitignore_template: Option<String>,
-    /// Licence, such as `mit` or `apache-2.0`.
+    /// Such as `mit`.
     license_template: Option<String>,
-    /// Repository to copy the files of; then `auto_init`, ignored files and licence are its own.
+    /// Repository to copy, with its own README, licence and ignored files.
     template: Option<Repo>,
 }
 

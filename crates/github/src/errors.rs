@@ -227,4 +227,68 @@ mod tests {
             "GitHub refused the credential: Bad credentials. Reconnect the account."
         );
     }
+
+    #[tokio::test]
+    async fn tells_every_kind_of_refusal_apart() {
+        let message = |words: &str| json!({ "message": words });
+        let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        let unreachable = "Resource not accessible by integration";
+        for (status, headers, body, code) in [
+            (401, None, message("Bad credentials"), Code::AuthExpired),
+            (
+                403,
+                Some(("x-accepted-github-permissions", "issues=write")),
+                message(unreachable),
+                Code::PermissionDenied,
+            ),
+            (
+                403,
+                Some(("x-github-sso", "required; url=https://github.com/orgs/o/sso")),
+                message("Resource protected by organization SAML enforcement."),
+                Code::PermissionDenied,
+            ),
+            (404, None, message("Not Found"), Code::NotFound),
+            (410, None, message("Issues are disabled for this repo"), Code::NotFound),
+            (400, None, message("Problems parsing JSON"), Code::InvalidInput),
+            (
+                406,
+                None,
+                message("Sorry, the diff exceeded the maximum number of lines (20000)"),
+                Code::InvalidInput,
+            ),
+            (
+                422,
+                None,
+                json!({"message": "Validation Failed", "errors": [{"code": "invalid", "field": "state"}]}),
+                Code::InvalidInput,
+            ),
+            (409, None, message("Git Repository is empty."), Code::Conflict),
+            (405, None, message("Pull Request is not mergeable"), Code::Conflict),
+            (
+                422,
+                None,
+                json!({"message": "Validation Failed", "errors": [{"code": "already_exists", "field": "name"}]}),
+                Code::Conflict,
+            ),
+            (
+                403,
+                Some(("x-ratelimit-remaining", "0")),
+                message("API rate limit exceeded for user ID 1."),
+                Code::RateLimited,
+            ),
+            (403, Some(("retry-after", "60")), message(secondary), Code::RateLimited),
+            (403, None, message(secondary), Code::RateLimited),
+            (429, None, message("API rate limit exceeded"), Code::RateLimited),
+            (402, None, message("Upgrade to a paid plan"), Code::PaymentRequired),
+            (500, None, message("Server Error"), Code::ProviderDown),
+            (502, None, message("Server Error"), Code::ProviderDown),
+            (503, None, message("No server is currently available"), Code::ProviderDown),
+        ] {
+            let headers: Vec<(&str, &str)> = headers.into_iter().collect();
+            let fake =
+                FakeApi::new(&GITHUB).await.on_with("GET", "/x", status, &headers, body.clone());
+            let error = fake.api(Risk::Read).get("/x", &[]).send::<Value>().await.unwrap_err();
+            assert_eq!(error.code(), code, "{status} {headers:?} {body}");
+        }
+    }
 }

@@ -17,14 +17,12 @@ const MAX_CHARACTERS: usize = 60_000;
 pub struct ReadFile {
     #[serde(flatten)]
     at: Repo,
-    /// Path from the root of the repository.
     path: PathSegments,
-    /// Branch, tag or commit; the default branch if left out.
+    /// Branch, tag or commit.
     r#ref: Option<GitRef>,
-    /// First line wanted, counted from 1.
+    /// Counted from 1.
     #[schemars(range(min = 1))]
     from_line: Option<usize>,
-    /// Last line wanted.
     #[schemars(range(min = 1))]
     to_line: Option<usize>,
 }

@@ -19,9 +19,9 @@ enum Kind {
 /// Searches issues or pull requests in all repositories that the account sees; finds 1,000 at most.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SearchIssues {
-    /// Words and qualifiers, such as `blurred logo repo:octocat/hello is:open author:hubot`.
+    /// Words and qualifiers, such as `logo repo:octocat/hello is:open`.
     query: String,
-    /// Issues if left out.
+    /// Default issue.
     kind: Option<Kind>,
     #[serde(flatten)]
     page: PageRequest,

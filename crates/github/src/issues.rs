@@ -62,15 +62,15 @@ fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 pub struct ListIssues {
     #[serde(flatten)]
     at: Repo,
-    /// Which states; open if left out.
+    /// Default open.
     state: Option<Listed>,
-    /// Only issues that have all of these labels.
+    /// All of them.
     labels: Option<Vec<String>>,
-    /// Only those assigned to this login; `none` or `*` for nobody or anybody.
+    /// Login; `none` or `*` for nobody or anybody.
     assignee: Option<String>,
-    /// Only those that this login opened.
+    /// Login.
     creator: Option<String>,
-    /// Only those changed since, such as `2026-01-31T00:00:00Z`.
+    /// Changed since, such as `2026-01-31T00:00:00Z`.
     since: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -113,15 +113,14 @@ impl Action for ListIssues {
 pub struct CreateIssue {
     #[serde(flatten)]
     at: Repo,
-    /// What it is about.
     title: String,
-    /// Its text, in Markdown.
+    /// Markdown.
     body: Option<String>,
-    /// Labels; GitHub drops them without a word if the account may not set them.
+    /// Like assignees and milestone, silently dropped if the account may not set them.
     labels: Option<Vec<String>>,
-    /// Logins of who is to see to it; dropped likewise.
+    /// Logins.
     assignees: Option<Vec<String>>,
-    /// Number of a milestone; dropped likewise.
+    /// Its number.
     milestone: Option<u64>,
 }
 
@@ -173,19 +172,15 @@ enum Reason {
 pub struct UpdateIssue {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the issue.
     number: u64,
-    /// New title.
     title: Option<String>,
-    /// New text, in Markdown.
+    /// Markdown.
     body: Option<String>,
-    /// Closes or reopens it.
     state: Option<State>,
-    /// Why; goes with `state`.
     state_reason: Option<Reason>,
-    /// Replaces all labels.
+    /// Replaces all.
     labels: Option<Vec<String>>,
-    /// Logins; replaces all assignees.
+    /// Logins; replaces all.
     assignees: Option<Vec<String>>,
 }
 

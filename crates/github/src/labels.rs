@@ -72,11 +72,10 @@ impl Action for ListLabels {
 pub struct CreateLabel {
     #[serde(flatten)]
     at: Repo,
-    /// Its name.
     name: String,
-    /// Six hexadecimal digits, such as `d73a4a`; chosen by GitHub if left out.
+    /// Six hexadecimal digits, such as `d73a4a`.
     color: Option<String>,
-    /// What it means, in at most 100 characters.
+    /// At most 100 characters.
     description: Option<String>,
 }
 

@@ -36,15 +36,12 @@ pub struct Merge {
 pub struct MergePullRequest {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the pull request.
     number: u64,
-    /// `head.sha` of the pull request as it was read; newer commits are not merged unseen.
+    /// `head.sha` as it was read: newer commits are not merged unseen.
     head_sha: String,
-    /// `merge` if left out; the repository may forbid some.
+    /// Default merge.
     method: Option<Method>,
-    /// Title of the commit.
     commit_title: Option<String>,
-    /// Text of the commit.
     commit_message: Option<String>,
 }
 

@@ -20,13 +20,11 @@ const MAX_INLINE: usize = 1 << 20;
 /// A file to add or replace.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct NewFile {
-    /// Path from the root of the repository.
     pub(crate) path: PathSegments,
-    /// Content of a text file; give this or `base64`.
+    /// If it is text; else `base64`.
     pub(crate) text: Option<String>,
-    /// Content of any file, in base64.
     pub(crate) base64: Option<String>,
-    /// Whether it may be executed; as it was if left out, no for a new file.
+    /// Left out, it stays.
     pub(crate) executable: Option<bool>,
 }
 

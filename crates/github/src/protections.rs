@@ -14,30 +14,24 @@ use crate::repos::Repo;
 pub struct ProtectBranch {
     #[serde(flatten)]
     at: Repo,
-    /// The branch.
     branch: GitRef,
-    /// Approvals that a pull request needs; 0 asks for a pull request only, left out for neither.
+    /// 0 asks for a pull request only. The next two need it.
     #[schemars(range(max = 6))]
     required_approvals: Option<u8>,
-    /// Whether new commits make approvals void. Needs `required_approvals`.
     #[serde(default)]
     dismiss_stale_approvals: bool,
-    /// Whether the owners named in CODEOWNERS must approve. Needs `required_approvals`.
     #[serde(default)]
     require_code_owners: bool,
-    /// Checks that must pass, by the names that GitHub shows.
+    /// Names of checks that must pass.
     #[serde(default)]
     required_checks: Vec<String>,
-    /// Whether a pull request must have the newest commits of the branch. Needs `required_checks`.
+    /// Needs `required_checks`.
     #[serde(default)]
     require_up_to_date: bool,
-    /// Whether administrators are bound too.
     #[serde(default)]
     include_administrators: bool,
-    /// Whether merge commits are refused.
     #[serde(default)]
     require_linear_history: bool,
-    /// Whether all comments of a review must be resolved.
     #[serde(default)]
     require_resolved_conversations: bool,
 }

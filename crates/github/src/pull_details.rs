@@ -100,7 +100,6 @@ pub struct PullRequestDetails {
 pub struct GetPullRequest {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the pull request.
     number: u64,
     // The page is one of its files.
     #[serde(flatten)]

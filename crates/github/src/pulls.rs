@@ -64,11 +64,10 @@ pub struct PullRequest {
 pub struct ListPullRequests {
     #[serde(flatten)]
     at: Repo,
-    /// Which states; open if left out.
+    /// Default open.
     state: Option<Listed>,
-    /// Only those from this branch, as `owner:branch`.
+    /// As `owner:branch`.
     head: Option<String>,
-    /// Only those into this branch.
     base: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -115,15 +114,12 @@ pub struct CreatedPullRequest {
 pub struct CreatePullRequest {
     #[serde(flatten)]
     at: Repo,
-    /// What it is about.
     title: String,
-    /// Branch with the changes; `owner:branch` if it is in a fork.
+    /// `owner:branch` if in a fork.
     head: String,
-    /// Branch that the changes are to go into.
     base: String,
-    /// Its text, in Markdown.
+    /// Markdown.
     body: Option<String>,
-    /// Marks it as not ready for review.
     draft: Option<bool>,
 }
 
@@ -192,15 +188,11 @@ impl Action for CreatePullRequest {
 pub struct UpdatePullRequest {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the pull request.
     number: u64,
-    /// New title.
     title: Option<String>,
-    /// New text, in Markdown.
+    /// Markdown.
     body: Option<String>,
-    /// Closes it unmerged, or reopens it.
     state: Option<State>,
-    /// Branch that the changes are to go into instead.
     base: Option<String>,
 }
 

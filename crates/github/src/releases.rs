@@ -70,21 +70,20 @@ impl Action for ListReleases {
 pub struct PublishRelease {
     #[serde(flatten)]
     at: Repo,
-    /// Tag of the release, such as `v1.2.0`; it is made if there is none of that name.
+    /// Such as `v1.2.0`; made if missing.
     tag: String,
-    /// Branch or commit at which the tag is made; the default branch if left out.
+    /// Branch or commit that a new tag gets.
     target: Option<GitRef>,
-    /// Title; the tag if left out.
+    /// Title.
     name: Option<String>,
-    /// Release notes, in Markdown.
+    /// Markdown.
     notes: Option<String>,
-    /// Whether GitHub writes notes from the merged pull requests, after those given.
+    /// Adds GitHub's, from merged pull requests.
     #[serde(default)]
     generate_notes: bool,
-    /// Whether to prepare it only, for a person to publish.
+    /// For a person to publish.
     #[serde(default)]
     draft: bool,
-    /// Whether to mark it as not ready for use.
     #[serde(default)]
     prerelease: bool,
 }

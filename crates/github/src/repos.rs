@@ -11,9 +11,7 @@ use crate::permissions::{ADMINISTRATION_WRITE, METADATA_READ, REPOSITORY_DELETIO
 /// Which repository. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Repo {
-    /// User or organisation.
     pub owner: String,
-    /// Repository.
     pub repo: String,
 }
 
@@ -96,29 +94,18 @@ impl Action for GetRepository {
 pub struct UpdateRepository {
     #[serde(flatten)]
     at: Repo,
-    /// New name; the old address leads to it.
     new_name: Option<String>,
-    /// What it is for.
     description: Option<String>,
-    /// Web page of the project.
     homepage: Option<String>,
-    /// The branch that others start from; it exists already.
+    /// An existing one.
     default_branch: Option<String>,
-    /// Whether it has issues.
     has_issues: Option<bool>,
-    /// Whether it has a wiki.
     has_wiki: Option<bool>,
-    /// Whether others may start repositories from it.
     is_template: Option<bool>,
-    /// Whether pull requests may be merged with a merge commit.
     allow_merge_commit: Option<bool>,
-    /// Whether pull requests may be squashed into one commit.
     allow_squash_merge: Option<bool>,
-    /// Whether pull requests may be rebased.
     allow_rebase_merge: Option<bool>,
-    /// Whether pull requests may merge by themselves once their checks pass.
     allow_auto_merge: Option<bool>,
-    /// Whether the branch of a merged pull request is deleted.
     delete_branch_on_merge: Option<bool>,
 }
 

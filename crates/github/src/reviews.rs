@@ -80,15 +80,14 @@ enum DiffSide {
 /// A comment on lines of the diff.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct LineComment {
-    /// Path of the file.
     path: String,
-    /// Line that it is about, or the last of them; it must be in the diff.
+    /// In the diff; of several, the last.
     line: u32,
-    /// First line, where it is about several.
+    /// Of several, the first.
     start_line: Option<u32>,
-    /// `left` for a line as it was before; `right` if left out.
+    /// `left`: as it was before. Default right.
     side: Option<DiffSide>,
-    /// The comment, in Markdown.
+    /// Markdown.
     body: String,
 }
 
@@ -110,15 +109,13 @@ impl LineComment {
 pub struct ReviewPullRequest {
     #[serde(flatten)]
     at: Repo,
-    /// Number of the pull request.
     number: u64,
-    /// What the review says; nobody can approve their own.
+    /// Nobody can approve their own.
     verdict: Verdict,
-    /// Its text, in Markdown; needed to request changes.
+    /// Markdown; needed to request changes.
     body: Option<String>,
-    /// Comments on lines.
     comments: Option<Vec<LineComment>>,
-    /// Commit that was read; the newest if left out.
+    /// The commit that was read.
     commit_sha: Option<String>,
 }
 

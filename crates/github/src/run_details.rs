@@ -84,7 +84,6 @@ pub struct WorkflowRunDetails {
 pub struct GetWorkflowRun {
     #[serde(flatten)]
     at: Repo,
-    /// Id of the run.
     run_id: u64,
     // The page is one of its jobs.
     #[serde(flatten)]

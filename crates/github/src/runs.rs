@@ -75,13 +75,10 @@ enum RunState {
 pub struct ListWorkflowRuns {
     #[serde(flatten)]
     at: Repo,
-    /// Only those on this branch.
     branch: Option<String>,
-    /// Only those that are so far, or ended so.
     status: Option<RunState>,
-    /// Only those started by this, such as `push`.
+    /// Such as `push`.
     event: Option<String>,
-    /// Only those of this commit.
     commit_sha: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -130,12 +127,11 @@ pub struct StartedRun {
 pub struct RunWorkflow {
     #[serde(flatten)]
     at: Repo,
-    /// File name of the workflow, such as `deploy.yml`, or its id.
+    /// File name, such as `deploy.yml`, or id.
     workflow: String,
-    /// Branch or tag to run it on.
+    /// Branch or tag.
     #[serde(rename = "ref")]
     git_ref: String,
-    /// Values of the inputs that the workflow declares.
     inputs: Option<BTreeMap<String, String>>,
 }
 
@@ -175,9 +171,7 @@ pub struct RequestedChange {
 pub struct RerunWorkflow {
     #[serde(flatten)]
     at: Repo,
-    /// Id of the run.
     run_id: u64,
-    /// Only the failed jobs and those that depend on them.
     only_failed: Option<bool>,
 }
 
@@ -207,7 +201,6 @@ impl Action for RerunWorkflow {
 pub struct CancelWorkflowRun {
     #[serde(flatten)]
     at: Repo,
-    /// Id of the run.
     run_id: u64,
 }
 

@@ -87,9 +87,9 @@ pub struct SetSecret {
 pub struct SetWorkflowSecret {
     #[serde(flatten)]
     at: Repo,
-    /// Name that the workflows know it by, such as `DEPLOY_KEY`.
+    /// Such as `DEPLOY_KEY`.
     name: String,
-    /// Name of the stored secret that holds the value. A person is asked for it if there is none.
+    /// Name of the stored secret with the value; a person is asked for a missing one.
     from: SecretRef,
 }
 

@@ -89,11 +89,10 @@ pub struct Files {
 pub struct ListFiles {
     #[serde(flatten)]
     at: Repo,
-    /// Directory; the root if left out.
+    /// Directory.
     path: Option<PathSegments>,
-    /// Branch, tag or commit; the default branch if left out.
+    /// Branch, tag or commit.
     r#ref: Option<GitRef>,
-    /// Whether to list the directories below too.
     #[serde(default)]
     recursive: bool,
 }

@@ -24,9 +24,9 @@ pub struct SetVariable {
 pub struct SetWorkflowVariable {
     #[serde(flatten)]
     at: Repo,
-    /// Name that the workflows know it by, such as `REGION`.
+    /// Such as `REGION`.
     name: String,
-    /// Its value, at most 48 KB.
+    /// At most 48 KB.
     value: String,
 }
 

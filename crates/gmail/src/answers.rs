@@ -88,19 +88,17 @@ pub(crate) fn prefixed(prefix: &str, subject: &str) -> String {
 /// Answers the last message of a conversation, and sends the answer.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ReplyToThread {
-    /// Id of the conversation.
     thread_id: String,
-    /// Text of the answer.
+    /// Plain text.
     text: String,
-    /// The same as HTML, for formatting.
+    /// The same, formatted.
     html: Option<String>,
-    /// Whether everybody who received the last message receives a copy.
     #[serde(default)]
     reply_all: bool,
-    /// Further recipients of a copy.
+    /// Besides.
     #[serde(default)]
     cc: Vec<String>,
-    /// Files, at most about 3.5 MB together.
+    /// At most about 3.5 MB together.
     #[serde(default)]
     attachments: Vec<NewAttachment>,
 }

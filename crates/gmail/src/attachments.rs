@@ -25,9 +25,7 @@ pub struct Attachment {
 /// Reads a file of a message, at most 1 MiB: the text of one that is text, and a link to its bytes.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetAttachment {
-    /// Id of the message.
     message_id: String,
-    /// Id of the file in that message.
     attachment_id: String,
 }
 

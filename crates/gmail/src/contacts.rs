@@ -20,9 +20,8 @@ const MAX_NOTES: usize = 2_000;
 /// An address or a number, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reached {
-    /// The address or the number.
     pub value: String,
-    /// Such as `work`, `home` or `mobile`.
+    /// Such as `work`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
@@ -190,7 +189,7 @@ pub struct Found {
 pub struct SearchContacts {
     /// Such as `ada` or `example.com`.
     query: String,
-    /// How many, 1 to 30; 10 if left out.
+    /// Default 10.
     #[schemars(range(min = 1, max = 30))]
     limit: Option<u32>,
 }

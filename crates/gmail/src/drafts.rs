@@ -86,7 +86,7 @@ pub(crate) async fn create(api: &Api, mail: Mail, thread: Option<&str>) -> Resul
 pub struct CreateDraft {
     #[serde(flatten)]
     letter: Letter,
-    /// Conversation that it answers: its subject stays, and recipients follow from it where `to` is left out.
+    /// To answer there: subject and, without `to`, recipients follow from it.
     thread_id: Option<String>,
 }
 
@@ -182,7 +182,6 @@ pub struct Deleted {
 /// Deletes a draft for ever.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteDraft {
-    /// Id of the draft.
     draft_id: String,
 }
 

@@ -72,7 +72,15 @@ fn precondition(failure: &Failure<'_>) -> Error {
             "Connect an account that uses Gmail.",
         );
     }
-    failure.error(Code::Conflict, "reports a conflict", "Read the current state, then decide.")
+    if failure.quote().contains("etag") {
+        let advice = "Read the current state, then decide.";
+        return failure.error(Code::Conflict, "reports a conflict", advice);
+    }
+    failure.error(
+        Code::InvalidInput,
+        "cannot do it as things stand",
+        "A limit of the mailbox may be reached: a person sees to it in its settings.",
+    )
 }
 
 /// Names the narrowest of the scopes that would have allowed it, as a header lists them.
@@ -227,6 +235,43 @@ mod tests {
         ] {
             let error = error(status, reason, message).await;
             assert_eq!(error.code(), code, "{status} {reason}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_every_kind_of_refusal_apart() {
+        for (status, reason, message, code) in [
+            (401, "authError", "Invalid Credentials", Code::AuthExpired),
+            (403, "forbidden", "Forbidden", Code::PermissionDenied),
+            (
+                403,
+                "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+                "Request had insufficient authentication scopes.",
+                Code::PermissionDenied,
+            ),
+            (404, "notFound", "Requested entity was not found.", Code::NotFound),
+            (400, "invalidArgument", "Invalid label: X", Code::InvalidInput),
+            (400, "failedPrecondition", "Precondition check failed.", Code::InvalidInput),
+            (409, "aborted", "Label name exists or conflicts", Code::Conflict),
+            (412, "conditionNotMet", "Precondition Failed", Code::Conflict),
+            (
+                400,
+                "failedPrecondition",
+                "Request person.etag is different than the current person.etag.",
+                Code::Conflict,
+            ),
+            (429, "rateLimitExceeded", "Too many concurrent requests", Code::RateLimited),
+            (403, "rateLimitExceeded", "Rate Limit Exceeded", Code::RateLimited),
+            (403, "userRateLimitExceeded", "User Rate Limit Exceeded", Code::RateLimited),
+            (403, "quotaExceeded", "The user's quota was exceeded", Code::RateLimited),
+            (500, "backendError", "Backend Error", Code::ProviderDown),
+            (503, "backendError", "The service is currently unavailable.", Code::ProviderDown),
+        ] {
+            let body = json!({"error": {"code": status, "message": message, "errors": [
+                {"message": message, "domain": "global", "reason": reason}]}});
+            let fake = FakeApi::new(&GMAIL).await.on("GET", "/x", status, body);
+            let error = fake.api(Risk::Read).get("/x", &[]).send::<Value>().await.unwrap_err();
+            assert_eq!(error.code(), code, "{status} {reason}");
         }
     }
 }

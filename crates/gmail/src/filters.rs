@@ -12,22 +12,21 @@ use crate::permissions::{FILTERS_READ, FILTERS_WRITE, SETTINGS_WRITE};
 /// Which mail a filter takes. All that is given has to fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Criteria {
-    /// Name or address of the sender.
+    /// Name or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Name or address of a recipient.
+    /// Name or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Words of the subject.
+    /// Words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// What it has to match, as in Gmail's search box.
+    /// As in Gmail's search box.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// What it must not match, as in Gmail's search box.
+    /// Likewise.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "negatedQuery")]
     pub not_query: Option<String>,
-    /// Whether it has to carry a file.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "hasAttachment")]
     pub has_attachment: Option<bool>,
 }
@@ -119,11 +118,10 @@ impl Action for ListFilters {
 /// Creates a filter for mail that comes in from now on.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateFilter {
-    /// Which mail it takes; at least one of them.
+    /// At least one.
     criteria: Criteria,
-    /// Label to add, by name or id; Gmail takes one per filter.
+    /// Name or id to add; Gmail takes one per filter.
     label: Option<String>,
-    /// What else happens to it.
     #[serde(default)]
     #[schemars(length(max = 7))]
     actions: Vec<Deed>,
@@ -224,7 +222,6 @@ pub struct Deleted {
 /// Deletes a filter for ever; mail that it sorted stays where it is.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteFilter {
-    /// Id of the filter.
     filter_id: String,
 }
 

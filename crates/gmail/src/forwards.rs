@@ -20,19 +20,15 @@ const MAX_TEXT: usize = 500_000;
 /// Sends a message on to others: its text and its files, with a note before it.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ForwardMessage {
-    /// Id of the message.
     message_id: String,
-    /// Recipients, each such as `ada@example.com` or `Ada <ada@example.com>`.
+    /// Such as `Ada <ada@example.com>`.
     to: Vec<String>,
-    /// Recipients of a copy.
     #[serde(default)]
     cc: Vec<String>,
-    /// Recipients of a hidden copy.
     #[serde(default)]
     bcc: Vec<String>,
-    /// What you say before it.
+    /// Goes before it.
     note: Option<String>,
-    /// Whether to leave out its files.
     #[serde(default)]
     without_attachments: bool,
 }

@@ -25,7 +25,7 @@ pub struct Label {
 /// Lists labels, Gmail's own too.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListLabels {
-    /// Only those whose name contains this, in any case.
+    /// In any case.
     name_contains: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -83,7 +83,7 @@ pub(crate) async fn ids(api: &Api, fields: &[(&str, &[String])]) -> Result<Vec<V
 /// Creates a label.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateLabel {
-    /// Its name; `Customers/Acme` puts it below `Customers`.
+    /// `Customers/Acme` is below `Customers`.
     name: String,
 }
 

@@ -21,36 +21,31 @@ const MAX_RECIPIENTS: usize = 100;
 /// A file to send.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct NewAttachment {
-    /// File name, such as `offer.pdf`.
+    /// Such as `offer.pdf`.
     name: String,
-    /// Such as `application/pdf`.
     media_type: Option<String>,
-    /// What it says, if it is text.
+    /// If it is text; else `data_base64`.
     text: Option<String>,
-    /// What it holds in base64 (RFC 4648), if it is no text.
     data_base64: Option<String>,
 }
 
 /// What a message says and to whom. Actions flatten it into their input.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct Letter {
-    /// Recipients, each such as `ada@example.com` or `Ada <ada@example.com>`.
+    /// Such as `Ada <ada@example.com>`.
     #[serde(default)]
     pub to: Vec<String>,
-    /// Recipients of a copy.
     #[serde(default)]
     pub cc: Vec<String>,
-    /// Recipients of a hidden copy.
     #[serde(default)]
     pub bcc: Vec<String>,
-    /// What it is about.
     #[serde(default)]
     pub subject: String,
-    /// Its text.
+    /// Plain text.
     pub text: String,
-    /// The same as HTML, for formatting.
+    /// The same, formatted.
     pub html: Option<String>,
-    /// Files, at most about 3.5 MB together.
+    /// At most about 3.5 MB together.
     #[serde(default)]
     pub attachments: Vec<NewAttachment>,
 }

@@ -103,9 +103,8 @@ pub(crate) fn headers_only(request: Request<'_>) -> Request<'_> {
 /// What to look for. Actions flatten it into their input.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(crate) struct Search {
-    /// As in Gmail's search box: `from:ada@example.com newer_than:7d has:attachment is:unread`.
+    /// As in Gmail's search box: `from:ada@example.com newer_than:7d is:unread`.
     pub query: Option<String>,
-    /// Whether to look in spam and trash too.
     #[serde(default)]
     pub include_spam_and_trash: bool,
     #[serde(flatten)]
@@ -175,7 +174,6 @@ impl Action for SearchMessages {
 /// Reads a message: its text without formatting, and which files it carries.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetMessage {
-    /// Id of the message.
     message_id: String,
 }
 

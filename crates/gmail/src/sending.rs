@@ -60,7 +60,6 @@ impl Action for SendMessage {
 /// Sends a draft as it is.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SendDraft {
-    /// Id of the draft.
     draft_id: String,
 }
 

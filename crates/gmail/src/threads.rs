@@ -147,10 +147,10 @@ impl Action for ListThreads {
 /// Lists conversations of the inbox in which somebody waits for an answer; mail of machines is left out.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListUnansweredThreads {
-    /// How many days to look back, 1 to 365; 14 if left out.
+    /// To look back; default 14.
     #[schemars(range(min = 1, max = 365))]
     days: Option<u32>,
-    /// Narrows it down further, as in Gmail's search box: `from:example.com -category:promotions`.
+    /// Narrows it, as in Gmail's search box: `-category:promotions`.
     query: Option<String>,
     #[serde(flatten)]
     page: PageRequest,
@@ -211,9 +211,8 @@ pub struct Conversation {
 /// Reads a conversation: its latest messages with their texts.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetThread {
-    /// Id of the conversation.
     thread_id: String,
-    /// How many of its latest messages, 1 to 25; 10 if left out.
+    /// Latest messages; default 10.
     #[schemars(range(min = 1, max = 25))]
     latest: Option<u32>,
 }

@@ -71,22 +71,19 @@ impl From<Settings> for VacationReply {
     }
 }
 
-/// Turns the automatic answer of an absence on or off. Whoever writes meanwhile receives it.
+/// Turns the automatic answer of an absence on or off; what is left out stays. Whoever writes meanwhile receives it.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetVacationReply {
-    /// Whether mail is answered.
     enabled: bool,
-    /// What stands before the subject of an answer; left out, it stays.
+    /// Goes before that of an answer.
     subject: Option<String>,
-    /// Its text; left out, it stays.
+    /// Plain text.
     text: Option<String>,
-    /// When it begins (RFC 3339); at once if left out.
+    /// RFC 3339; default at once.
     starts_at: Option<String>,
-    /// When it ends (RFC 3339); left out, it goes on until it is turned off.
+    /// RFC 3339; default never.
     ends_at: Option<String>,
-    /// Whether only contacts are answered; left out, it stays.
     only_contacts: Option<bool>,
-    /// Whether only people of the same organisation are answered; left out, it stays.
     only_organization: Option<bool>,
 }
 

@@ -191,3 +191,75 @@ impl Host {
         Ok(Acted { result, draft, is_first })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use futures::future::join_all;
+    use resto_core::{Action, Secrets};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::config::{Config, Overrides};
+    use crate::host::LOCAL_TENANT;
+    use crate::policy::Calls;
+
+    /// Breaks down.
+    #[derive(Deserialize, JsonSchema)]
+    struct BreakDown {}
+
+    #[derive(Serialize, JsonSchema)]
+    struct Nothing {}
+
+    impl Action for BreakDown {
+        const NAME: &'static str = "break_down";
+        const RISK: Risk = Risk::Read;
+        const PERMISSIONS: &'static [&'static [&'static str]] = &[&["metadata:read"]];
+        type Output = Nothing;
+
+        async fn run(self, _: &Api) -> Result<Nothing> {
+            panic!("the canary of a fault")
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn g7_an_action_that_panics_harms_only_its_own_call() {
+        let user = json!({"id": 1, "login": "octocat", "type": "User", "html_url": "u"});
+        let github = Router::new().route("/user", get(async move || Json(user)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async { axum::serve(listener, github).await });
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            data_dir: Some(folder.path().join("data")),
+            key_file: Some(folder.path().join("keys/root.key")),
+            ..Config::default()
+        };
+        config.integrations.insert("github".into(), Overrides { base_url, ..Overrides::default() });
+        let mut host = Host::open(&config).await.unwrap();
+        let adapter = resto_github::adapter().action::<BreakDown>();
+        host.catalog = Arc::new(Catalog::new(vec![adapter]).unwrap());
+        let host = Arc::new(host);
+        let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
+        let secrets = Secrets::from([("token".into(), "github_pat_of_a_test".into())]);
+        let github = host.integration("github").unwrap();
+        host.connect_key(&caller, github, None, secrets, false).await.unwrap();
+        let calls = (0..60).map(|one| {
+            let tool = if one % 2 == 0 { "github_break_down" } else { "github_get_account" };
+            host.call(&caller, tool, json!({}), Line::new(Calls::Agent))
+        });
+        for (one, called) in join_all(calls).await.into_iter().enumerate() {
+            match called {
+                Ok(called) => assert!(one % 2 == 1 && called.output["login"] == "octocat"),
+                Err(failed) => {
+                    assert!(one % 2 == 0, "{failed:?}");
+                    assert_eq!(failed.error().message(), fault().message());
+                }
+            }
+        }
+    }
+}

@@ -218,19 +218,32 @@ pub(crate) fn check(
     arguments: &Value,
 ) -> Result<()> {
     let mut field = None;
+    let input_schema = Value::Object(input_schema.clone());
     let problems: Vec<String> = validator
         .iter_errors(arguments)
         .take(5)
         .map(|error| {
             let at = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+            let of = if at.is_empty() { String::new() } else { format!(" of `{}`", quote(&at)) };
             match error.kind() {
                 ValidationErrorKind::AdditionalProperties { unexpected } => {
                     field = unexpected.first().map(|name| quote(name));
-                    format!("unknown field `{}`", quote(&unexpected.join("`, `")))
+                    let problem =
+                        format!("unknown field `{}`{of}", quote(&unexpected.join("`, `")));
+                    // What the whole takes is told of all problems together.
+                    let within =
+                        error.schema_path().as_str().rsplit_once('/').map(|(path, _)| path);
+                    match within
+                        .filter(|_| !of.is_empty())
+                        .and_then(|path| input_schema.pointer(path))
+                    {
+                        Some(within) => format!("{problem}, which takes: {}", taken(within)),
+                        None => problem,
+                    }
                 }
                 ValidationErrorKind::Required { property } => {
                     let name = property.as_str().unwrap_or_default().to_owned();
-                    let problem = format!("the field `{name}` is missing");
+                    let problem = format!("the field `{name}`{of} is missing");
                     field = Some(name);
                     problem
                 }
@@ -252,22 +265,19 @@ pub(crate) fn check(
     if problems.is_empty() {
         return Ok(());
     }
-    let allowed: Vec<&str> = input_schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .map(|properties| properties.keys().map(String::as_str).collect())
-        .unwrap_or_default();
     let mut told = Error::new(
         resto_core::Code::InvalidInput,
-        format!(
-            "invalid input: {}. {} takes: {}.",
-            problems.join("; "),
-            tool,
-            if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") }
-        ),
+        format!("invalid input: {}. {tool} takes: {}.", problems.join("; "), taken(&input_schema)),
     );
     told.details_mut().field = field;
     Err(told)
+}
+
+/// The names of the fields that an object takes.
+fn taken(schema: &Value) -> String {
+    let names = schema.get("properties").and_then(Value::as_object);
+    let names: Vec<&str> = names.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -294,6 +304,29 @@ mod tests {
         assert!(entry.check(&json!([])).is_err());
         let long = json!({"owner": "o", "repo": ["x".repeat(100_000)], "z".repeat(100_000): 1});
         assert!(entry.check(&long).unwrap_err().message().len() < 1_500);
+    }
+
+    #[test]
+    fn refuses_what_a_model_is_not_told_that_it_is_refused() {
+        let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
+        let entry = catalog.find("github_commit_files").unwrap();
+        let shown = Value::Object(resto_core::brief_schema(&entry.action.input_schema));
+        assert!(!shown.to_string().contains("additionalProperties"), "{shown}");
+        let files = json!([{"path": "a", "text": "b"}, {"path": "a", "txt": "b"}, {"text": "b"}]);
+        let arguments = json!({
+            "owner": "o", "repo": "r", "branch": "main", "message": "m", "files": files,
+        });
+        let refused = entry.check(&arguments).unwrap_err();
+        for words in [
+            "unknown field `txt` of `files.1`, which takes: path, text, base64, executable;",
+            "the field `path` of `files.2` is missing",
+            "github_commit_files takes: owner, repo, branch,",
+        ] {
+            assert!(refused.message().contains(words), "{refused}");
+        }
+        let entry = catalog.find("github_get_issue").unwrap();
+        let refused = entry.check(&json!({"owner": "o", "repo": "r", "number": -1})).unwrap_err();
+        assert!(refused.message().contains("-1 is less than the minimum of 0"), "{refused}");
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! The HTTP door: `/mcp` and `/sse` for agents with an access token, and the people's pages.
 
+mod connections;
 mod entry;
 mod sessions;
 mod sse;
 
 use std::any::Any;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use resto_core::{Code, Error, Result};
@@ -31,11 +31,10 @@ use crate::observe::health;
 use crate::origin::Origin;
 use crate::webhooks;
 
+pub(crate) use connections::answer;
+use connections::{MAX_BODY, whole};
 use sessions::{OWNER, Owner, Sessions};
 use sse::Streams;
-
-/// The most that a request may hold.
-const MAX_BODY: usize = 1 << 20;
 
 /// Where a session is named.
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -78,54 +77,25 @@ impl Server {
 }
 
 /// Serves until `stop`, then lets calls under way end.
-///
-/// # Errors
-/// The listener fails.
 pub async fn serve(
     server: Server,
     host: Arc<Host>,
     config: &Config,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
+    stop: impl Future<Output = ()>,
+) {
     let ending = CancellationToken::new();
     // Cancelled only when the calls have ended: it would take their answers from them.
     let closed = CancellationToken::new();
     let app = router(host.clone(), config, &closed);
-    let listener = server.listener.tap_io(|stream| {
-        // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-    });
-    let stopping = ending.clone();
-    let mut served = std::pin::pin!(
-        axum::serve(listener, app)
-            .with_graceful_shutdown(async move {
-                stop.await;
-                stopping.cancel();
-            })
-            .into_future()
-    );
-    let served = tokio::select! {
-        served = &mut served => {
-            // Calls whose clients went away are under way still.
-            ending.cancel();
-            calls_ended(&host).await;
-            served
-        }
-        () = drained(&host, &ending) => {
-            // What is open still is a stream that its client keeps, and would hold the server for ever.
-            closed.cancel();
-            tokio::time::timeout(LAST_ANSWERS, served).await.unwrap_or(Ok(()))
-        }
-    };
-    served.map_err(|error| Error::new(Code::Internal, format!("The server stopped: {error}")))
-}
-
-/// Ends when the server was told to stop, the calls under way have ended, and their answers had the
-/// time to leave.
-async fn drained(host: &Host, ending: &CancellationToken) {
-    ending.cancelled().await;
-    calls_ended(host).await;
-    tokio::time::sleep(LAST_ANSWERS).await;
+    let mut served = tokio::spawn(answer(server.listener, app, ending.clone()));
+    stop.await;
+    ending.cancel();
+    calls_ended(&host).await;
+    if tokio::time::timeout(LAST_ANSWERS, &mut served).await.is_err() {
+        // What is open still is a stream that its client keeps, and would hold the server for ever.
+        closed.cancel();
+        let _ = tokio::time::timeout(LAST_ANSWERS, served).await;
+    }
 }
 
 /// Ends when the calls under way have, or had the time to.
@@ -158,16 +128,17 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         agents = agents.merge(sse::router(Streams { mcp, sessions, closed }));
     }
     let pages: Arc<[HeaderValue]> = config.allowed_origins.iter().map(Origin::header).collect();
+    let others = webhooks::router(host.clone()).merge(console::router(host.clone()));
+    let others = others.layer(from_fn(whole));
     agents
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(sessions, own_session))
         .layer(from_fn_with_state(host.clone(), entry::step_up))
+        .layer(from_fn(whole))
         .layer(from_fn_with_state(host.clone(), entry::authenticate))
         .merge(entry::metadata(host.clone()))
         .layer(from_fn_with_state(pages, known_page))
         .layer(readable(config))
-        .merge(webhooks::router(host.clone()))
-        .merge(console::router(host.clone()))
+        .merge(others)
         .layer(from_fn_with_state(names, known_name))
         // Whoever looks after processes asks under no name.
         .merge(health(host))

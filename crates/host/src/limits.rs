@@ -23,6 +23,11 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Calls of one tenant at the same time in one process; more wait.
 const CALLS_AT_ONCE: usize = 64;
 
+/// Requests of one tenant that are open in one process, and streams on which it is told things; more are turned away, so
+/// that no tenant takes all connections.
+const REQUESTS_AT_ONCE: usize = 256;
+const STREAMS_AT_ONCE: usize = 512;
+
 /// Gates that nobody uses are forgotten when there are more than these.
 const KEPT: usize = 1024;
 
@@ -64,6 +69,8 @@ pub(crate) struct Gates {
     tenants: Mutex<HashMap<(TenantId, &'static str), Arc<Gate>>>,
     shared: Mutex<HashMap<&'static str, Arc<Budget>>>,
     calls: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    requests: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    streams: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
 /// Through which the requests of one tenant to one integration go.
@@ -229,6 +236,16 @@ impl Host {
                 closed_until: Mutex::default(),
             }
         })
+    }
+
+    /// A place among the requests of a tenant that are open, or among its streams; none where it has too many.
+    pub(crate) fn let_in(&self, caller: &Caller, is_stream: bool) -> Option<OwnedSemaphorePermit> {
+        let (all, most) = if is_stream {
+            (&self.gates.streams, STREAMS_AT_ONCE)
+        } else {
+            (&self.gates.requests, REQUESTS_AT_ONCE)
+        };
+        kept(all, caller.scope.tenant(), || Semaphore::new(most)).try_acquire_owned().ok()
     }
 
     /// A place among the calls of a tenant that run at the same time, so that one tenant does not keep the others waiting.

@@ -51,6 +51,9 @@ pub struct Rule {
     /// list, every item must fit.
     #[serde(default)]
     pub arguments: BTreeMap<String, Value>,
+    /// Only where not all of these arguments have these values: a `deny` with it pins agents to one repository or project.
+    #[serde(default)]
+    pub unless: BTreeMap<String, Value>,
     /// Only where the price is known and not more than this.
     pub at_most: Option<Money>,
     /// Only where an agent, up to ten minutes after it read what people outside the business may have written, does
@@ -118,10 +121,16 @@ impl Rule {
                 Some(wanted) => wanted == case.outsiders,
                 None => !case.outsiders || self.decide != Decision::Allow,
             }
-            && self.arguments.iter().all(|(name, wanted)| {
-                case.arguments.get(name).is_some_and(|value| matches(wanted, value))
-            })
+            && have(case.arguments, &self.arguments)
+            && (self.unless.is_empty() || !have(case.arguments, &self.unless))
     }
+}
+
+/// Whether all of these arguments have these values.
+fn have(arguments: &Value, wanted: &BTreeMap<String, Value>) -> bool {
+    wanted
+        .iter()
+        .all(|(name, wanted)| arguments.get(name).is_some_and(|value| matches(wanted, value)))
 }
 
 fn matches(wanted: &Value, value: &Value) -> bool {
@@ -150,29 +159,42 @@ pub(crate) fn check_rules(
     may_come: impl Fn(&str) -> bool,
 ) -> Result<()> {
     for (place, rule) in rules.iter().enumerate() {
+        let name = rule.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         let wrong = |why: String| {
-            Error::new(Code::InvalidInput, format!("Rule {} of the configuration {why}", place + 1))
+            let text = format!("Rule {}{name} of the configuration {why}", place + 1);
+            Error::new(Code::InvalidInput, text)
         };
-        if let Some(id) = &rule.integration
-            && catalog.adapter(id).is_none()
-        {
+        let integration = rule.integration.as_deref();
+        if let Some(id) = integration.filter(|id| catalog.adapter(id).is_none()) {
             return Err(wrong(format!("names the integration `{id}`, which there is not.")));
         }
-        let Some(tool) = &rule.action else { continue };
-        let Some(entry) = catalog.find(tool) else {
-            // The arguments of a remote server's tool are not known before it is connected.
-            if may_come(tool) {
-                continue;
-            }
+        let action = rule.action.as_deref();
+        // The arguments of a remote server's tools are not known before it is connected.
+        let is_remote = |id: &str| catalog.adapter(id).is_some_and(|one| one.actions().is_empty());
+        if integration.is_some_and(is_remote) || action.is_some_and(&may_come) {
+            continue;
+        }
+        if let Some(tool) = action.filter(|tool| catalog.find(tool).is_none()) {
             return Err(wrong(format!("names an action: {}", catalog.unknown(tool))));
+        }
+        let about: Vec<Entry<'_>> = catalog
+            .entries()
+            .filter(|entry| action.is_none_or(|tool| tool == entry.action.tool))
+            .filter(|entry| integration.is_none_or(|id| id == entry.integration().id))
+            .filter(|entry| rule.risk.is_none_or(|risk| risk == entry.action.risk))
+            .collect();
+        let takes = |entry: &Entry<'_>, name: &str| {
+            entry.action.input_schema.get("properties").is_some_and(|all| all.get(name).is_some())
         };
-        let properties = entry.action.input_schema.get("properties").and_then(Value::as_object);
-        let unknown = rule
-            .arguments
-            .keys()
-            .find(|name| properties.is_none_or(|known| !known.contains_key(*name)));
-        if let Some(name) = unknown {
-            return Err(wrong(format!("names the argument `{name}`, which {tool} does not take.")));
+        let mut named = rule.arguments.keys().chain(rule.unless.keys());
+        if let Some(name) = named.find(|name| !about.iter().any(|entry| takes(entry, name))) {
+            return Err(wrong(format!(
+                "names the argument `{name}`, which {}.",
+                match action {
+                    Some(tool) => format!("{tool} does not take"),
+                    None => "no action takes that it is about".to_owned(),
+                }
+            )));
         }
     }
     Ok(())
@@ -206,139 +228,4 @@ pub(crate) fn check_rights(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn rules(toml: &str) -> Vec<Rule> {
-        #[derive(Deserialize)]
-        struct Rules {
-            rules: Vec<Rule>,
-        }
-        toml::from_str::<Rules>(toml).unwrap().rules
-    }
-
-    fn verdict(rules: &[Rule], tool: &str, arguments: &Value, price: Option<&Money>) -> Verdict {
-        let catalog = Catalog::new(crate::host::adapters()).unwrap();
-        let entry = catalog.find(tool).unwrap();
-        decide(rules, &Case { tenant: "acme", entry: &entry, arguments, price, outsiders: false })
-    }
-
-    #[test]
-    fn without_rules_only_what_is_dangerous_is_asked_for() {
-        for (tool, decision) in [
-            ("github_get_repository", Decision::Allow),
-            ("gmail_send_message", Decision::Allow),
-            ("github_delete_repository", Decision::Ask),
-            ("stripe_refund_payment", Decision::Ask),
-        ] {
-            assert_eq!(verdict(&[], tool, &json!({}), None).decision, decision, "{tool}");
-        }
-        let spend = verdict(&[], "stripe_refund_payment", &json!({}), None);
-        assert_eq!(spend.rule, "the default for spend");
-    }
-
-    #[test]
-    fn the_first_rule_that_fits_decides() {
-        let rules = rules(
-            r#"
-            [[rules]]
-            name = "small refunds"
-            decide = "allow"
-            action = "stripe_refund_payment"
-            at_most = { minor = 2000, currency = "EUR" }
-            [[rules]]
-            decide = "deny"
-            integration = "stripe"
-            risk = "spend"
-            [[rules]]
-            decide = "allow"
-            risk = "outward"
-            arguments = { to = "*@acme.com" }
-            [[rules]]
-            decide = "ask"
-            risk = "outward"
-            [[rules]]
-            decide = "deny"
-            tenant = "other"
-        "#,
-        );
-        let euros = |minor| Money { minor, currency: "EUR".into() };
-        let refund = |price: Option<Money>| {
-            verdict(&rules, "stripe_refund_payment", &json!({}), price.as_ref())
-        };
-        assert_eq!(refund(Some(euros(2000))).rule, "rule small refunds");
-        assert_eq!(refund(Some(euros(2000))).decision, Decision::Allow);
-        for price in [Some(euros(2001)), Some(Money { minor: 1, currency: "USD".into() }), None] {
-            let refused = refund(price.clone());
-            assert_eq!((refused.decision, &*refused.rule), (Decision::Deny, "rule 2"), "{price:?}");
-            assert_eq!(refused.needs_price, price.is_none());
-        }
-        let mail =
-            |to: Value| verdict(&rules, "gmail_send_message", &json!({ "to": to }), None).decision;
-        assert_eq!(mail(json!(["a@acme.com", "b@acme.com"])), Decision::Allow);
-        assert_eq!(mail(json!(["a@acme.com", "b@evil.example"])), Decision::Ask);
-        assert_eq!(mail(json!([])), Decision::Ask);
-        let read = verdict(&rules, "github_get_repository", &json!({}), None);
-        assert_eq!(read.decision, Decision::Allow);
-    }
-
-    #[test]
-    fn a_rule_that_can_never_fit_is_refused() {
-        let catalog = Catalog::new(crate::host::adapters()).unwrap();
-        for (rule, words) in [
-            ("integration = \"strip\"", "`strip`"),
-            ("action = \"stripe_refund_paymen\"", "Did you mean stripe_refund_payment?"),
-            (
-                "action = \"stripe_refund_payment\"\narguments = { amout = 1 }",
-                "the argument `amout`",
-            ),
-        ] {
-            let rules = rules(&format!("[[rules]]\ndecide = \"deny\"\n{rule}"));
-            let error = check_rules(&rules, &catalog, |_| false).unwrap_err();
-            assert!(error.message().contains(words), "{error}");
-        }
-        assert!(toml::from_str::<Rule>("decide = \"allow\"\nrisky = 1").is_err());
-    }
-
-    #[test]
-    fn d7_what_was_allowed_is_asked_for_once_the_agent_may_be_steered() {
-        let catalog = Catalog::new(crate::host::adapters()).unwrap();
-        let after = |rules: &[Rule], tool: &str| {
-            let entry = catalog.find(tool).unwrap();
-            let arguments = json!({ "to": ["a@acme.com"] });
-            let price = Money { minor: 500, currency: "EUR".into() };
-            let case = Case {
-                tenant: "acme",
-                entry: &entry,
-                arguments: &arguments,
-                price: Some(&price),
-                outsiders: entry.action.risk >= Risk::Outward,
-            };
-            let verdict = decide(rules, &case);
-            (verdict.decision, verdict.rule)
-        };
-        let (decision, rule) = after(&[], "gmail_send_message");
-        assert_eq!(decision, Decision::Ask);
-        assert_eq!(rule, "the default for outward after reading what outsiders may have written");
-        assert_eq!(after(&[], "github_create_label").0, Decision::Allow);
-
-        let plain = "[[rules]]\nname = \"mine\"\n";
-        let known = format!("{plain}decide = \"allow\"\narguments = {{ to = \"*@acme.com\" }}\n");
-        assert_eq!(after(&rules(&known), "gmail_send_message").0, Decision::Ask);
-        let meant = rules(&format!("{known}outsiders = true\n"));
-        assert_eq!(after(&meant, "gmail_send_message"), (Decision::Allow, "rule mine".to_owned()));
-        assert_eq!(
-            verdict(&meant, "stripe_refund_payment", &json!({}), None).decision,
-            Decision::Ask
-        );
-        let lockdown = rules(&format!("{plain}decide = \"deny\"\noutsiders = true\n"));
-        for tool in ["gmail_send_message", "stripe_refund_payment"] {
-            assert_eq!(after(&lockdown, tool), (Decision::Deny, "rule mine".to_owned()));
-        }
-        assert_eq!(after(&lockdown, "github_get_repository").0, Decision::Allow);
-        let sent = verdict(&lockdown, "gmail_send_message", &json!({}), None);
-        assert_eq!(sent.decision, Decision::Allow);
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -31,19 +31,13 @@ use crate::host::{Host, told};
 use crate::identity::Publisher;
 use crate::maintain::Kind;
 
-/// The most that a message may hold.
-const MAX_BODY: usize = 1 << 20;
-
 /// The collection of deliveries that changed something, and how long one is known when it comes again: far longer than
 /// any provider repeats.
 const HEARD: &str = "webhook.delivery";
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
 pub(crate) fn router(host: Arc<Host>) -> Router {
-    Router::new()
-        .route("/webhooks/{integration}", post(receive))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(host)
+    Router::new().route("/webhooks/{integration}", post(receive)).with_state(host)
 }
 
 /// Who signs messages with keys of its own, by the integration.

@@ -1,6 +1,6 @@
 //! Whose account it is at which registrar, and the life of its connection.
 
-use resto_core::{Account, Api, Code, Error, Lifecycle, Permissions, Proof, Result};
+use resto_core::{Account, Api, Code, Error, Lifecycle, Permissions, Proof, Result, clean};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -65,6 +65,8 @@ async fn end_of_token(api: &Api, account: Option<&String>) -> Result<Option<i64>
     #[derive(Deserialize)]
     struct Token {
         #[serde(default)]
+        status: Option<String>,
+        #[serde(default)]
         expires_on: Option<String>,
     }
     // https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/
@@ -74,6 +76,15 @@ async fn end_of_token(api: &Api, account: Option<&String>) -> Result<Option<i64>
     };
     let verified: Result<Verified> = asked.send().await;
     match verified {
+        Ok(Verified { result: Token { status: Some(status), .. } }) if status != "active" => {
+            Err(Error::new(
+                Code::AuthExpired,
+                format!(
+                    "Cloudflare says that the token is {}. Reconnect with another one.",
+                    clean(&status)
+                ),
+            ))
+        }
         Ok(Verified { result }) => {
             let end = result.expires_on.and_then(|end| OffsetDateTime::parse(&end, &Rfc3339).ok());
             Ok(end.map(OffsetDateTime::unix_timestamp))

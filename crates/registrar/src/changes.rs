@@ -71,7 +71,7 @@ struct Snapshot {
 /// Applies a planned change of DNS records, after a snapshot that can undo it.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ApplyDnsChange {
-    /// `plan_id` of a plan, less than an hour old.
+    /// At most an hour old.
     plan_id: String,
 }
 
@@ -113,7 +113,7 @@ impl Action for ApplyDnsChange {
 /// Brings a domain's DNS records back to a snapshot, after a snapshot of how they are now.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RestoreDnsSnapshot {
-    /// `snapshot_id` of an earlier change.
+    /// Of an earlier change.
     snapshot_id: String,
 }
 

@@ -36,7 +36,7 @@ impl Action for ListDomains {
 /// Gets one of the account's domains: when it ends, whether it renews, its name servers.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetDomain {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
 }
 
@@ -65,9 +65,8 @@ pub struct Setting {
 /// Lets a domain be renewed and charged by itself before it ends, or not any more.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetAutoRenew {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Whether it is renewed and charged by itself.
     enabled: bool,
 }
 
@@ -93,9 +92,8 @@ impl Action for SetAutoRenew {
 /// Hides the owner's name and address from the public register, or publishes them.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetPrivacy {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Whether they are hidden.
     enabled: bool,
 }
 
@@ -117,9 +115,9 @@ impl Action for SetPrivacy {
 /// Hands a domain's DNS to other name servers. Its records here have no effect any more then.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetNameservers {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Host names such as `ns1.example.net`; they know the domain already.
+    /// Such as `ns1.example.net`; they know the domain already.
     #[schemars(length(min = 2, max = 12))]
     nameservers: Vec<String>,
 }

@@ -36,18 +36,17 @@ pub enum MailService {
 /// A server that receives mail.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct MailServer {
-    /// Its host name.
     host: String,
-    /// The lowest is tried first.
+    /// Lowest first.
     priority: u16,
 }
 
 /// A key with which a service signs mail.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct DkimKey {
-    /// Its selector, such as `google` or `selector1`.
+    /// Such as `google`.
     selector: String,
-    /// The text `v=DKIM1; ...`, or the host name that the service wants a CNAME to.
+    /// `v=DKIM1; ...`, or the CNAME's target.
     value: String,
 }
 
@@ -76,24 +75,23 @@ impl DmarcPolicy {
 /// Sets up a domain's mail: MX, one SPF record, DKIM keys and DMARC, after a snapshot.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetUpEmailDns {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Who handles the mail.
     service: MailService,
-    /// Instead of the service's usual servers; needed for `other` if it receives mail.
+    /// For `other`, or in place of the service's usual ones.
     #[serde(default)]
     mail_servers: Vec<MailServer>,
-    /// SPF terms of further senders, such as `include:_spf.example.net`.
+    /// Further terms, such as `include:_spf.example.net`.
     #[serde(default)]
     spf: Vec<String>,
-    /// Keys with which the service signs, as its settings show them.
+    /// As the service's settings show them.
     #[serde(default)]
     dkim: Vec<DkimKey>,
-    /// What receivers do with mail that fails; `none` for a start, and an existing policy stays.
+    /// For a start `none`; an existing policy stays.
     dmarc_policy: Option<DmarcPolicy>,
-    /// Address that gets reports about mail that fails.
+    /// Mail address.
     dmarc_reports_to: Option<String>,
-    /// Whether MX records and DKIM keys of another service go. Without it they are a conflict.
+    /// MX and DKIM of another service, else a conflict.
     #[serde(default)]
     replace: bool,
 }

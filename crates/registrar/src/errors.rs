@@ -29,6 +29,10 @@ pub(crate) fn cloudflare(failure: &Failure<'_>) -> Option<Error> {
 
 /// Porkbun: words, and a meaning for most of them.
 pub(crate) fn porkbun(failure: &Failure<'_>) -> Option<Error> {
+    // A quota, as its words say.
+    if failure.status == 503 && failure.quote().to_lowercase().contains("rate limit") {
+        return Some(failure.rate_limited());
+    }
     let (code, did, advice) = meaning(failure.text("/code")?)?;
     // Porkbun tells the wait in the body.
     let wait = failure.body.get("ttlRemaining").and_then(serde_json::Value::as_u64);
@@ -132,7 +136,7 @@ mod tests {
             ("COST_MISMATCH", Code::Conflict),
             ("INSUFFICIENT_FUNDS", Code::PaymentRequired),
             ("PREMIUM_DOMAIN_NOT_SUPPORTED", Code::InvalidInput),
-            ("DOMAIN_IS_NOT_OPTED_IN_TO_API_ACCESS_X", Code::ActionRequired),
+            ("DOMAIN_IS_NOT_OPTED_IN_TO_API_ACCESS_X", Code::PermissionDenied),
             ("DOMAIN_NOT_ALLOWED", Code::PermissionDenied),
             ("RATE_LIMIT_EXCEEDED", Code::RateLimited),
             ("IDEMPOTENCY_KEY_IN_USE", Code::UnknownOutcome),
@@ -209,6 +213,70 @@ mod tests {
             let error = error("namecom", status, body).await;
             assert_eq!(error.code(), code);
             assert!(error.message().contains(told), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_every_kind_of_refusal_apart() {
+        let cloudflare = |number: u32, words: &str| json!({"success": false, "errors": [{"code": number, "message": words}], "messages": [], "result": null});
+        let porkbun =
+            |word: &str| json!({"status": "ERROR", "code": word, "message": "It says no more."});
+        let words = |words: &str| json!({ "message": words });
+        for (provider, status, body, code) in [
+            ("cloudflare", 401, cloudflare(10_000, "Authentication error"), Code::AuthExpired),
+            ("cloudflare", 403, cloudflare(9109, "Invalid access token"), Code::AuthExpired),
+            // The token is good, and lacks a right.
+            ("cloudflare", 403, cloudflare(10_000, "Authentication error"), Code::PermissionDenied),
+            ("cloudflare", 404, cloudflare(1001, "Zone not found"), Code::NotFound),
+            ("cloudflare", 400, cloudflare(1004, "DNS Validation Error"), Code::InvalidInput),
+            ("cloudflare", 409, cloudflare(1000, "It is under way."), Code::Conflict),
+            (
+                "cloudflare",
+                400,
+                cloudflare(81_057, "An identical record already exists."),
+                Code::Conflict,
+            ),
+            ("cloudflare", 429, cloudflare(971, "Please wait"), Code::RateLimited),
+            ("cloudflare", 500, cloudflare(1000, "Internal error"), Code::ProviderDown),
+            ("cloudflare", 520, Value::Null, Code::ProviderDown),
+            ("cloudflare", 527, Value::Null, Code::ProviderDown),
+            ("porkbun", 400, porkbun("INVALID_API_KEYS_001"), Code::AuthExpired),
+            ("porkbun", 400, porkbun("DOMAIN_NOT_ALLOWED"), Code::PermissionDenied),
+            (
+                "porkbun",
+                400,
+                porkbun("DOMAIN_IS_NOT_OPTED_IN_TO_API_ACCESS_X"),
+                Code::PermissionDenied,
+            ),
+            ("porkbun", 400, porkbun("SOMETHING_ELSE"), Code::InvalidInput),
+            ("porkbun", 400, json!({"status": "ERROR", "message": "No more."}), Code::InvalidInput),
+            ("porkbun", 400, porkbun("COST_MISMATCH"), Code::Conflict),
+            ("porkbun", 400, porkbun("DUPLICATE_RECORD"), Code::Conflict),
+            ("porkbun", 429, porkbun("RATE_LIMIT_EXCEEDED"), Code::RateLimited),
+            (
+                "porkbun",
+                503,
+                words("Rate limit exceeded. Please try again later."),
+                Code::RateLimited,
+            ),
+            ("porkbun", 400, porkbun("INSUFFICIENT_FUNDS"), Code::PaymentRequired),
+            ("porkbun", 500, Value::Null, Code::ProviderDown),
+            ("porkbun", 503, Value::Null, Code::ProviderDown),
+            ("namecom", 401, words("Unauthorized"), Code::AuthExpired),
+            ("namecom", 403, words("Permission Denied"), Code::PermissionDenied),
+            ("namecom", 404, words("Not Found"), Code::NotFound),
+            ("namecom", 400, words("Invalid argument"), Code::InvalidInput),
+            ("namecom", 415, words("Unsupported Media Type"), Code::InvalidInput),
+            ("namecom", 422, words("Unprocessable Entity"), Code::InvalidInput),
+            ("namecom", 409, words("Domain is not available"), Code::Conflict),
+            ("namecom", 429, words("Too Many Requests"), Code::RateLimited),
+            ("namecom", 402, words("Payment failed"), Code::PaymentRequired),
+            ("namecom", 500, words("Internal Server Error"), Code::ProviderDown),
+        ] {
+            let fake =
+                FakeApi::of(&REGISTRAR, provider).await.on("GET", "/x", status, body.clone());
+            let error = fake.api(Risk::Read).get("/x", &[]).send::<Value>().await.unwrap_err();
+            assert_eq!(error.code(), code, "{provider} {status} {body}");
         }
     }
 }

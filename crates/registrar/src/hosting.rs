@@ -18,11 +18,11 @@ use crate::zone::{DnsRecord, NewRecord};
 /// Points a domain to a website's host with the records that the host asks for, after a snapshot.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SetUpHostingDns {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// The records, as the host's domain settings show them.
+    /// As the host's domain settings show them.
     records: Vec<NewRecord>,
-    /// Whether addresses and CNAMEs that now answer under these names go; mail and texts never do.
+    /// Addresses and CNAMEs of these names; never MX or TXT.
     #[serde(default)]
     replace: bool,
 }

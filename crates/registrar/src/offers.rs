@@ -42,12 +42,12 @@ fn endings(given: &[String]) -> Result<Vec<String>> {
 /// Suggests domain names for a business, from words about it. They may be taken: check before buying.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SuggestDomains {
-    /// Name of the business, or words about it, such as `berlin coffee roaster`.
+    /// Name or words, such as `berlin coffee roaster`.
     words: String,
-    /// Only these endings, such as `com` or `shop`; the usual ones if left out.
+    /// Such as `shop`; default the usual ones.
     #[serde(default)]
     endings: Vec<String>,
-    /// Suggestions wanted, 1 to 50; 20 if left out.
+    /// Default 20.
     #[schemars(range(min = 1, max = 50))]
     limit: Option<usize>,
 }
@@ -86,9 +86,9 @@ impl Action for SuggestDomains {
 /// Tells under which endings a name can be bought, and for how much.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SearchDomains {
-    /// The name without an ending, such as `acme`.
+    /// Without an ending, such as `acme`.
     name: String,
-    /// Endings such as `com` or `shop`; com, net and org if left out.
+    /// Default `com`, `net`, `org`.
     #[serde(default)]
     endings: Vec<String>,
 }
@@ -125,7 +125,7 @@ impl Action for SearchDomains {
 /// Checks whether domain names can be bought now, and for how much.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CheckAvailability {
-    /// Whole names, such as `example.com`; 20 at most.
+    /// Such as `example.com`.
     #[schemars(length(min = 1, max = 20))]
     domains: Vec<DomainName>,
 }

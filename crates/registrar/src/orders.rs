@@ -120,7 +120,7 @@ impl Kept {
 /// Tells how far a purchase or a renewal is.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetOrder {
-    /// Id of the order, which is that of its quote.
+    /// The `quote_id` of its purchase.
     order_id: String,
 }
 

@@ -36,24 +36,22 @@ pub(crate) struct Plan {
 /// Records that are to go.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Removal {
-    /// Name such as `www`; `@` for the domain itself.
+    /// As in `add`.
     name: String,
-    /// Type of the records.
     #[serde(rename = "type")]
     kind: Kind,
-    /// Only the one that says this; all of the name and type if left out.
+    /// Default all of the name and type.
     content: Option<String>,
 }
 
 /// Plans a change of DNS records: shows what would come and go, and every conflict. Changes nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct PlanDnsChange {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Records that are wanted. One that replaces another needs the other in `remove`.
+    /// What a new one replaces has to be in `remove`.
     #[serde(default)]
     add: Vec<NewRecord>,
-    /// Records that are to go.
     #[serde(default)]
     remove: Vec<Removal>,
 }

@@ -18,14 +18,14 @@ use crate::zone::{Kind, canonical};
 /// Checks whether a DNS record is visible: at the domain's own name servers, then at public resolvers.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CheckPropagation {
-    /// The whole name of the domain, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Name of the record, such as `www`; the domain itself if left out.
+    /// Such as `www`; default the domain itself.
     name: Option<String>,
-    /// Type of the record; `ALIAS` records are seen as `A`.
+    /// `ALIAS` is seen as `A`.
     #[serde(rename = "type")]
     kind: Kind,
-    /// Contents that are expected; without them, all have to agree.
+    /// Contents; without them, all servers have to agree.
     #[serde(default)]
     expected: Vec<String>,
 }

@@ -13,11 +13,11 @@ use crate::quotes::take;
 /// Buys a quoted domain. It charges the account and is not refunded; the same quote buys only once.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct PurchaseDomain {
-    /// `quote_id` of a quote to register, less than five minutes old.
+    /// Of a quote to register, at most five minutes old.
     quote_id: String,
-    /// Whether it is renewed and charged by itself each time; ask the buyer.
+    /// Renewed and charged by itself; ask the buyer.
     auto_renew: bool,
-    /// Whether the owner's address is hidden from the public register; true if left out.
+    /// Hides the owner's address; default true.
     privacy: Option<bool>,
 }
 
@@ -44,7 +44,7 @@ impl Action for PurchaseDomain {
 /// Renews a domain as quoted. It charges the account and is not refunded; the same quote renews once.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RenewDomain {
-    /// `quote_id` of a quote to renew, less than five minutes old.
+    /// Of a quote to renew, at most five minutes old.
     quote_id: String,
 }
 

@@ -64,11 +64,11 @@ pub(crate) struct Kept {
 /// Tells what buying or renewing a domain costs, with its renewal price and terms. Holds for five minutes.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct QuoteDomain {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// `register` a new domain if left out, or `renew` one of the account.
+    /// Default register.
     operation: Option<Operation>,
-    /// For how many years, 1 to 10; the registrar's shortest period if left out.
+    /// Default the registrar's shortest.
     #[schemars(range(min = 1, max = 10))]
     years: Option<u8>,
 }

@@ -12,11 +12,11 @@ use crate::zone::DnsRecord;
 /// Lists the DNS records of a domain.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListDnsRecords {
-    /// The whole name, such as `example.com`.
+    /// Such as `example.com`.
     domain: DomainName,
-    /// Only those of this name, such as `www`; `@` for the domain itself.
+    /// Such as `www`; `@`: the domain itself.
     name: Option<String>,
-    /// Only those of this type, such as `MX`.
+    /// Such as `MX`.
     #[serde(rename = "type")]
     kind: Option<String>,
     #[serde(flatten)]

@@ -122,16 +122,14 @@ impl Kind {
 /// A record that is asked for.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct NewRecord {
-    /// Name such as `www` or `_dmarc`; `@` for the domain itself.
+    /// Such as `www`; `@`: the domain itself.
     name: String,
-    /// Kind of record; `ALIAS` points the domain itself to another name.
     #[serde(rename = "type")]
     kind: Kind,
-    /// Address, name or text; `weight port target` for SRV, `0 issue "ca.example"` for CAA.
+    /// Of SRV `weight port target`, of CAA `0 issue "ca.example"`.
     content: String,
-    /// Of MX and SRV records; the lowest is tried first.
+    /// Of MX and SRV; lowest first.
     priority: Option<u16>,
-    /// How long others may remember it, 60 to 86400.
     #[schemars(range(min = 60, max = 86400))]
     ttl_seconds: Option<u32>,
 }

@@ -25,14 +25,13 @@ enum When {
 /// Ends a subscription with the period that is paid, or at once if told so; can take the former back.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CancelSubscription {
-    /// Id of the subscription.
     subscription: String,
-    /// `period_end` if left out; `now` cannot be taken back; `never` takes back `period_end`.
+    /// `now` cannot be taken back; `never` takes back `period_end`.
     #[serde(default)]
     when: When,
-    /// With `now`: credit the customer for the days that are paid and not used.
+    /// With `now`: credit unused days.
     prorate: Option<bool>,
-    /// Why, in the customer's words; kept at Stripe.
+    /// The customer's reason.
     comment: Option<String>,
 }
 

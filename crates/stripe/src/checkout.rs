@@ -51,29 +51,25 @@ enum Purpose {
 /// Opens a payment page for one customer, to pay once, subscribe, or save a card. Pays nothing by itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateCheckoutSession {
-    /// `payment` for prices paid once, `subscription` for recurring ones, `setup` to save a card.
+    /// `payment` once, `subscription` recurring, `setup` saves a card.
     purpose: Purpose,
-    /// What is bought, up to 20 prices; none with `setup`.
+    /// Empty with `setup`.
     #[serde(default)]
     #[schemars(length(max = 20))]
     items: Vec<Priced>,
-    /// Where the customer goes after it worked.
     success_url: String,
-    /// Where the customer goes to turn back.
     cancel_url: Option<String>,
-    /// Id of the customer; otherwise the page asks who it is.
+    /// Left out, the page asks.
     customer: Option<String>,
-    /// Mail address to fill in; not with `customer`.
+    /// To fill in, without `customer`.
     customer_email: Option<String>,
-    /// Three letters; needed only with `setup`.
+    /// Only with `setup`.
     currency: Option<String>,
-    /// Whether the customer may enter a code for a discount.
     allow_promotion_codes: Option<bool>,
-    /// With `subscription`: days before the first payment.
+    /// With `subscription`.
     trial_days: Option<u32>,
-    /// The business's own number of the order or cart.
+    /// The business's own, such as an order's.
     client_reference_id: Option<String>,
-    /// Facts to keep with it, by name.
     metadata: Option<Metadata>,
 }
 

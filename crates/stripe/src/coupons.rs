@@ -59,23 +59,20 @@ enum Duration {
 /// Creates a coupon, by percent or by amount, to apply to subscriptions.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateCoupon {
-    /// Percent to take off, above 0, at most 100.
+    /// This or `amount_off`.
     percent_off: Option<f64>,
-    /// Or the amount to take off, in the smallest unit of `currency`.
+    /// In the smallest unit of `currency`.
     amount_off: Option<u64>,
-    /// With `amount_off`: three letters.
     currency: Option<String>,
-    /// For the first bill (`once`), for some months (`repeating`), or `forever`.
+    /// `repeating`: for `duration_in_months`.
     duration: Duration,
-    /// With `repeating`: for how many months.
     duration_in_months: Option<u32>,
-    /// Its name, as customers see it.
+    /// Customers see it.
     name: Option<String>,
-    /// Its id, such as `SPRING`; made by Stripe if left out.
+    /// Code such as `SPRING`.
     id: Option<String>,
-    /// How often it may be used in all.
     max_redemptions: Option<u64>,
-    /// Until when it can be used, such as `2026-12-31`.
+    /// Such as `2026-12-31`.
     redeem_by: Option<String>,
 }
 
@@ -157,7 +154,6 @@ impl Action for ListCoupons {
 /// Deletes a coupon for good; whoever uses it already keeps the discount.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteCoupon {
-    /// Id of the coupon.
     coupon: String,
 }
 

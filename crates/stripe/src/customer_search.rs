@@ -15,9 +15,9 @@ static SEARCH: Paging =
 /// Finds customers by mail address, or by a part of name or mail address; lists all if neither is given.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SearchCustomers {
-    /// The exact mail address; found at once, even just after it was added.
+    /// Exact; never behind.
     email: Option<String>,
-    /// A part of the name or the mail address, 3 characters or more; up to a minute behind.
+    /// Of name or mail address, 3 characters or more; up to a minute behind.
     text: Option<String>,
     #[serde(flatten)]
     page: PageRequest,

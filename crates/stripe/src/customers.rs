@@ -14,22 +14,17 @@ use crate::times::At;
 /// A postal address.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
-    /// Street and number.
     #[serde(default)]
     pub line1: Option<String>,
-    /// More of it.
     #[serde(default)]
     pub line2: Option<String>,
-    /// Postal code.
     #[serde(default)]
     pub postal_code: Option<String>,
-    /// City.
     #[serde(default)]
     pub city: Option<String>,
-    /// State or province.
     #[serde(default)]
     pub state: Option<String>,
-    /// Country, two letters.
+    /// Two letters.
     #[serde(default)]
     pub country: Option<String>,
 }
@@ -77,7 +72,6 @@ pub struct Customer {
 /// Tells about one customer.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetCustomer {
-    /// Id of the customer.
     customer: String,
 }
 
@@ -103,17 +97,12 @@ async fn read(api: &Api, id: &str) -> Result<Customer> {
 /// Adds a customer. Look first whether there is one: Stripe takes the same mail address twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateCustomer {
-    /// Mail address, to which invoices go.
     email: Option<String>,
-    /// Full name.
     name: Option<String>,
-    /// Telephone number.
     phone: Option<String>,
-    /// A note of the business.
+    /// For the business.
     description: Option<String>,
-    /// Where it lives or has its seat.
     address: Option<Address>,
-    /// Facts to keep with it, by name.
     metadata: Option<Metadata>,
 }
 
@@ -147,19 +136,16 @@ impl Action for CreateCustomer {
 /// Changes a customer; what is left out stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct UpdateCustomer {
-    /// Id of the customer.
     customer: String,
-    /// New mail address.
     email: Option<String>,
-    /// New name.
     name: Option<String>,
-    /// New telephone number; empty removes it.
+    /// Empty removes it.
     phone: Option<String>,
-    /// New note; empty removes it.
+    /// Empty removes it.
     description: Option<String>,
-    /// New address; what it leaves out stays.
+    /// Left out, a field stays.
     address: Option<Address>,
-    /// Facts to keep with it, by name; an empty one is removed, others stay.
+    /// Empty removes a value; others stay.
     metadata: Option<Metadata>,
 }
 
@@ -200,7 +186,6 @@ pub struct DeletedCustomer {
 /// Deletes a customer for good and ends its subscriptions at once; its past payments stay.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteCustomer {
-    /// Id of the customer.
     customer: String,
 }
 

@@ -53,7 +53,7 @@ pub struct Answer {
 /// Lists disputes, newest first, with the time by which each must be answered in the dashboard.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListDisputes {
-    /// Only those about this payment, by id.
+    /// Its id.
     payment: Option<String>,
     #[serde(flatten)]
     created: Created,

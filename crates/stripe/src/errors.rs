@@ -12,12 +12,9 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
     let code = failure.text("/error/code").unwrap_or_default();
     let kind = failure.text("/error/type").unwrap_or_default();
     match failure.status {
-        401 => Some(told(
-            failure,
-            Code::AuthExpired,
-            "Stripe refused the key: it is wrong, expired or deleted. Reconnect with a new one."
-                .to_owned(),
-        )),
+        // A key that was replaced or an access that was renewed: whatever the status is.
+        _ if ["api_key_expired", "platform_api_key_expired"].contains(&code) => Some(expired(failure)),
+        401 => Some(expired(failure)),
         403 => Some(forbidden(failure)),
         _ if code == "account_invalid" => Some(forbidden(failure)),
         402 => Some(declined(failure)),
@@ -59,6 +56,12 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Option<Error> {
         )),
         _ => None,
     }
+}
+
+fn expired(failure: &Failure<'_>) -> Error {
+    let told_so =
+        "Stripe refused the key: it is wrong, expired or deleted. Reconnect with a new one.";
+    told(failure, Code::AuthExpired, told_so.to_owned())
 }
 
 /// An error in our own words: Stripe's would quote the key, if in part.
@@ -324,6 +327,39 @@ mod tests {
         for status in [424, 500] {
             let error = error(status, &[], json!({"type": "api_error", "message": "Sorry"})).await;
             assert_eq!(error.code(), Code::UnknownOutcome);
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_every_kind_of_refusal_apart() {
+        let invalid = "invalid_request_error";
+        for (status, kind, code, told) in [
+            (401, invalid, "", Code::AuthExpired),
+            (401, invalid, "platform_api_key_expired", Code::AuthExpired),
+            (403, invalid, "api_key_expired", Code::AuthExpired),
+            (403, invalid, "", Code::PermissionDenied),
+            (400, invalid, "account_invalid", Code::PermissionDenied),
+            (404, invalid, "resource_missing", Code::NotFound),
+            (400, invalid, "parameter_missing", Code::InvalidInput),
+            (409, invalid, "", Code::Conflict),
+            (400, "idempotency_error", "", Code::Conflict),
+            (409, "idempotency_error", "", Code::Conflict),
+            (400, invalid, "resource_already_exists", Code::Conflict),
+            // It passes by itself, as a quota does: the request is repeated.
+            (429, invalid, "lock_timeout", Code::RateLimited),
+            (429, invalid, "", Code::RateLimited),
+            (400, invalid, "rate_limit", Code::RateLimited),
+            (402, "card_error", "card_declined", Code::PaymentRequired),
+            (402, "card_error", "expired_card", Code::PaymentRequired),
+            (500, "api_error", "", Code::ProviderDown),
+            (503, "api_error", "", Code::ProviderDown),
+            (424, "api_error", "", Code::ProviderDown),
+        ] {
+            let body =
+                json!({"error": {"type": kind, "code": code, "message": "What Stripe says."}});
+            let fake = FakeApi::new(&STRIPE).await.on("GET", "/v1/x", status, body);
+            let error = fake.api(Risk::Read).get("/v1/x", &[]).send::<Value>().await.unwrap_err();
+            assert_eq!(error.code(), told, "{status} {kind} {code}");
         }
     }
 }

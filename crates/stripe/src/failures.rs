@@ -79,7 +79,7 @@ struct Outcome {
 /// Explains why a payment failed and what to do about it.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ExplainFailedPayment {
-    /// Id of the payment, `pi_...`.
+    /// `pi_...`.
     payment: String,
 }
 

@@ -13,13 +13,12 @@ use crate::products::Metadata;
 /// A line of an invoice: a price, or an amount of its own.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct InvoiceLine {
-    /// Id of a price that is paid once.
+    /// Paid once.
     price: Option<String>,
-    /// Instead of a price: what one costs, in the smallest unit of the invoice's currency; below 0 is a credit.
+    /// Or an amount in the smallest unit, negative for a credit.
     unit_amount: Option<i64>,
-    /// How many; 1 if left out.
     quantity: Option<u32>,
-    /// What it is for; needed with `unit_amount`.
+    /// With `unit_amount`.
     description: Option<String>,
 }
 
@@ -45,18 +44,14 @@ impl InvoiceLine {
 /// Drafts an invoice to one customer. Nobody is asked to pay until it is sent.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateInvoice {
-    /// Id of the customer.
     customer: String,
-    /// Three letters, such as `eur`.
+    /// Such as `eur`.
     currency: String,
-    /// What is billed, 1 to 20 lines.
     #[schemars(length(min = 1, max = 20))]
     lines: Vec<InvoiceLine>,
-    /// Days that the customer has to pay after it is sent.
     days_until_due: u32,
-    /// A note on the invoice.
+    /// On the invoice.
     description: Option<String>,
-    /// Facts to keep with it, by name.
     metadata: Option<Metadata>,
 }
 

@@ -12,7 +12,6 @@ use crate::permissions::INVOICE_WRITE;
 /// Mails an invoice to its customer; a draft becomes final. Test mode sends no mail.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SendInvoice {
-    /// Id of the invoice.
     invoice: String,
 }
 
@@ -46,7 +45,6 @@ impl Action for SendInvoice {
 /// Makes a final invoice void for good: it stays on paper and asks for nothing any more.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct VoidInvoice {
-    /// Id of the invoice.
     invoice: String,
 }
 

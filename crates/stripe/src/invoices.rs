@@ -66,11 +66,9 @@ enum Standing {
 /// Lists invoices, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListInvoices {
-    /// Only those that stand so; `open` is to be paid.
+    /// `open` is to be paid.
     status: Option<Standing>,
-    /// Only those to this customer, by id.
     customer: Option<String>,
-    /// Only those of this subscription, by id.
     subscription: Option<String>,
     #[serde(flatten)]
     created: Created,

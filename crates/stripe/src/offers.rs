@@ -26,17 +26,17 @@ pub struct Offer {
 /// Adds a product together with its price: ready to be sold by link, checkout or subscription.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateOffer {
-    /// Name of the product, as customers see it.
+    /// Customers see it.
     name: String,
-    /// What it is, as customers see it.
+    /// Customers see it.
     description: Option<String>,
-    /// What one costs, in the smallest unit of the currency, such as cents.
+    /// In the smallest unit, such as cents.
     unit_amount: u64,
-    /// Three letters, such as `eur`.
+    /// Such as `eur`.
     currency: String,
-    /// How often it is billed; left out, it is paid once.
+    /// Left out, paid once.
     recurring: Option<Interval>,
-    /// Facts to keep with the product, by name.
+    /// Of the product.
     metadata: Option<Metadata>,
 }
 

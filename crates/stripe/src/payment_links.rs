@@ -24,16 +24,11 @@ pub struct PaymentLink {
 /// Creates a lasting link where anybody can buy, to share by mail or on a website.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreatePaymentLink {
-    /// What is bought, 1 to 20 prices.
     #[schemars(length(min = 1, max = 20))]
     items: Vec<Priced>,
-    /// Where the customer goes after paying; a page of Stripe's if left out.
     success_url: Option<String>,
-    /// Whether the customer may enter a code for a discount.
     allow_promotion_codes: Option<bool>,
-    /// For recurring prices: days before the first payment.
     trial_days: Option<u32>,
-    /// Facts to keep with it, by name.
     metadata: Option<Metadata>,
 }
 

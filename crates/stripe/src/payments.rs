@@ -51,9 +51,8 @@ pub struct Payment {
 /// Lists payments, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListPayments {
-    /// Only those of this customer, by id.
     customer: Option<String>,
-    /// Only those whose last try failed; a page may then hold fewer than asked.
+    /// At the last try; pages may be shorter.
     #[serde(default)]
     failed: bool,
     #[serde(flatten)]

@@ -46,7 +46,6 @@ enum Standing {
 /// Lists payouts to the bank, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListPayouts {
-    /// Only those that stand so.
     status: Option<Standing>,
     #[serde(flatten)]
     created: Created,

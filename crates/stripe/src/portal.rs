@@ -20,9 +20,7 @@ pub struct BillingPortalSession {
 /// Opens a page where one customer manages its subscriptions, cards and invoices; give the link to nobody else.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateBillingPortalSession {
-    /// Id of the customer.
     customer: String,
-    /// Where the customer goes afterwards.
     return_url: Option<String>,
 }
 

@@ -13,10 +13,9 @@ use crate::times::At;
 /// How often a subscription is billed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Interval {
-    /// Its unit.
     #[serde(rename(serialize = "interval"))]
     every: Unit,
-    /// Units between two bills, such as 3 for every 3 months; 1 if left out.
+    /// 3 with `month`: every 3 months. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     interval_count: Option<u32>,
 }
@@ -76,9 +75,7 @@ pub struct Price {
 /// A price and how many are bought at it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Priced {
-    /// Id of the price.
     price: String,
-    /// How many; 1 if left out.
     #[serde(default = "one")]
     quantity: u32,
 }
@@ -90,17 +87,16 @@ fn one() -> u32 {
 /// Adds a price to a product, paid once or as a subscription. What it asks cannot be changed later.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreatePrice {
-    /// Id of the product.
     product: String,
-    /// For one, in the smallest unit of the currency, such as cents.
+    /// In the smallest unit, such as cents.
     unit_amount: u64,
-    /// Three letters, such as `eur`.
+    /// Such as `eur`.
     currency: String,
-    /// How often it is billed; left out, it is paid once.
+    /// Left out, paid once.
     recurring: Option<Interval>,
-    /// A name for the business itself.
+    /// For the business.
     nickname: Option<String>,
-    /// A name under which software finds it; no two prices share one.
+    /// Unique, for software.
     lookup_key: Option<String>,
 }
 
@@ -133,11 +129,9 @@ impl Action for CreatePrice {
 /// Lists prices, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListPrices {
-    /// Only those of this product, by id.
     product: Option<String>,
-    /// Only those for new purchases (`true`) or only archived ones (`false`); both if left out.
+    /// False: archived only. Default both.
     active: Option<bool>,
-    /// Only those in this currency, three letters.
     currency: Option<String>,
     #[serde(flatten)]
     page: PageRequest,

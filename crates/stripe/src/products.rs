@@ -45,7 +45,7 @@ pub struct Product {
 /// Lists what the business sells, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListProducts {
-    /// Only those on sale (`true`) or only archived ones (`false`); both if left out.
+    /// False: archived only. Default both.
     active: Option<bool>,
     #[serde(flatten)]
     created: Created,
@@ -71,13 +71,12 @@ impl Action for ListProducts {
 /// Adds a product; it can be sold once it has a price.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateProduct {
-    /// Its name, as customers see it.
+    /// Customers see it.
     name: String,
-    /// What it is, as customers see it.
+    /// Customers see it.
     description: Option<String>,
-    /// Addresses of up to 8 pictures.
+    /// At most 8 URLs.
     images: Option<Vec<String>>,
-    /// Facts to keep with it, by name.
     metadata: Option<Metadata>,
 }
 
@@ -109,17 +108,15 @@ impl Action for CreateProduct {
 /// Changes a product or puts it back on sale; what is left out stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct UpdateProduct {
-    /// Id of the product.
     product: String,
-    /// New name.
     name: Option<String>,
-    /// New description; empty removes it.
+    /// Empty removes it.
     description: Option<String>,
-    /// Id of the price to use unless another is named.
+    /// Its id.
     default_price: Option<String>,
-    /// Puts an archived product back on sale.
+    /// Back on sale.
     active: Option<bool>,
-    /// Facts to keep with it, by name; an empty one is removed, others stay.
+    /// Empty removes a value; others stay.
     metadata: Option<Metadata>,
 }
 
@@ -151,7 +148,6 @@ impl Action for UpdateProduct {
 /// Takes a product off sale; running subscriptions to it go on, and it can be put back.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ArchiveProduct {
-    /// Id of the product.
     product: String,
 }
 

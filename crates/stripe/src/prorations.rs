@@ -27,18 +27,15 @@ enum Difference {
 /// A change of a subscription.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Change {
-    /// Id of the subscription.
     pub subscription: String,
-    /// Id of its part to change, `si_...`; needed only if it has several.
+    /// `si_...` to change, if it has several.
     item: Option<String>,
-    /// Id of the new price.
     price: Option<String>,
-    /// New quantity.
     quantity: Option<u32>,
-    /// When the difference is paid: `next_invoice` if left out, `now`, or `waived`.
+    /// When it is paid.
     #[serde(default)]
     difference: Difference,
-    /// Compute as if it were this time: `computed_at` of a preview, so that the amounts stay those.
+    /// Of a preview, to keep its amounts.
     computed_at: Option<String>,
 }
 

@@ -47,14 +47,14 @@ enum Reason {
 /// Pays a payment back to the customer, in whole or in part. It cannot be taken back; Stripe keeps its fee.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RefundPayment {
-    /// Id of the payment, `pi_...`.
+    /// `pi_...`.
     payment: String,
-    /// How much, in the smallest unit of the currency; all that is left if left out.
+    /// In the smallest unit; default all that is left.
     #[schemars(range(min = 1))]
     amount: Option<i64>,
-    /// Three letters; needed with `amount`, and must be that of the payment.
+    /// That of the payment; needed with `amount`.
     currency: Option<String>,
-    /// Why; `fraudulent` also blocks the card and the mail address.
+    /// `fraudulent` also blocks the card and mail address.
     reason: Option<Reason>,
 }
 

@@ -81,13 +81,11 @@ enum By {
 pub struct GetRevenue {
     /// First day (UTC), such as `2026-01-01`.
     from: String,
-    /// The day after the last (UTC), such as `2026-02-01`; at most 366 days later.
+    /// Day after the last; at most 366 days later.
     until: String,
-    /// How long a period is; weeks begin on Monday.
     by: By,
-    /// Only this currency, three letters.
     currency: Option<String>,
-    /// Reads anew even if an answer of the last 15 minutes is kept.
+    /// Not from the last 15 minutes' answer.
     #[serde(default)]
     fresh: bool,
 }

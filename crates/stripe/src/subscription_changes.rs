@@ -23,7 +23,7 @@ pub struct Changed {
 pub struct ChangeSubscription {
     #[serde(flatten)]
     change: Change,
-    /// `amount_due` of the preview: refused if it would be more.
+    /// Of the preview: refused above it.
     max_amount_due: Option<i64>,
 }
 

@@ -44,11 +44,11 @@ pub struct SubscriptionMetrics {
 /// Tells how subscriptions do: monthly recurring revenue (MRR), active, new and churned ones.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetSubscriptionMetrics {
-    /// First day (UTC) of the time for new and churned ones, such as `2026-01-01`.
+    /// For new and churned ones: first day (UTC), such as `2026-01-01`.
     from: String,
-    /// The day after its last, such as `2026-02-01`; at most 366 days later.
+    /// Day after the last; at most 366 days later.
     until: String,
-    /// Reads anew even if an answer of the last 15 minutes is kept.
+    /// Not from the last 15 minutes' answer.
     #[serde(default)]
     fresh: bool,
 }

@@ -54,21 +54,16 @@ enum Payment {
 /// Starts a subscription. By default nothing is charged: the customer pays on the page in the result.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateSubscription {
-    /// Id of the customer.
     customer: String,
-    /// What is subscribed to, 1 to 20 prices.
     #[schemars(length(min = 1, max = 20))]
     items: Vec<Priced>,
-    /// `customer_pays_first` if left out; `charge_saved` takes money now; `send_invoice` mails invoices.
+    /// `charge_saved` takes money now; `send_invoice` mails invoices.
     #[serde(default)]
     payment: Payment,
-    /// With `send_invoice`: days until an invoice is due.
+    /// With `send_invoice`.
     days_until_due: Option<u32>,
-    /// Days before the first payment.
     trial_days: Option<u32>,
-    /// Id of a coupon to apply.
     coupon: Option<String>,
-    /// Facts to keep with it, by name.
     metadata: Option<Metadata>,
 }
 

@@ -101,11 +101,9 @@ enum Standing {
 /// Lists subscriptions, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListSubscriptions {
-    /// Only those that stand so; all but cancelled ones if left out.
+    /// Default all but ended ones.
     status: Option<Standing>,
-    /// Only those of this customer, by id.
     customer: Option<String>,
-    /// Only those to this price, by id.
     price: Option<String>,
     #[serde(flatten)]
     created: Created,
@@ -141,7 +139,6 @@ impl Action for ListSubscriptions {
 /// Tells how one subscription stands: what is paid, until when, and whether it ends.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetSubscription {
-    /// Id of the subscription.
     subscription: String,
 }
 

@@ -49,9 +49,8 @@ pub(crate) fn midnight(date: Date) -> i64 {
 /// When something was created.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct Created {
-    /// Only those created at or after this date or time, such as `2026-01-31`.
+    /// Date or time, such as `2026-01-31`.
     pub created_from: Option<String>,
-    /// Only those created before this date or time.
     pub created_before: Option<String>,
 }
 

@@ -37,14 +37,14 @@ struct Created {
 /// Has Stripe send events to an address; the secret that signs them is stored, and the result tells its name.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateWebhookEndpoint {
-    /// The address, with https.
+    /// With https.
     url: String,
-    /// What to send, such as `invoice.paid` or `customer.subscription.deleted`; `*` is everything.
+    /// Such as `invoice.paid`; `*` is everything.
     #[schemars(length(min = 1, max = 100))]
     events: Vec<String>,
-    /// A note of the business.
+    /// For the business.
     description: Option<String>,
-    /// Name under which to store the signing secret; made from the id if left out.
+    /// Name to store it under.
     signing_secret: Option<SecretRef>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use resto_core::{ActionSpec, Adapter, Part, Shape, covers};
+use resto_core::{ActionSpec, Adapter, Part, Shape, brief_schema, covers};
 use serde_json::{Value, json};
 
 use crate::{Way, note};
@@ -38,7 +38,7 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
                 "description": action.description,
                 "risk": action.risk,
                 "permissions": action.permissions,
-                "input": action.input_schema,
+                "input": brief_schema(&action.input_schema),
                 "output": action.output_schema,
             });
             if !action.view.is_empty() {
@@ -104,6 +104,16 @@ fn closed(schema: &Value) -> bool {
     }
 }
 
+/// Whether a description tells a model more than the name of what it describes.
+fn says_more(name: &str, description: &str) -> bool {
+    let words = description.split(|letter: char| !letter.is_alphanumeric());
+    words.filter(|word| !word.is_empty()).any(|word| {
+        let word = word.to_lowercase();
+        !["a", "an", "its", "of", "the", "this", "new"].contains(&word.as_str())
+            && !name.contains(&word)
+    })
+}
+
 fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
     let mut problems = Vec::new();
     let mut require = |holds: bool, rule: &str| {
@@ -152,9 +162,10 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
     }
     let properties = action.input_schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
+        let description = property.get("description").and_then(Value::as_str);
         require(
-            property.get("description").is_some(),
-            &format!("the input `{name}` has no description"),
+            description.is_none_or(|description| says_more(name, description)),
+            &format!("the description of the input `{name}` says only its name"),
         );
         require(
             !["password", "token", "api_key", "secret_value", "private_key"]
@@ -168,6 +179,16 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_a_description_that_says_only_a_name() {
+        for (name, description) in
+            [("branch", "The branch."), ("run_id", "Id of the run."), ("x", "")]
+        {
+            assert!(!says_more(name, description), "{description}");
+        }
+        assert!(says_more("branch", "The default branch if left out."));
+    }
 
     #[test]
     fn tells_what_a_view_shows_that_the_result_does_not_have() {

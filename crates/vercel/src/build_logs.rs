@@ -38,9 +38,9 @@ pub struct BuildLog {
 pub struct GetBuildLogs {
     #[serde(flatten)]
     at: DeploymentIn,
-    /// `next_cursor` of the part after.
+    /// A `next_cursor`.
     cursor: Option<String>,
-    /// Log entries wanted, 1 to 300; 100 if left out.
+    /// Default 100.
     #[schemars(range(min = 1, max = 300))]
     limit: Option<u32>,
 }

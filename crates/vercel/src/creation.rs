@@ -13,7 +13,6 @@ use crate::teams::Scope;
 /// A repository to link.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Repository {
-    /// Where it is kept; GitHub if left out.
     #[serde(default)]
     host: RepositoryHost,
     /// `owner/name`.
@@ -32,9 +31,9 @@ enum RepositoryHost {
 /// Creates a project, linked to a repository so that each push is deployed.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateProject {
-    /// Name: lower-case letters, digits, `.`, `_` and `-`.
+    /// Lower-case letters, digits, `.`, `_`, `-`.
     name: String,
-    /// Repository to link; Vercel's app must be installed on it.
+    /// Vercel's app must be installed on it.
     repository: Option<Repository>,
     #[serde(flatten)]
     settings: Settings,

@@ -18,16 +18,16 @@ const OPERATION: &str = "restoOperation";
 pub struct DeployProject {
     #[serde(flatten)]
     at: ProjectIn,
-    /// `production`: the public sees it once it is ready. A preview if left out.
+    /// `production` is public once ready; default preview.
     environment: Option<Target>,
     /// Branch or tag of the linked repository.
     git_ref: Option<String>,
-    /// Commit of that branch; its newest one if left out.
+    /// Default the newest.
     commit_sha: Option<String>,
-    /// Instead of a repository: all files of the site.
+    /// Instead of a repository: the whole site.
     #[schemars(length(min = 1, max = 300))]
     files: Option<Vec<NewFile>>,
-    /// Builds again even if the very same was deployed before, such as after a changed variable.
+    /// Even if unchanged, such as after a new variable.
     #[serde(default)]
     rebuild: bool,
 }

@@ -13,7 +13,7 @@ use crate::times::At;
 /// Which deployment. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DeploymentIn {
-    /// Id of the deployment, such as `dpl_...`, or one of its host names.
+    /// Id or host name.
     pub deployment: String,
     #[serde(flatten)]
     pub scope: Scope,
@@ -204,15 +204,11 @@ pub(crate) enum Target {
 /// Lists deployments, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListDeployments {
-    /// Name or id of the project; all projects if left out.
+    /// Name or id.
     project: Option<String>,
-    /// Only those for production, or only previews.
     environment: Option<Target>,
-    /// Only those that are so far, or ended so.
     state: Option<State>,
-    /// Only those of this branch.
     branch: Option<String>,
-    /// Only those of this commit.
     commit_sha: Option<String>,
     #[serde(flatten)]
     scope: Scope,
@@ -306,7 +302,7 @@ impl Action for CancelDeployment {
 /// Deletes a deployment; its addresses stop working, and it cannot be rolled back to.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteDeployment {
-    /// Id of the deployment, such as `dpl_...`.
+    /// Such as `dpl_...`.
     deployment_id: String,
     #[serde(flatten)]
     scope: Scope,

@@ -12,7 +12,7 @@ use crate::times::At;
 /// Which domain. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Zone {
-    /// The registered domain, such as `example.com`.
+    /// Such as `example.com`.
     domain: String,
     #[serde(flatten)]
     scope: Scope,
@@ -136,28 +136,26 @@ enum RecordType {
 pub struct CreateDnsRecord {
     #[serde(flatten)]
     at: Zone,
-    /// Name below the domain, such as `www`; `@` or empty: the domain itself.
+    /// Such as `www`; `@`: the domain itself.
     name: String,
-    /// Its type.
     #[serde(rename = "type")]
     record_type: RecordType,
-    /// What it holds; of SRV and HTTPS the target.
+    /// Of SRV and HTTPS the target.
     value: String,
-    /// How long others may remember it; 60 if left out.
+    /// Default 60.
     #[schemars(range(min = 60, max = 2_147_483_647))]
     ttl_seconds: Option<u64>,
-    /// Which goes first, the lowest: needed for MX, SRV and HTTPS.
+    /// Lowest first; needed for MX, SRV and HTTPS.
     #[schemars(range(min = 0, max = 65_535))]
     priority: Option<u64>,
-    /// Share among SRV records of one priority.
+    /// Of SRV.
     #[schemars(range(min = 0, max = 65_535))]
     weight: Option<u64>,
-    /// Port of an SRV record.
+    /// Of SRV.
     #[schemars(range(min = 0, max = 65_535))]
     port: Option<u64>,
-    /// Parameters of an HTTPS record, such as `alpn=h2`.
+    /// Of HTTPS, such as `alpn=h2`.
     params: Option<String>,
-    /// What it is for.
     comment: Option<String>,
 }
 
@@ -277,7 +275,7 @@ impl CreateDnsRecord {
 pub struct DeleteDnsRecord {
     #[serde(flatten)]
     at: Zone,
-    /// Id of the record, from `list_dns_records`.
+    /// From `list_dns_records`.
     record_id: String,
 }
 

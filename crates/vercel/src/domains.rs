@@ -51,7 +51,7 @@ pub struct Challenge {
 pub(crate) struct DomainIn {
     #[serde(flatten)]
     pub at: ProjectIn,
-    /// Name of the domain, such as `www.example.com`.
+    /// Such as `www.example.com`.
     pub domain: String,
 }
 
@@ -108,11 +108,11 @@ enum Redirect {
 pub struct AddProjectDomain {
     #[serde(flatten)]
     of: DomainIn,
-    /// Branch whose previews it shows; production if left out.
+    /// Whose previews it shows; default production.
     git_branch: Option<String>,
-    /// Domain of the project that it leads to, such as from `www.example.com` to `example.com`.
+    /// Another domain of the project.
     redirect_to: Option<String>,
-    /// How it leads there; permanently if left out.
+    /// Default permanent.
     redirect: Option<Redirect>,
 }
 
@@ -195,7 +195,7 @@ impl VerifyProjectDomain {
 pub struct RemoveProjectDomain {
     #[serde(flatten)]
     of: DomainIn,
-    /// Also removes the domains that lead to it.
+    /// Also the domains that lead to it.
     #[serde(default)]
     remove_redirects: bool,
 }

@@ -167,4 +167,33 @@ mod tests {
         let body = json!({"error": {"code": "payment_required", "message": "Upgrade to Pro"}});
         assert_eq!(error(402, body).await.code(), Code::PaymentRequired);
     }
+
+    #[tokio::test]
+    async fn tells_every_kind_of_refusal_apart() {
+        for (status, code, more, kind) in [
+            (403, "forbidden", Some("invalidToken"), Code::AuthExpired),
+            (401, "unauthorized", None, Code::AuthExpired),
+            (403, "integration_configuration_disabled", None, Code::AuthExpired),
+            (403, "forbidden", None, Code::PermissionDenied),
+            (403, "not_authorized", None, Code::PermissionDenied),
+            (404, "not_found", None, Code::NotFound),
+            (410, "gone", None, Code::NotFound),
+            (400, "bad_request", None, Code::InvalidInput),
+            (422, "unprocessable_entity", None, Code::InvalidInput),
+            (428, "precondition_required", None, Code::InvalidInput),
+            (409, "project_exists", None, Code::Conflict),
+            (429, "too_many_requests", None, Code::RateLimited),
+            (402, "payment_required", None, Code::PaymentRequired),
+            (500, "internal_server_error", None, Code::ProviderDown),
+            (503, "service_unavailable", None, Code::ProviderDown),
+        ] {
+            let mut body = json!({"error": {"code": code, "message": "As it says."}});
+            if let Some(more) = more {
+                body["error"][more] = true.into();
+            }
+            let fake = FakeApi::new(&VERCEL).await.on("GET", "/x", status, body);
+            let error = fake.api(Risk::Read).get("/x", &[]).send::<Value>().await.unwrap_err();
+            assert_eq!(error.code(), kind, "{status} {code} {more:?}");
+        }
+    }
 }

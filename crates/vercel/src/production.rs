@@ -31,7 +31,7 @@ impl GoesLive {
 pub struct PromoteDeployment {
     #[serde(flatten)]
     at: ProjectIn,
-    /// Id of the deployment, such as `dpl_...`.
+    /// Such as `dpl_...`.
     deployment_id: String,
 }
 
@@ -66,9 +66,9 @@ impl Action for PromoteDeployment {
 pub struct RollBackProduction {
     #[serde(flatten)]
     at: ProjectIn,
-    /// Id of the deployment to go back to; the one before the present one if left out.
+    /// Default the one before the present one.
     deployment_id: Option<String>,
-    /// Why, for the people who look at the project.
+    /// Shown to people of the project.
     reason: Option<String>,
 }
 

@@ -17,7 +17,7 @@ static PAGING: Paging =
 /// Which project. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ProjectIn {
-    /// Name or id of the project.
+    /// Name or id.
     pub project: String,
     #[serde(flatten)]
     pub scope: Scope,
@@ -97,7 +97,7 @@ fn production<'de, D: serde::Deserializer<'de>>(targets: D) -> Result<Option<Liv
 /// Lists projects, most recently changed first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListProjects {
-    /// Only those whose name contains this.
+    /// In the name.
     search: Option<String>,
     #[serde(flatten)]
     scope: Scope,
@@ -149,11 +149,10 @@ impl Action for GetProject {
 pub struct UpdateProject {
     #[serde(flatten)]
     at: ProjectIn,
-    /// New name; addresses of coming deployments have it.
     new_name: Option<String>,
-    /// Version of Node.js, such as `22.x`.
+    /// Such as `22.x`.
     node_version: Option<String>,
-    /// Whether production deployments go live by themselves; else they are promoted.
+    /// False: production deployments wait to be promoted.
     go_live_automatically: Option<bool>,
     #[serde(flatten)]
     settings: Settings,

@@ -55,10 +55,9 @@ pub struct RuntimeLog {
 pub struct GetRuntimeLogs {
     #[serde(flatten)]
     at: DeploymentIn,
-    /// How long to listen, in seconds; 10 if left out.
+    /// Default 10.
     #[schemars(range(min = 1, max = 20))]
     listen_seconds: Option<u64>,
-    /// Only errors.
     #[serde(default)]
     only_errors: bool,
 }

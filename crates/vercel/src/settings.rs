@@ -7,15 +7,13 @@ use serde_json::{Map, Value};
 /// Settings that are detected unless given. Actions flatten them into their input.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Settings {
-    /// What it is built with, such as `nextjs`, `vite` or `astro`; empty: none.
+    /// Such as `nextjs`; empty: none.
     framework: Option<String>,
-    /// Folder of the repository in which it lives; empty: the whole repository.
+    /// Empty: the whole repository.
     root_directory: Option<String>,
-    /// Command that installs its dependencies; empty: detected.
+    /// Empty: detected, as the next two.
     install_command: Option<String>,
-    /// Command that builds it; empty: the framework's.
     build_command: Option<String>,
-    /// Folder that the build writes; empty: the framework's.
     output_directory: Option<String>,
 }
 

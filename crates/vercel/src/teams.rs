@@ -23,7 +23,7 @@ pub struct Team {
 /// In which team. Actions flatten it into their input.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Scope {
-    /// Team, by id or slug; the account's own if left out.
+    /// Id or slug.
     pub team: Option<String>,
 }
 

@@ -19,11 +19,9 @@ const AT_ONCE: usize = 8;
 /// A file to deploy.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct NewFile {
-    /// Path from the root of the project.
     path: PathSegments,
-    /// Content of a text file; give this or `base64`.
+    /// If it is text; else `base64`.
     text: Option<String>,
-    /// Content of any file, in base64.
     base64: Option<String>,
 }
 

@@ -63,7 +63,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Er
 pub struct ListEnvironmentVariables {
     #[serde(flatten)]
     at: ProjectIn,
-    /// Only those that previews of this branch have.
+    /// Of its previews only.
     git_branch: Option<String>,
 }
 
@@ -107,17 +107,16 @@ enum Environment {
 pub struct SetEnvironmentVariable {
     #[serde(flatten)]
     at: ProjectIn,
-    /// Its name, such as `DATABASE_URL`.
+    /// Such as `DATABASE_URL`.
     name: String,
-    /// An ordinary value. Not for secrets: those who work on the project can read it.
+    /// No secret: people of the project can read it.
     value: Option<String>,
-    /// Instead: name of the stored secret that holds the value. A person is asked for it if there is none.
+    /// Or the name of the stored secret with the value; a person is asked for a missing one.
     value_from: Option<SecretRef>,
-    /// Where it is set; production and preview if left out. A secret for `development` is set apart.
+    /// Default production and preview. A secret for `development` is set apart.
     environments: Option<Vec<Environment>>,
-    /// Only for previews of this branch.
+    /// Of previews only.
     git_branch: Option<String>,
-    /// What it is for.
     comment: Option<String>,
 }
 
@@ -264,7 +263,7 @@ fn withhold(error: Error, name: &str, secret: &str) -> Error {
 pub struct RemoveEnvironmentVariable {
     #[serde(flatten)]
     at: ProjectIn,
-    /// Id of the variable, from `list_environment_variables`.
+    /// From `list_environment_variables`.
     variable_id: String,
 }
 

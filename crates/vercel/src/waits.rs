@@ -21,7 +21,7 @@ const USUAL: u64 = 300;
 pub struct WaitForDeployment {
     #[serde(flatten)]
     at: DeploymentIn,
-    /// The longest to wait, in seconds; 300 if left out.
+    /// Default 300.
     #[schemars(range(min = 0, max = 2700))]
     wait_seconds: Option<u64>,
 }

@@ -17,21 +17,17 @@ const MAX_ENTRIES: usize = 20;
 /// What is to be known of somebody. Actions flatten it into their input.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 struct Facts {
-    /// Given name.
     given_name: Option<String>,
-    /// Family name.
     family_name: Option<String>,
-    /// All mail addresses.
+    /// All of them.
     #[schemars(length(max = 20))]
     emails: Option<Vec<Reached>>,
-    /// All phone numbers.
+    /// All of them.
     #[schemars(length(max = 20))]
     phones: Option<Vec<Reached>>,
     /// Company.
     organization: Option<String>,
-    /// What the person does there.
     job_title: Option<String>,
-    /// Notes about the person.
     notes: Option<String>,
 }
 
@@ -146,9 +142,8 @@ impl Action for CreateContact {
 /// Changes a contact; what is left out stays. Refused if it changed since it was read.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct UpdateContact {
-    /// Id of the contact.
     contact_id: String,
-    /// Its `etag` as it was read.
+    /// As it was read.
     etag: String,
     #[serde(flatten)]
     facts: Facts,
@@ -216,7 +211,6 @@ pub struct Deleted {
 /// Deletes a contact for ever.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteContact {
-    /// Id of the contact.
     contact_id: String,
 }
 

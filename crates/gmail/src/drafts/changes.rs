@@ -16,21 +16,16 @@ use crate::permissions::DRAFTS_WRITE;
 /// Changes a draft; what is left out stays. New text and new HTML each replace the text in both forms.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct UpdateDraft {
-    /// Id of the draft.
     draft_id: String,
-    /// All recipients.
+    /// Replaces all, as do the other lists.
     to: Option<Vec<String>>,
-    /// All recipients of a copy.
     cc: Option<Vec<String>>,
-    /// All recipients of a hidden copy.
     bcc: Option<Vec<String>>,
-    /// What it is about.
     subject: Option<String>,
-    /// Its text.
+    /// Plain text.
     text: Option<String>,
-    /// The same as HTML.
+    /// The same, formatted.
     html: Option<String>,
-    /// All its files.
     attachments: Option<Vec<NewAttachment>>,
 }
 

@@ -57,22 +57,19 @@ pub struct Outcome {
 /// Labels, archives, stars, or marks up to 50 conversations as read or unread.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct OrganizeThreads {
-    /// Ids of the conversations.
     #[schemars(length(min = 1, max = 50))]
     thread_ids: Vec<String>,
-    /// Labels to add, by name or id.
+    /// Names or ids.
     #[serde(default)]
     #[schemars(length(max = 20))]
     add_labels: Vec<String>,
-    /// Labels to take off, by name or id.
+    /// Names or ids.
     #[serde(default)]
     #[schemars(length(max = 20))]
     remove_labels: Vec<String>,
-    /// `true` takes them out of the inbox, `false` puts them back.
+    /// False: back to the inbox.
     archived: Option<bool>,
-    /// Whether they count as read.
     read: Option<bool>,
-    /// Whether their messages have a star.
     starred: Option<bool>,
 }
 
@@ -171,7 +168,6 @@ async fn organize(api: &Api, threads: Vec<String>, change: &serde_json::Value) -
 /// Puts a conversation into the trash, which Gmail empties after 30 days.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct TrashThread {
-    /// Id of the conversation.
     thread_id: String,
 }
 
@@ -199,7 +195,6 @@ impl Action for TrashThread {
 /// Takes a conversation out of the trash. Its labels tell whether it is in the inbox again.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RestoreThread {
-    /// Id of the conversation.
     thread_id: String,
 }
 

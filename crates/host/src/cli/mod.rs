@@ -136,6 +136,11 @@ enum Command {
         after_help = "Example:\n  resto call github_get_repository '{\"owner\": \"octocat\", \"repo\": \"hello-world\"}'"
     )]
     Call(tools::CallArgs),
+    /// Read a file that a tool handed out, by the address in its answer, for ten minutes
+    #[command(
+        after_help = "Example:\n  resto read resto://files/01940c3e-7a5b-4c3d-9f00-2b1c0d4e5f60 --output offer.pdf\n  resto read resto://files/01940c3e-7a5b-4c3d-9f00-2b1c0d4e5f60 | less"
+    )]
+    Read(tools::ReadArgs),
     /// Show which tools of others' servers changed since they were approved, and approve one
     #[command(
         after_help = "Example:\n  resto review\n  resto review github-mcp --approve get_me --hash HASH"
@@ -292,6 +297,7 @@ async fn run(cli: Cli, out: Out) -> Result<()> {
         Command::Plan(args) => plan::plan(&session, args).await,
         Command::Tools(surface) => tools::list(&session, surface).await,
         Command::Call(args) => tools::call(&session, args).await,
+        Command::Read(args) => tools::read(&session, args).await,
         Command::Review(args) => review::review(&session, args).await,
         Command::Audit(args) => audit::show(&session, args).await,
         Command::Alerts(args) => alerts::alerts(&session, args).await,

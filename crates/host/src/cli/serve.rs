@@ -38,7 +38,8 @@ pub(super) async fn serve(session: &mut Session, args: ServeArgs) -> Result<()> 
     }
     welcome(session, &host, &owner, server.address).await?;
     host.maintain();
-    crate::http::serve(server, host, &session.config, stopped()).await
+    crate::http::serve(server, host, &session.config, stopped()).await;
+    Ok(())
 }
 
 /// Ends at the first signal that asks the process to stop.

@@ -1,7 +1,13 @@
-//! `resto tools` and `resto call`.
+//! `resto tools`, `resto call` and `resto read`.
 
+use std::fs::OpenOptions;
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use resto_core::{Code, Error, Result, Risk};
 use rmcp::model::Tool;
 use serde_json::Value;
@@ -9,7 +15,7 @@ use serde_json::Value;
 use super::Session;
 use super::print::{INTERRUPTED, confirm, read_secret};
 use crate::around::Line;
-use crate::call::Failed;
+use crate::call::{Failed, fault};
 use crate::mcp::{own_tool, tokens, tool};
 use crate::policy::Calls;
 use crate::surface::Surface;
@@ -24,6 +30,16 @@ pub(super) struct CallArgs {
     /// Read the value of a secret that the tool asks for from standard input, in place of a stored one
     #[arg(long)]
     secret_stdin: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct ReadArgs {
+    /// The address of the file, as the answer of the tool gives it
+    #[arg(value_name = "URI")]
+    uri: String,
+    /// Write it to this file, which must not exist yet [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 pub(super) async fn list(session: &Session, surface: Surface) -> Result<()> {
@@ -101,7 +117,14 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
         }
     });
     match host.call(&caller, &args.tool, arguments, line).await {
-        Ok(called) => out.value(&called.output),
+        Ok(called) => {
+            out.value(&called.output)?;
+            for file in &called.files {
+                let advice = format!("Within ten minutes: resto read {} --output FILE", file.uri);
+                out.remark(advice);
+            }
+            Ok(())
+        }
         Err(failed @ (Failed::Tool(_) | Failed::Approval(_) | Failed::Secret(_))) => {
             Err(failed.error())
         }
@@ -113,4 +136,38 @@ pub(super) async fn call(session: &Session, args: CallArgs) -> Result<()> {
             ),
         )),
     }
+}
+
+pub(super) async fn read(session: &Session, args: ReadArgs) -> Result<()> {
+    // It may hold anything, and somebody outside may have made it: a terminal would obey it.
+    if args.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(Error::new(
+            Code::InvalidInput,
+            "A terminal is no place for a file: say where to write it with --output FILE, or pipe it.",
+        ));
+    }
+    let (host, caller) = session.owner().await?;
+    let held = host.file(&caller, &args.uri).await?.ok_or_else(|| {
+        Error::new(
+            Code::NotFound,
+            "There is no such file: it ends ten minutes after the call that handed it out. Make the call again.",
+        )
+    })?;
+    let bytes = STANDARD.decode(&held.data).map_err(|_| fault())?;
+    let Some(path) = args.output else {
+        // A reader that went away, as `head` does, is no failure.
+        let _ = std::io::stdout().write_all(&bytes);
+        return Ok(());
+    };
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    created.and_then(|mut file| file.write_all(&bytes)).map_err(|error| {
+        Error::new(Code::InvalidInput, format!("{} cannot be written: {error}.", path.display()))
+    })?;
+    session.out.remark(format!(
+        "{} bytes of {} are in {}.",
+        bytes.len(),
+        held.media_type,
+        path.display()
+    ));
+    Ok(())
 }

@@ -8,10 +8,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use futures::StreamExt as _;
 use http::{HeaderValue, Method, StatusCode, header};
 use resto_core::{Code, Risk};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::MAX_BODY;
 use crate::allowance::{RISKS, scope};
@@ -44,8 +46,10 @@ pub(super) async fn authenticate(
     };
     match host.bearer(token, "mcp").await {
         Ok(Some(caller)) => {
+            let is_stream = request.method() == Method::GET || listens(&request);
+            let Some(place) = host.let_in(&caller, is_stream) else { return crowded() };
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            held(next.run(request).await, place)
         }
         Ok(None) => {
             let why = "The access token is unknown, expired or revoked. Create one: resto token create --name NAME";
@@ -60,6 +64,31 @@ pub(super) async fn authenticate(
                 .into_response()
         }
     }
+}
+
+/// Whether it asks for a stream of what happens; a header that says otherwise than the message is refused later.
+fn listens(request: &Request) -> bool {
+    request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen")
+}
+
+/// For one too many of a tenant.
+fn crowded() -> Response {
+    let why =
+        "Too many requests of yours are open here. Nothing was done. Come back in a few seconds.\n";
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "5")], why).into_response()
+}
+
+/// Keeps the place as long as the answer goes on.
+fn held(answer: Response, place: OwnedSemaphorePermit) -> Response {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    if kind.is_none_or(|kind| kind != "text/event-stream") {
+        return answer;
+    }
+    answer.map(|body| {
+        Body::from_stream(body.into_data_stream().inspect(move |_| {
+            let _ = &place;
+        }))
+    })
 }
 
 fn refused(host: &Host, error: Option<&str>, why: &str) -> Response {
@@ -112,6 +141,7 @@ pub(super) async fn step_up(
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
+    // It was waited for.
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };

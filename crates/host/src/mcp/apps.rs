@@ -9,10 +9,12 @@ use rmcp::model::{
     CacheScope, ExtensionCapabilities, MetaObject, ReadResourceResult, ResourceContents, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Mcp;
+use crate::catalog::{Catalog, Entry};
+use crate::tools::OwnTool;
 
 const EXTENSION: &str = "io.modelcontextprotocol/ui";
 const MIME: &str = "text/html;profile=mcp-app";
@@ -38,11 +40,8 @@ pub(super) fn are_shown(context: &RequestContext<RoleServer>) -> bool {
     types.is_some_and(|types| types.iter().any(|one| one == MIME))
 }
 
-/// The tool with its page, if its result has a view.
-pub(super) fn linked(tool: Tool, view: &[Part]) -> Tool {
-    if view.is_empty() {
-        return tool;
-    }
+/// The tool with its page.
+pub(super) fn linked(tool: Tool) -> Tool {
     let mut meta = MetaObject::new();
     meta.insert("ui".to_owned(), json!({"resourceUri": format!("{PAGES}{}", tool.name)}));
     tool.with_meta(meta)
@@ -52,20 +51,17 @@ impl Mcp {
     /// The page at this address. It is the same for everybody, and holds nothing of anybody.
     pub(super) fn app(&self, uri: &str) -> Option<ReadResourceResult> {
         let tool = uri.strip_prefix(PAGES)?;
-        let (title, view) = match self.host.own_tool(tool) {
-            Some(own) => (own.title.to_owned(), own.view),
-            None => {
-                let entry = self.host.catalog.find(tool)?;
-                let title = format!("{}: {}", entry.integration().name, entry.action.title);
-                (title, entry.action.view)
-            }
+        let own = self.host.own_tool(tool);
+        let (title, data) = match own {
+            Some(own) if own.is_run() => (own.title.to_owned(), any(&self.host.catalog)),
+            Some(own) => (own.title.to_owned(), data(own.title, own.view)?),
+            None => of_action(&self.host.catalog.find(tool)?)?,
         };
-        if view.is_empty() {
-            return None;
-        }
         let mut meta = MetaObject::new();
-        meta.insert("ui".to_owned(), json!({"csp": {}, "prefersBorder": true}));
-        let contents = ResourceContents::text(page(&title, view).into_string(), uri)
+        // Of run_action there may be nothing to see.
+        let is_framed = !own.is_some_and(OwnTool::is_run);
+        meta.insert("ui".to_owned(), json!({"csp": {}, "prefersBorder": is_framed}));
+        let contents = ResourceContents::text(page(&title, &data).into_string(), uri)
             .with_mime_type(MIME)
             .with_meta(meta);
         Some(
@@ -76,15 +72,34 @@ impl Mcp {
     }
 }
 
+/// What the page of a tool is told; `None` where there is nothing to see of its result.
+fn data(title: &str, view: &[Part]) -> Option<Value> {
+    (!view.is_empty()).then(|| json!({"title": title, "parts": view}))
+}
+
+/// The title of an action's page, and what the page is told.
+fn of_action(entry: &Entry<'_>) -> Option<(String, Value)> {
+    let title = format!("{}: {}", entry.integration().name, entry.action.title);
+    data(&title, entry.action.view).map(|data| (title, data))
+}
+
+/// What the page of `run_action` is told, which runs any of these.
+fn any(catalog: &Catalog) -> Value {
+    let views = catalog
+        .entries()
+        .filter_map(|entry| of_action(&entry).map(|(_, data)| (entry.action.tool.clone(), data)));
+    json!({"views": views.collect::<Map<String, Value>>()})
+}
+
 /// A page without anything from elsewhere, which lets nothing else run, whatever its frame allows.
-fn page(title: &str, view: &[Part]) -> Markup {
+fn page(title: &str, data: &Value) -> Markup {
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {}; base-uri 'none'; form-action 'none'",
         hash(SCRIPT),
         hash(STYLE)
     );
     // Inside a script, only this could end it.
-    let data = json!({"title": title, "parts": view}).to_string().replace('<', "\\u003c");
+    let data = data.to_string().replace('<', "\\u003c");
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -110,10 +125,7 @@ fn hash(source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
-    use crate::catalog::Catalog;
     use crate::host::adapters;
     use crate::tools::own_tools;
 
@@ -121,13 +133,14 @@ mod tests {
     fn every_page_is_small_and_names_nothing_elsewhere() {
         let catalog = Catalog::new(adapters()).unwrap();
         let own = own_tools().unwrap();
-        let own = own.iter().map(|own| (own.tool.to_owned(), own.title.to_owned(), own.view));
-        let actions = catalog.entries().map(|entry| {
-            (entry.action.tool.clone(), entry.action.title.clone(), entry.action.view)
-        });
+        let own =
+            own.iter().filter_map(|own| Some((own.tool.to_owned(), data(own.title, own.view)?)));
+        let all = any(&catalog);
+        let actions = all["views"].as_object().unwrap().clone();
+        let run = ("run_action".to_owned(), all);
         let mut shown = Vec::new();
-        for (tool, title, view) in own.chain(actions).filter(|(.., view)| !view.is_empty()) {
-            let page = page(&title, view).into_string();
+        for (tool, data) in own.chain(actions).chain([run]) {
+            let page = page("A title", &data).into_string();
             assert!(page.len() < 30_000, "{tool}: {} bytes", page.len());
             for elsewhere in ["src=", "href=", "@import", "url(", "innerHTML", "eval(", "fetch("] {
                 assert!(!page.contains(elsewhere), "{tool}: {elsewhere}");
@@ -148,7 +161,7 @@ mod tests {
     #[test]
     fn data_cannot_end_the_script_that_holds_them() {
         const VIEW: &[Part] = &[Part::notes("</script><b>")];
-        let page = page("</script><i>", VIEW).into_string();
+        let page = page("", &data("</script><i>", VIEW).unwrap()).into_string();
         assert!(!page.contains("</script><b>") && !page.contains("</script><i>"), "{page}");
         let data = page.split_once("id=\"view\">").unwrap().1.split_once("</script>").unwrap().0;
         let data: Value = serde_json::from_str(data).unwrap();

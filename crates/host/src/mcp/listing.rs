@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use resto_core::Risk;
+use resto_core::{Risk, brief_schema};
 use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
 use super::{Mcp, apps, internal};
@@ -75,16 +75,17 @@ impl Mcp {
             if surface.readonly {
                 tool.annotations = Some(annotations(own.title, Risk::Read));
             }
-            Some((tool, own.view))
+            Some((tool, own.is_run() || !own.view.is_empty()))
         });
         // Those of remote servers are the tenant's own.
         let actions = page.entries.iter().map(|entry| {
             let tool = all.get(&entry.action.tool).cloned().unwrap_or_else(|| tool(entry));
-            (tool, entry.action.view)
+            (tool, !entry.action.view.is_empty())
         });
-        let tools = own
-            .chain(actions)
-            .map(|(tool, view)| if shows_pages { apps::linked(tool, view) } else { tool });
+        let tools =
+            own.chain(actions).map(
+                |(tool, has_page)| if shows_pages && has_page { apps::linked(tool) } else { tool },
+            );
         let mut result = ListToolsResult::with_all_items(tools.collect())
             .with_ttl_ms(LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);
@@ -136,7 +137,7 @@ pub fn tool(entry: &Entry<'_>) -> Tool {
     Tool::new(
         action.tool.clone(),
         action.description.clone(),
-        Arc::new(action.input_schema.clone()),
+        Arc::new(brief_schema(&action.input_schema)),
     )
     .with_title(format!("{}: {}", entry.integration().name, action.title))
     .with_raw_output_schema(Arc::new(action.output_schema.clone()))
@@ -146,9 +147,10 @@ pub fn tool(entry: &Entry<'_>) -> Tool {
 /// A tool of this server itself as MCP publishes it.
 #[must_use]
 pub fn own_tool(own: &OwnTool) -> Tool {
-    let tool = Tool::new(own.tool, own.description.clone(), Arc::new(own.input_schema.clone()))
-        .with_title(own.title)
-        .with_annotations(annotations(own.title, own.risk));
+    let tool =
+        Tool::new(own.tool, own.description.clone(), Arc::new(brief_schema(&own.input_schema)))
+            .with_title(own.title)
+            .with_annotations(annotations(own.title, own.risk));
     match &own.output_schema {
         Some(schema) => tool.with_raw_output_schema(Arc::new(schema.clone())),
         None => tool,

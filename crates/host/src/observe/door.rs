@@ -14,7 +14,7 @@ use resto_core::{Code, Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
-use crate::http::Server;
+use crate::http::{Server, answer};
 
 /// How long the database may take to answer whether it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -90,13 +90,6 @@ pub(crate) async fn listen(host: Arc<Host>, address: SocketAddr) -> Result<Socke
         (kind, metrics.0.render())
     };
     let app = health(host.clone()).route("/metrics", get(render));
-    let closing = host.closing.clone();
-    tokio::spawn(async move {
-        let served =
-            axum::serve(listener, app).with_graceful_shutdown(closing.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "metrics are no longer served");
-        }
-    });
+    tokio::spawn(answer(listener, app, host.closing.clone()));
     Ok(address)
 }

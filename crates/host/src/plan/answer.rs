@@ -19,26 +19,26 @@ use crate::tools::status;
 /// missing, from what it says of itself in English. Call it before connecting anything; show the plan to the person.
 #[derive(Deserialize, Serialize, JsonSchema)]
 pub(crate) struct PlanIntegrations {
-    /// The type of application: `content` is a site that is read, `mobile_backend` what an app on phones talks to,
-    /// `internal_tool` for the people of the business alone
+    /// `content`: a site that is read; `mobile_backend`: for an app on phones; `internal_tool`: for the business's own
+    /// people.
     pub application: Application,
-    /// What the business is and does, in its own words, in English; say also what it goes without
+    /// What it is and does, in English; also what it goes without.
     #[serde(default)]
     #[schemars(length(max = 4000))]
     pub description: String,
-    /// Planned features, one each
+    /// One each.
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 300)))]
     pub features: Vec<String>,
-    /// How it is going to find customers
+    /// How it finds customers.
     #[serde(default)]
     #[schemars(length(max = 2000))]
     pub go_to_market: String,
-    /// Services at which the business has an account, one each; `detect_integrations` finds some
+    /// Names of services; `detect_integrations` finds some.
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 100)))]
     pub existing_accounts: Vec<String>,
-    /// Country or region of the business
+    /// Country or region.
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub region: String,

@@ -19,7 +19,7 @@ use super::rules::{Account, Rules, fits};
 /// page is fetched. What it finds is for `existing_accounts` of `plan_integrations`.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct DetectIntegrations {
-    /// A domain of the business, such as `example.com`
+    /// Such as `example.com`.
     #[schemars(length(max = 300))]
     pub domain: String,
 }

@@ -23,9 +23,9 @@ pub(super) struct ListIntegrations {}
 /// there or enters a key; no key ever passes through you. Tells how it stands if it is connected already.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct ConnectIntegration {
-    /// The service, as `list_integrations` names it, such as `github`
+    /// Such as `github`.
     integration: String,
-    /// Ask although it is connected, because a right is missing or the account is another one
+    /// For a missing right or another account.
     #[serde(default)]
     again: bool,
 }
@@ -33,7 +33,7 @@ pub(super) struct ConnectIntegration {
 /// Tests a connection at the service now: whose account it is, and what it may do.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct CheckConnection {
-    /// The service, as `list_integrations` names it, such as `github`
+    /// Such as `github`.
     integration: String,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct CheckConnection {
 /// longer work.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct DisconnectIntegration {
-    /// The service, as `list_integrations` names it, such as `github`
+    /// Such as `github`.
     integration: String,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use resto_core::{Code, Error, Result, Risk};
+use resto_core::{Code, Error, Result, Risk, brief_schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,20 +22,19 @@ const MOST: usize = 20;
 /// are not connected yet. Run one with `run_action`.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct FindActions {
-    /// What is wanted, in a few words.
     query: String,
-    /// Only actions of this service, such as `github`.
+    /// Only this one, such as `github`.
     integration: Option<String>,
-    /// How many, at most 20; 5 if left out.
+    /// At most 20; default 5.
     limit: Option<usize>,
 }
 
 /// Runs an action that `find_actions` told, as if its tool was called.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct RunAction {
-    /// The action, such as `github_merge_pull_request`.
+    /// Such as `github_merge_pull_request`.
     action: String,
-    /// What its `input_schema` asks for.
+    /// As its `input_schema` says.
     #[serde(default)]
     arguments: Map<String, Value>,
 }
@@ -107,7 +106,7 @@ impl Own for FindActions {
                     connected: connection.is_some(),
                     allowed,
                     first,
-                    input_schema: action.input_schema.clone(),
+                    input_schema: brief_schema(&action.input_schema),
                 }
             })
             .collect();

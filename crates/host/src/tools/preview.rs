@@ -19,9 +19,8 @@ const SHOWN: usize = 4000;
 /// Shows what a tool would do without doing it: its reads run, and it stops before its first change, which is returned.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct PreviewAction {
-    /// The tool, such as `github_merge_pull_request`.
+    /// Such as `github_merge_pull_request`.
     action: String,
-    /// Its arguments.
     #[serde(default)]
     arguments: Map<String, Value>,
 }

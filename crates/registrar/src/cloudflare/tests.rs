@@ -237,6 +237,13 @@ async fn learns_the_account_from_a_token_for_one() {
         assert_eq!((account.id.as_str(), account.name.as_str()), ("a1", "Acme"));
         assert_eq!(account.ends_at, end);
     }
+    let off = fake()
+        .await
+        .on("GET", "/accounts", 200, ok(json!([{"id": "a1", "name": "Acme"}])))
+        .on("GET", "/user/tokens/verify", 200, ok(json!({"id": "t1", "status": "disabled"})));
+    let off = adapter().identify(&off.api(Risk::Read)).await.unwrap_err();
+    assert_eq!(off.code(), Code::AuthExpired);
+    assert!(off.message().contains("disabled"), "{off}");
     for accounts in [json!([]), json!([{"id": "a1", "name": "A"}, {"id": "a2", "name": "B"}])] {
         let fake = fake().await.on("GET", "/accounts", 200, ok(accounts));
         let error = adapter().identify(&fake.api(Risk::Read)).await.unwrap_err();

@@ -38,6 +38,10 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Envelope<T> {
                     .to_owned();
                 let mut error = Error::new(code, format!("Porkbun {did}: {said}. {advice}"));
                 error.details_mut().provider = Some("Porkbun".to_owned());
+                if code == Code::RateLimited {
+                    let wait = body.get("ttlRemaining").and_then(Value::as_u64).unwrap_or(60);
+                    error.details_mut().retry_after_s = Some(wait);
+                }
                 Ok(Self(Err(error)))
             }
             None => Err(serde::de::Error::custom("it has no `status`")),
@@ -93,7 +97,7 @@ pub(crate) fn meaning(code: &str) -> Option<(Code, &'static str, &'static str)> 
             (Code::RateLimited, "limits the rate of requests", "Try again in a minute.")
         }
         _ if code.contains("NOT_OPTED_IN") => (
-            Code::ActionRequired,
+            Code::PermissionDenied,
             "does not let keys touch this domain yet",
             "A person switches on API Access in the domain's details at https://porkbun.com/account/domainsSpeedy.",
         ),
@@ -140,5 +144,38 @@ pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
         Value::String(text) => Ok(text),
         Value::Number(number) => Ok(number.to_string()),
         _ => Err(serde::de::Error::custom("an id is neither a text nor a number")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resto_core::Risk;
+    use resto_testing::FakeApi;
+    use serde_json::json;
+
+    use super::*;
+    use crate::REGISTRAR;
+
+    #[tokio::test]
+    async fn a_failure_that_comes_as_a_success_is_told_like_any_other() {
+        for (word, code, wait) in [
+            ("INVALID_API_KEYS_001", Code::AuthExpired, None),
+            ("DOMAIN_NOT_ALLOWED", Code::PermissionDenied, None),
+            ("DOMAIN_IS_NOT_OPTED_IN_TO_API_ACCESS_X", Code::PermissionDenied, None),
+            ("INVALID_DOMAIN", Code::NotFound, None),
+            ("SOMETHING_ELSE", Code::InvalidInput, None),
+            ("COST_MISMATCH", Code::Conflict, None),
+            ("DUPLICATE_RECORD", Code::Conflict, None),
+            ("IDEMPOTENCY_KEY_IN_USE", Code::UnknownOutcome, None),
+            ("RATE_LIMIT_EXCEEDED", Code::RateLimited, Some(47)),
+            ("INSUFFICIENT_FUNDS", Code::PaymentRequired, None),
+        ] {
+            let body = json!({"status": "ERROR", "code": word, "message": "As it says.", "ttlRemaining": 47});
+            let fake = FakeApi::of(&REGISTRAR, "porkbun").await.on("POST", "/x", 200, body);
+            let api = fake.api(Risk::Write);
+            let error = api.post("/x", &[]).once().answered::<Value>().await.unwrap_err();
+            assert_eq!((error.code(), error.details().retry_after_s), (code, wait), "{word}");
+            assert!(error.message().contains("As it says"), "{error}");
+        }
     }
 }

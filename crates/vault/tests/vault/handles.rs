@@ -8,15 +8,15 @@ use serde_json::json;
 use crate::store::{Store, on_both};
 
 on_both! {
-    a_handle_leads_to_its_tenant_and_its_document
-    a_handle_works_once_and_before_its_end
+    a7_a_handle_leads_to_its_tenant_and_its_document
+    a7_a_handle_works_once_and_before_its_end
     a_handle_outlives_the_exchange_of_the_root_key
-    the_database_does_not_hold_a_handle
+    a8_the_database_does_not_hold_a_handle
 }
 
 const TEN_MINUTES: Duration = Duration::from_mins(10);
 
-async fn a_handle_leads_to_its_tenant_and_its_document(store: Store) {
+async fn a7_a_handle_leads_to_its_tenant_and_its_document(store: Store) {
     let (vault, scope) = store.tenant().await;
     let other = vault.scope(vault.create_tenant("other", "Other").await.unwrap().id);
     let handle = scope.put_handle("session", &json!("owner"), TEN_MINUTES).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_handle_leads_to_its_tenant_and_its_document(store: Store) {
     }
 }
 
-async fn a_handle_works_once_and_before_its_end(store: Store) {
+async fn a7_a_handle_works_once_and_before_its_end(store: Store) {
     let (_, scope) = store.tenant().await;
     let handle = scope.put_handle("state", &json!(1), TEN_MINUTES).await.unwrap();
     let takers = (0..8).map(|_| {
@@ -63,7 +63,7 @@ async fn a_handle_outlives_the_exchange_of_the_root_key(store: Store) {
     assert_eq!(scope.take_handle("session", &handle).await.unwrap(), Some(json!("owner")));
 }
 
-async fn the_database_does_not_hold_a_handle(store: Store) {
+async fn a8_the_database_does_not_hold_a_handle(store: Store) {
     let (_, scope) = store.tenant().await;
     let handle = scope.put_handle("session", &json!(1), TEN_MINUTES).await.unwrap();
     let random = &handle.expose_secret()[32..];

@@ -264,7 +264,7 @@ async fn g2_refuses_a_postgres_role_that_owns_the_tables() {
 }
 
 #[tokio::test]
-async fn on_postgres_every_table_with_a_tenant_forces_row_level_security() {
+async fn a2_on_postgres_every_table_with_a_tenant_forces_row_level_security() {
     let Some(store) = Store::postgres().await else {
         return;
     };

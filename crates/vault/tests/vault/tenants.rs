@@ -17,7 +17,7 @@ on_both! {
     a_token_lets_its_principal_in_until_it_is_revoked
     an_expired_token_lets_nobody_in
     a8_an_edit_in_the_database_widens_no_token
-    the_database_holds_no_token
+    a8_the_database_holds_no_token
     one_tenant_sees_nothing_of_another
 }
 
@@ -199,7 +199,7 @@ async fn a8_an_edit_in_the_database_widens_no_token(store: Store) {
     assert!(vault.authenticate(wide.expose_secret()).await.unwrap().is_some());
 }
 
-async fn the_database_holds_no_token(store: Store) {
+async fn a8_the_database_holds_no_token(store: Store) {
     let (vault, scope) = store.tenant().await;
     let principal = scope.principal("local", "owner").await.unwrap();
     let (_, token) = scope.create_token(principal.id, "laptop", "spend", None).await.unwrap();

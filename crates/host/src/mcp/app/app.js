@@ -1,8 +1,9 @@
-// Shows the result of one tool inside an MCP client, as the view that its action declares says. It speaks with the client
-// alone, by messages, as https://github.com/modelcontextprotocol/ext-apps has it. What comes from a service becomes text,
-// never markup.
+// Shows the result of one tool inside an MCP client, as the view that its action declares says; that of run_action as the
+// view of the action says which it ran. It speaks with the client alone, by messages, as
+// https://github.com/modelcontextprotocol/ext-apps has it. What comes from a service becomes text, never markup.
 "use strict";
-const { title, parts } = JSON.parse(document.getElementById("view").textContent);
+/** Of run_action, the views of all actions, by name; what it runs is told by its arguments. */
+let { title, parts, views } = JSON.parse(document.getElementById("view").textContent);
 const main = document.querySelector("main");
 /** What may be drawn of a list; the text beside this tells the rest. */
 const MOST_ROWS = 200, MOST_POINTS = 400, MOST_LINES = 4, MOST_TEXT = 300;
@@ -19,6 +20,7 @@ const ask = (method, params) => new Promise((resolve, reject) => {
 const heard = new Map(Object.entries({
   "ping": () => ({}),
   "ui/resource-teardown": () => ({}),
+  "ui/notifications/tool-input": ({ arguments: given }) => { if (views) ({ title, parts } = own(views, given?.action) ?? {}); show(); },
   "ui/notifications/tool-result": (told) => { result = told; show(); },
   "ui/notifications/tool-cancelled": () => { result = { content: [{ type: "text", text: "The call was cancelled." }] }; show(); },
   "ui/notifications/host-context-changed": (changed) => { dress(changed); show(); },
@@ -278,6 +280,9 @@ function sentence() {
 }
 
 function show() {
+  // Of most actions there is nothing to see but the text beside this.
+  document.body.hidden = !parts;
+  if (!parts) return;
   const heading = make("h1", "", title);
   if (!result) return main.replaceChildren(heading, make("p", "quiet", "Waiting for the result …"));
   const data = result.structuredContent;

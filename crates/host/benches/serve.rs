@@ -1,0 +1,105 @@
+//! The server as agents meet it, beside a bare rmcp server that publishes the same tools and asks the same provider: calls
+//! and lists in a second over HTTP, the first list after a start, and memory. Only the ratios of one run mean anything.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark reports to a person, and fails by panicking"
+)]
+
+#[path = "serve/load.rs"]
+mod load;
+#[path = "serve/servers.rs"]
+mod servers;
+
+use std::time::Duration;
+
+use load::{Load, rate};
+use servers::{Contender, Installation, Kind, provider};
+use tokio::runtime;
+
+/// What is asked, over so many connections.
+const LOADS: [(Load, usize); 4] =
+    [(Load::Call, 1), (Load::Call, 16), (Load::Call, 64), (Load::List, 16)];
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(1);
+/// Starts of each server.
+const STARTS: usize = 7;
+
+fn main() {
+    // A server is this program too.
+    if let Ok(kind) = std::env::var(servers::SERVES) {
+        servers::serve(&kind);
+        return;
+    }
+    // The server has one core to itself; everything else has the other, a PostgreSQL of this machine too.
+    let pinned = servers::pin(&std::process::id().to_string(), servers::OTHERS);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let provider = provider();
+        let mut installations = vec![Installation::sqlite(&provider)];
+        installations.extend(Installation::postgres(&provider));
+        let tools = installations[0].tools().await;
+        println!(
+            "{} tools; one core for the server: {pinned}; medians of {ROUNDS} rounds",
+            tools.count
+        );
+        let mut contenders = vec![Contender::bare(&tools, &provider)];
+        contenders.extend(installations.iter().map(|one| one.contender(Kind::Unaudited)));
+        contenders.extend(installations.iter().map(|one| one.contender(Kind::Product)));
+        starts(&contenders).await;
+        rates(&contenders).await;
+    });
+}
+
+/// How long after its start a server has answered the first list, and what it holds then.
+async fn starts(contenders: &[Contender]) {
+    println!("{:<26}{:>14}{:>10}", "", "first list", "idle");
+    let mut times = vec![Vec::new(); contenders.len()];
+    let mut idle = vec![0; contenders.len()];
+    for round in 0..STARTS {
+        for turn in 0..contenders.len() {
+            let n = (turn + round) % contenders.len();
+            let running = contenders[n].start().await;
+            times[n].push(running.first_list.as_secs_f64() * 1000.0);
+            idle[n] = running.memory("VmRSS");
+        }
+    }
+    for (contender, (times, idle)) in contenders.iter().zip(times.into_iter().zip(idle)) {
+        println!("{:<26}{:>11.0} ms{:>7} MB", contender.name, median(times), idle / 1024);
+    }
+}
+
+async fn rates(contenders: &[Contender]) {
+    let mut running = Vec::new();
+    for contender in contenders {
+        running.push(contender.start().await);
+    }
+    println!("{:<26}{:>13}{:>14}{:>8}{:>8}", "", "connections", "in a second", "ratio", "peak");
+    for (what, connections) in LOADS {
+        let mut found = vec![Vec::new(); running.len()];
+        for round in 0..ROUNDS {
+            // None is always the first.
+            for turn in 0..running.len() {
+                let n = (turn + round) % running.len();
+                found[n].push(rate(&running[n].target, what, connections, ROUND).await);
+            }
+        }
+        let found: Vec<f64> = found.into_iter().map(median).collect();
+        for ((contender, running), rate) in contenders.iter().zip(&running).zip(&found) {
+            println!(
+                "{:<26}{:>8} {connections:>4}{rate:>14.0}{:>8.2}{:>5} MB",
+                contender.name,
+                what.name(),
+                rate / found[0],
+                running.memory("VmHWM") / 1024,
+            );
+        }
+    }
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}

@@ -1,0 +1,95 @@
+//! The connections of a listener: there are not too many, and none stays whose client does not get on with what it says.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
+use http::StatusCode;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a client may take for the head of a request, and keep a connection on which it asks for nothing.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long it may take for the rest of a request.
+const REST: Duration = Duration::from_secs(30);
+
+/// The most that the head of a request may hold, and the rest of it.
+const MAX_HEAD: usize = 64 << 10;
+pub(super) const MAX_BODY: usize = 1 << 20;
+
+/// Connections of a listener. More wait, in the operating system's queue, until one of these ends.
+const AT_ONCE: usize = 4096;
+
+/// Answers with `app` on each connection until `stop`, and then on those that are open until they are done.
+pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: CancellationToken) {
+    let mut settings = http1::Builder::new();
+    settings.timer(TokioTimer::new()).header_read_timeout(HEAD).max_header_size(MAX_HEAD);
+    let (places, open) = (Arc::new(Semaphore::new(places())), TaskTracker::new());
+    let mut next = async || {
+        let place = Arc::clone(&places).acquire_owned().await;
+        (place, Listener::accept(&mut listener).await.0)
+    };
+    while let Some((place, stream)) = stop.run_until_cancelled(next()).await {
+        // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let app = TowerToHyperService::new(app.clone());
+        let connection = settings.serve_connection(TokioIo::new(stream), app);
+        let stop = stop.clone();
+        open.spawn(async move {
+            let _place = place;
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke");
+            }
+        });
+    }
+    drop(listener);
+    open.close();
+    open.wait().await;
+}
+
+/// How many connections this process can have, and keep as many files for its work. Many systems let a process have 1024
+/// files until it asks for more.
+fn places() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let more = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if setrlimit(Resource::Nofile, more).is_ok() {
+        limit = getrlimit(Resource::Nofile);
+    }
+    let files = limit.current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(AT_ONCE, |files| (files / 2).clamp(1, AT_ONCE))
+}
+
+/// Lets a request through when all of it is here; one that is too much or takes too long goes no further.
+pub(super) async fn whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    match timeout(REST, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
+}
