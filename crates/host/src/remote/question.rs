@@ -256,7 +256,7 @@ mod tests {
         question("Other", &base, &serde_json::from_value(asked).unwrap())
     }
 
-    fn form(message: &str, fields: Value) -> Result<Question> {
+    fn form(message: &str, fields: &Value) -> Result<Question> {
         ask(json!({
             "message": message, "mode": "form",
             "requestedSchema": {"type": "object", "properties": fields},
@@ -267,7 +267,7 @@ mod tests {
     fn d4_a_person_reads_who_asks_and_nothing_that_hides() {
         let field = json!({"type": "string", "title": "Your\u{202e} name", "description": "\u{1b}[31mx\n".repeat(500)});
         let long = format!("Hello\u{200b}.\n\nResto: {}", "y".repeat(5_000));
-        let shown = form(&long, json!({"name": field})).unwrap();
+        let shown = form(&long, &json!({"name": field})).unwrap();
         assert!(shown.message.starts_with("Other asks: Hello. Resto: yyy"), "{}", shown.message);
         assert!(shown.message.ends_with("characters more]") && shown.message.len() < 1_200);
         let Way::Form(schema) = shown.way else { panic!() };
@@ -279,15 +279,15 @@ mod tests {
     #[test]
     fn d4_what_is_sent_is_what_is_read() {
         let choices =
-            |choices: Value| form("Which?", json!({"one": {"type": "string", "enum": choices}}));
+            |choices: Value| form("Which?", &json!({"one": {"type": "string", "enum": choices}}));
         assert!(choices(json!(["small", "large"])).is_ok());
         assert!(choices(json!(["small", "lar\u{200b}ge"])).is_err());
         assert!(choices(json!(["x".repeat(EXACT + 1)])).is_err());
         assert!(choices((0..=CHOICES).map(|n| n.to_string()).collect()).is_err());
-        assert!(form("Who?", json!({"na\nme": {"type": "string"}})).is_err());
+        assert!(form("Who?", &json!({"na\nme": {"type": "string"}})).is_err());
         let many: Map<String, Value> =
             (0..=FIELDS).map(|n| (format!("f{n}"), json!({"type": "string"}))).collect();
-        assert!(form("Who?", many.into()).is_err());
+        assert!(form("Who?", &many.into()).is_err());
     }
 
     #[test]
@@ -306,19 +306,19 @@ mod tests {
             "accessToken",
             "CVV",
         ] {
-            let refused = form("Who?", json!({name: {"type": "string"}})).unwrap_err();
+            let refused = form("Who?", &json!({name: {"type": "string"}})).unwrap_err();
             assert!(refused.message().contains("must not be asked"), "{name}: {refused:?}");
         }
         let titled = json!({"answer": {"type": "string", "title": "Your API key"}});
-        assert!(form("Who?", titled).is_err());
+        assert!(form("Who?", &titled).is_err());
         let described =
             json!({"answer": {"type": "string", "description": "The pass\u{200b}word."}});
-        assert!(form("Who?", described).is_err());
-        assert!(form("Type your password.", json!({"answer": {"type": "string"}})).is_err());
+        assert!(form("Who?", &described).is_err());
+        assert!(form("Type your password.", &json!({"answer": {"type": "string"}})).is_err());
         // To say yes gives no secret away.
-        assert!(form("Reset the password of Bob?", json!({"yes": {"type": "boolean"}})).is_ok());
+        assert!(form("Reset the password of Bob?", &json!({"yes": {"type": "boolean"}})).is_ok());
         for name in ["max_tokens", "name", "pinned", "keyboard", "company"] {
-            assert!(form("Who?", json!({name: {"type": "string"}})).is_ok(), "{name}");
+            assert!(form("Who?", &json!({name: {"type": "string"}})).is_ok(), "{name}");
         }
     }
 
