@@ -105,8 +105,8 @@ fn what_the_server_that_shows_everything_asks_reaches_the_person_of_each_client(
     let page = json!({"url": "https://example.com/consent?x=1", "message": "Sign in."});
     let first = json!({"url": "https://example.com/x", "message": "Sign in.", "errorPath": true});
     for mut agent in [
-        Node::with_person("sdk", &server.url, &server.token),
-        Node::with_person("client", &server.url, &server.token),
+        Node::by("sdk", Way::Http(&server), true),
+        Node::by("client", Way::Http(&server), true),
         Python::with_person(Era::Legacy, Way::Http(&server)),
         Python::with_person(Era::Modern, Way::Http(&server)),
         Python::with_person(Era::Legacy, Way::Stdio(&product)),
@@ -159,7 +159,7 @@ fn what_the_official_sdk_asks_beside_an_answer_is_heard() {
     product.must(&["connect", "beside", "--key-stdin"], "a-key-that-it-does-not-look-at");
     let server = product.serve();
     for client in ["sdk", "client"] {
-        let mut agent = Node::with_person(client, &server.url, &server.token);
+        let mut agent = Node::by(client, Way::Http(&server), true);
         assert_eq!(agent.begin("beside_greet", &json!({}))["message"], "Theirs asks: Whom?");
         let done = agent.act_with("accept", &json!({"name": "Ada"}));
         assert_eq!(done.output()["text"][0], "accept Ada", "{done:?}");

@@ -138,8 +138,8 @@ fn people_sign_in_where_a_server_of_fastmcp_says() {
     for mut agent in [
         Python::with_person(Era::Legacy, Way::Http(&server)),
         Python::with_person(Era::Modern, Way::Http(&server)),
-        Node::with_person("sdk", &server.url, &server.token),
-        Node::with_person("client", &server.url, &server.token),
+        Node::by("sdk", Way::Http(&server), true),
+        Node::by("client", Way::Http(&server), true),
     ] {
         let asked = agent.begin("notes_name_a_note", &json!({}));
         assert_eq!(asked["message"], "Theirs asks: How is it called?", "{asked}");
