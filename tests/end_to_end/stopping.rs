@@ -11,7 +11,7 @@ use crate::provider::{Provider, Reply};
 const DRAIN: Duration = Duration::from_secs(30);
 
 #[test]
-fn g4_a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
+fn a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
     let provider = Provider::start(|request| {
         Reply::json(
             200,
