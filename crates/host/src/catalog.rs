@@ -217,6 +217,9 @@ pub(crate) fn check(
     validator: &Validator,
     arguments: &Value,
 ) -> Result<()> {
+    if validator.is_valid(arguments) {
+        return Ok(());
+    }
     let mut field = None;
     let input_schema = Value::Object(input_schema.clone());
     let problems: Vec<String> = validator
@@ -262,9 +265,6 @@ pub(crate) fn check(
             }
         })
         .collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
     let mut told = Error::new(
         resto_core::Code::InvalidInput,
         format!("invalid input: {}. {tool} takes: {}.", problems.join("; "), taken(&input_schema)),

@@ -34,6 +34,8 @@ const POLLING: &str = "PRAGMA busy_timeout = 10";
 const SWITCHING: Duration = Duration::from_millis(10);
 /// How long a call waits for PostgreSQL before it is refused.
 const UNREACHABLE: Duration = Duration::from_secs(2);
+/// How long a program that starts waits for it: no call waits yet, and a busy server may take a while to let somebody in.
+const STARTING: Duration = Duration::from_secs(10);
 
 /// A connection to PostgreSQL that was used so shortly before is not asked whether it still stands.
 const TRUSTED: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use sqlx::{
 
 use tokio::time::timeout;
 
-use super::{BUSY, UNREACHABLE};
+use super::{BUSY, STARTING};
 use crate::{Error, Result};
 
 /// What a URL names.
@@ -59,7 +59,7 @@ pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
             options.get_port()
         ))
     };
-    match timeout(UNREACHABLE, options.connect()).await {
+    match timeout(STARTING, options.connect()).await {
         Ok(Err(sqlx::Error::Io(error))) => Err(unreachable(&error)),
         Ok(connected) => Ok(connected?),
         Err(late) => Err(unreachable(&late)),
