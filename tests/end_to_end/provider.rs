@@ -80,6 +80,21 @@ pub fn repository(request: &Message) -> Reply {
     )
 }
 
+/// What Vercel says of whose token it is, and of a deployment that is in this state.
+pub fn deployment(request: &Message, state: &str) -> Reply {
+    Reply::json(
+        200,
+        &match request.what() {
+            "GET /v2/user" => json!({"user": {"id": "u", "username": "ada"}}),
+            "GET /v5/user/tokens/current" => json!({"token": {"scopes": [{"type": "user"}]}}),
+            _ => json!({
+                "id": "dpl_1", "uid": "dpl_1", "name": "shop", "readyState": state, "status": state,
+                "url": "shop-abc.vercel.app", "createdAt": 1_767_225_600_000_i64,
+            }),
+        },
+    )
+}
+
 fn send(mut stream: &TcpStream, Reply(status, headers, body): Reply) {
     let headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

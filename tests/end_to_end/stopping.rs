@@ -5,26 +5,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::product::Product;
-use crate::provider::{Provider, Reply};
+use crate::provider::{Provider, deployment};
 
 /// How long calls may take to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
-    let provider = Provider::start(|request| {
-        Reply::json(
-            200,
-            &match request.what() {
-                "GET /v2/user" => json!({"user": {"id": "u", "username": "ada"}}),
-                "GET /v5/user/tokens/current" => json!({"token": {"scopes": [{"type": "user"}]}}),
-                _ => json!({
-                    "id": "dpl_1", "uid": "dpl_1", "name": "shop", "readyState": "BUILDING", "status": "BUILDING",
-                    "url": "shop-abc.vercel.app", "createdAt": 1_767_225_600_000_i64,
-                }),
-            },
-        )
-    });
+    let provider = Provider::start(|request| deployment(request, "BUILDING"));
     let product = Product::at("http://127.0.0.1:1");
     product.configure(&format!("[integrations.vercel]\nbase_url = \"{}\"\n", provider.url));
     product.must(&["connect", "vercel", "--key-stdin"], "token_of_a_test");

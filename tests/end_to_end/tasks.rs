@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::clients::{Era, Way, inspector_call};
 use crate::postgres::{on_both, on_both_with_sql};
 use crate::product::{Product, Server};
-use crate::provider::{Provider, Reply, repository};
+use crate::provider::{Provider, Reply, deployment, repository};
 use crate::wire::Message;
 
 const KEY: &str = "github_pat_of_a_test";
@@ -217,17 +217,7 @@ fn a_task_tells_how_far_it_is() {
     let ready = Arc::clone(&is_ready);
     let provider = Provider::start(move |request| {
         let state = if ready.load(Ordering::SeqCst) { "READY" } else { "BUILDING" };
-        Reply::json(
-            200,
-            &match request.what() {
-                "GET /v2/user" => json!({"user": {"id": "u", "username": "ada"}}),
-                "GET /v5/user/tokens/current" => json!({"token": {"scopes": [{"type": "user"}]}}),
-                _ => json!({
-                    "id": "dpl_1", "uid": "dpl_1", "name": "shop", "readyState": state, "status": state,
-                    "url": "shop-abc.vercel.app", "createdAt": 1_767_225_600_000_i64,
-                }),
-            },
-        )
+        deployment(request, state)
     });
     let product = Product::at("http://127.0.0.1:1");
     product.configure(&format!("[integrations.vercel]\nbase_url = \"{}\"\n", provider.url));
