@@ -35,7 +35,8 @@ const steps = {
     await page.waitForNetworkIdle({ idleTime: 100 });
   },
   scripts: (enabled) => page.setJavaScriptEnabled(enabled),
-  press: async (selector) => (await page.waitForSelector(selector)).click(),
+  // Where a page still moves, a click would meet what has just gone from there: a locator waits until it stands.
+  press: (selector) => page.locator(selector).click(),
   wait: async (selector) => { await page.waitForSelector(selector, { timeout: 55_000 }); },
   /** Waits for a text in a frame of the page, or in one of its frames. */
   framed: async (text) => {
@@ -58,7 +59,13 @@ const steps = {
 
 for await (const line of createInterface({ input: process.stdin })) {
   let found;
-  for (const [step, value] of Object.entries(JSON.parse(line))) found = await steps[step](value);
+  try {
+    for (const [step, value] of Object.entries(JSON.parse(line))) found = await steps[step](value);
+  } catch (error) {
+    // What was there instead says more than that something was not.
+    console.error(`${line} failed at ${page.url()}:\n${await page.evaluate(() => document.body.innerText)}`);
+    throw error;
+  }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
   const text = await page.evaluate(() => document.body.innerText);
   console.log(JSON.stringify({ url: page.url(), text, wide, violations: Array.isArray(found) ? found : [] }));
