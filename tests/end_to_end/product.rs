@@ -198,7 +198,8 @@ impl Server<'_> {
         self.post(&headers, (method, name), &json!({}), params)
     }
 
-    fn send(&self, headers: &[(&str, &str)], can: &Value, params: Value) -> TcpStream {
+    /// As [`Server::call_with`], and leaves the answer on the connection.
+    pub fn send(&self, headers: &[(&str, &str)], can: &Value, params: Value) -> TcpStream {
         let name = params["name"].as_str().unwrap().to_owned();
         self.post(headers, ("tools/call", &name), can, params)
     }
@@ -215,7 +216,7 @@ impl Server<'_> {
         if let Some(op_id) = op_id {
             params["_meta"]["dev.resto/op_id"] = op_id;
         }
-        for name in ["traceparent", "tracestate"] {
+        for name in ["traceparent", "tracestate", "progressToken"] {
             if let Some(value) = params.as_object_mut().unwrap().remove(name) {
                 params["_meta"][name] = value;
             }

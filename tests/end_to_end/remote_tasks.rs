@@ -1,5 +1,6 @@
 //! Tasks that remote servers make of calls: followed to their end, asked of and cancelled as any other call.
 
+use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -67,6 +68,35 @@ fn a_task_of_a_server_ends_as_any_other_call() {
     };
     assert_eq!((count("tasks/update"), count("tasks/cancel"), audited(&product).len()), (1, 0, 2));
     assert!(product.must(&["call", READ], "").stderr.contains("half of it"), "its progress");
+}
+
+#[test]
+fn whoever_brings_the_answer_is_told_how_far_the_call_is_from_then_on() {
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let provider = lasting(Arc::clone(&goes_on));
+    let product = product(&provider.url, RISKS);
+    connect(&product);
+    let server = product.serve();
+    let asked = by_form(&server, &read_it());
+    goes_on.store(false, Ordering::Relaxed);
+    let mut call = answer(&asked, &json!({"action": "accept", "content": {"name": ANSWER}}));
+    call["progressToken"] = "of the answer".into();
+    let can = json!({"elicitation": {"form": {}}});
+    let authorization = format!("Bearer {}", server.token);
+    let stream = server.send(&[("authorization", &authorization)], &can, call);
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let mut told = lines.filter_map(|line| {
+        let event = line.strip_prefix("data: ").filter(|event| !event.is_empty())?;
+        Some(serde_json::from_str::<Value>(event).unwrap())
+    });
+    let progress = told.next().expect("progress");
+    assert_eq!(progress["method"], "notifications/progress", "{progress}");
+    assert_eq!(progress["params"]["progressToken"], "of the answer", "{progress}");
+    assert_eq!(progress["params"]["message"], "half of it", "{progress}");
+    goes_on.store(true, Ordering::Relaxed);
+    let done = told.find(|event| event["result"].is_object()).expect("the result");
+    assert_eq!(done["result"]["structuredContent"]["text"][0], "done", "{done}");
 }
 
 #[test]

@@ -43,12 +43,19 @@ pub(crate) struct Task {
     /// RFC 3339.
     pub created_at: String,
     pub changed_at: String,
-    /// How far it is.
-    pub message: Option<String>,
+    pub step: Option<Step>,
     pub state: State,
     /// What its person has answered.
     answers: BTreeMap<String, Value>,
     is_cancelled: bool,
+}
+
+/// How far a call is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub done: u64,
+    pub total: Option<u64>,
+    pub message: String,
 }
 
 /// How it stands with a task. Requests, results and errors are the protocol's.
@@ -80,20 +87,21 @@ pub(crate) struct Pulse {
     /// Cancelled when the caller gives up.
     pub cancelled: CancellationToken,
     /// How far it is, until that is written down.
-    message: Arc<Mutex<Option<String>>>,
+    step: Arc<Mutex<Option<Step>>>,
     op_id: Arc<OnceLock<Uuid>>,
 }
 
 impl Pulse {
     /// Connects a call with it, besides what it is connected with.
     pub fn feel(&self, line: Line) -> Line {
-        let (message, progress) = (Arc::clone(&self.message), line.progress);
+        let (step, progress) = (Arc::clone(&self.step), line.progress);
         Line {
             cancelled: self.cancelled.clone(),
             begun: Arc::clone(&self.op_id),
-            progress: Box::new(move |done, total, what| {
-                *message.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
-                progress(done, total, what);
+            progress: Box::new(move |done, total, message| {
+                let next = Step { done, total, message: message.to_owned() };
+                *step.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+                progress(done, total, message);
             }),
             ..line
         }
@@ -143,7 +151,7 @@ impl Host {
             op_id: pulse.op_id.get().copied(),
             created_at: now(),
             changed_at: now(),
-            message: None,
+            step: None,
             state: State::Working,
             answers: BTreeMap::new(),
             is_cancelled: false,
@@ -276,11 +284,11 @@ impl Doing {
 
     async fn look(&self, known: &mut Option<Uuid>) -> Result<()> {
         let op_id = self.pulse.op_id.get().copied();
-        let message = self.message().take();
-        if message.is_some() || op_id != *known {
+        let step = self.step().take();
+        if step.is_some() || op_id != *known {
             *known = op_id;
             let write = |task: &mut Task| {
-                task.message = message.or(task.message.take());
+                task.step = step.or(task.step.take());
                 task.op_id = op_id;
             };
             changed(&self.scope, &self.place, write).await?;
@@ -291,8 +299,8 @@ impl Doing {
         Ok(())
     }
 
-    fn message(&self) -> MutexGuard<'_, Option<String>> {
-        self.pulse.message.lock().unwrap_or_else(PoisonError::into_inner)
+    fn step(&self) -> MutexGuard<'_, Option<Step>> {
+        self.pulse.step.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(&self) -> Result<Option<Task>> {

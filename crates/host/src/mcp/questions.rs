@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 use super::approving::asks_by_form;
 use super::entering::asks_by_page;
-use super::{Mcp, failure, internal, tasks};
+use super::{Mcp, failure, internal, line, tasks};
 use crate::around::Ask;
 use crate::host::{Caller, told};
-use crate::task::State;
+use crate::task::{State, Step};
 
 /// The kind of handle that the state of a request is.
 const STATE: &str = "question.state";
@@ -160,9 +160,19 @@ impl Mcp {
         task: &str,
         context: &RequestContext<RoleServer>,
     ) -> std::result::Result<CallToolResponse, ErrorData> {
+        // The request that began the call has its answer: how far the call is, this one is told.
+        let progress = line(context).progress;
+        let mut last = None;
         loop {
             let found = self.host.task(caller, task).await.map_err(|error| internal(&error))?;
-            match found.ok_or_else(tasks::unknown)?.state {
+            let now = found.ok_or_else(tasks::unknown)?;
+            if now.step != last {
+                last = now.step;
+                if let Some(Step { done, total, message }) = &last {
+                    progress(*done, *total, message);
+                }
+            }
+            match now.state {
                 State::Asking(open) if !open.is_empty() => {
                     let request = self.request(caller, call, task, open).await;
                     return request.map(Into::into).map_err(|error| internal(&error));

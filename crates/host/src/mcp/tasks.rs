@@ -331,8 +331,8 @@ pub(super) fn base(id: &str, task: &Task) -> rmcp::model::Task {
     let base = rmcp::model::Task::new(id, TaskStatus::Working, created, changed)
         .with_ttl_ms(life)
         .with_poll_interval_ms(POLL_MS);
-    match &task.message {
-        Some(message) => base.with_status_message(message),
+    match &task.step {
+        Some(step) => base.with_status_message(&step.message),
         None => base,
     }
 }
