@@ -2,16 +2,16 @@
 
 pub(crate) mod changes;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::TryStreamExt as _;
 use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::answers::Answered;
+use crate::bulk::each;
 use crate::letters::{Letter, Mail};
 use crate::mailboxes::Mailbox;
-use crate::messages::AT_ONCE;
 use crate::parts::Message;
 use crate::permissions::{DRAFTS_READ, DRAFTS_WRITE, MAIL_SEND};
 
@@ -145,12 +145,11 @@ impl Action for ListDrafts {
         // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/list
         let request = api.get("/gmail/v1/users/me/drafts", &[]).query("q", &self.query);
         let found: Found = request.page(&self.page).send().await?;
-        let items = stream::iter(found.drafts)
-            .map(|draft| async move { get(api, &draft.id, "metadata").await })
-            .buffered(AT_ONCE)
-            .try_filter_map(|draft| async { Ok(draft.map(DraftSummary::from)) })
-            .try_collect()
-            .await?;
+        let read = each(api, "Reading drafts", found.drafts, |draft| async move {
+            get(api, &draft.id, "metadata").await
+        });
+        let there = read.try_filter_map(|draft| async { Ok(draft.map(DraftSummary::from)) });
+        let items = there.try_collect().await?;
         Ok(Page { items, next_cursor: found.next_page_token })
     }
 }

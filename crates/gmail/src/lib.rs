@@ -5,6 +5,7 @@ mod account;
 mod answers;
 mod attachments;
 mod bodies;
+mod bulk;
 mod contacts;
 mod drafts;
 mod errors;

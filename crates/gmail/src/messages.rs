@@ -1,18 +1,17 @@
 //! Messages: found, and read.
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::TryStreamExt as _;
 use resto_core::{Action, Api, Page, PageRequest, Request, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bodies::Body;
+use crate::bulk::each;
 use crate::mailboxes::Mailbox;
 use crate::parts::{Attachment, ENVELOPE, Message};
 use crate::permissions::MAIL_READ;
 use crate::times::At;
 
-/// Requests at the same time; Gmail allows few for one mailbox.
-pub(crate) const AT_ONCE: usize = 4;
 /// Characters of the text of one message.
 const MAX_TEXT: usize = 20_000;
 
@@ -156,17 +155,14 @@ impl Action for SearchMessages {
         // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list
         let request = api.get("/gmail/v1/users/me/messages", &[]);
         let found: Found = self.search.on(request).send().await?;
-        let items = stream::iter(found.messages)
-            .map(|message| async move {
-                // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/get
-                let request = api.get("/gmail/v1/users/me/messages/{}", &[&message.id]);
-                headers_only(request).send_optional::<Message>().await
-            })
-            .buffered(AT_ONCE)
-            // Deleted since it was found.
-            .try_filter_map(|message| async { Ok(message.map(Summary::from)) })
-            .try_collect()
-            .await?;
+        let read = each(api, "Reading messages", found.messages, |message| async move {
+            // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/get
+            let request = api.get("/gmail/v1/users/me/messages/{}", &[&message.id]);
+            headers_only(request).send_optional::<Message>().await
+        });
+        // Deleted since it was found.
+        let there = read.try_filter_map(|message| async { Ok(message.map(Summary::from)) });
+        let items = there.try_collect().await?;
         Ok(Page { items, next_cursor: found.next_page_token })
     }
 }

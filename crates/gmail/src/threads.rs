@@ -2,13 +2,14 @@
 
 pub(crate) mod changes;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::TryStreamExt as _;
 use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bulk::each;
 use crate::mailboxes::Mailbox;
-use crate::messages::{AT_ONCE, Search, Whole, headers_only};
+use crate::messages::{Search, Whole, headers_only};
 use crate::parts::Message;
 use crate::permissions::MAIL_READ;
 use crate::times::At;
@@ -102,16 +103,12 @@ async fn find(api: &Api, search: &Search) -> Result<Page<Thread>> {
     // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads/list
     let request = api.get("/gmail/v1/users/me/threads", &[]);
     let found: Found = search.on(request).send().await?;
-    let items = stream::iter(found.threads)
-        .map(|thread| async move {
-            // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads/get
-            let request = api.get("/gmail/v1/users/me/threads/{}", &[&thread.id]);
-            headers_only(request).send_optional::<Thread>().await
-        })
-        .buffered(AT_ONCE)
-        .try_filter_map(|thread| async { Ok(thread) })
-        .try_collect()
-        .await?;
+    let read = each(api, "Reading conversations", found.threads, |thread| async move {
+        // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads/get
+        let request = api.get("/gmail/v1/users/me/threads/{}", &[&thread.id]);
+        headers_only(request).send_optional::<Thread>().await
+    });
+    let items = read.try_filter_map(|thread| async { Ok(thread) }).try_collect().await?;
     Ok(Page { items, next_cursor: found.next_page_token })
 }
 

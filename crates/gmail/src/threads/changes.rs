@@ -1,14 +1,14 @@
 //! Keeping conversations in order. All of it can be undone.
 
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use resto_core::{Action, Api, Code, Error, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Thread;
+use crate::bulk::each;
 use crate::labels::ids;
-use crate::messages::AT_ONCE;
 use crate::permissions::MAIL_MODIFY;
 
 /// Conversations that are changed by one call.
@@ -133,16 +133,13 @@ impl Action for OrganizeThreads {
 
 /// Changes each conversation; one that fails does not keep the others from it.
 async fn organize(api: &Api, threads: Vec<String>, change: &serde_json::Value) -> Result<Outcome> {
-    let results: Vec<(String, Result<()>)> = stream::iter(threads)
-        .map(|id| async move {
-            // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads/modify
-            let request = api.post("/gmail/v1/users/me/threads/{}/modify", &[&id]);
-            let result = request.json(change).send_empty().await;
-            (id, result)
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let changes = each(api, "Changing conversations", threads, |id| async move {
+        // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.threads/modify
+        let request = api.post("/gmail/v1/users/me/threads/{}/modify", &[&id]);
+        let result = request.json(change).send_empty().await;
+        (id, result)
+    });
+    let results: Vec<(String, Result<()>)> = changes.collect().await;
     let mut outcome = Outcome::default();
     let mut first = None;
     for (thread_id, result) in results {
@@ -273,6 +270,7 @@ mod tests {
         let arguments = json!({"thread_ids": ["t2", "t1"], "archived": true});
         let outcome = fake.run::<OrganizeThreads>(arguments).await.unwrap();
         assert_eq!(outcome["changed"], json!(["t1"]));
+        assert_eq!(fake.progress(), ["Changing conversations"; 2]);
         let unchanged = &outcome["unchanged"];
         assert_eq!(
             (&unchanged[0]["thread_id"], &unchanged[0]["code"]),
