@@ -231,3 +231,58 @@ fn readable(config: &Config) -> CorsLayer {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([header::WWW_AUTHENTICATE, SESSION])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What is served is listed, so that a path that is new is one that somebody has looked at: who may ask for it, and that
+    /// it tells no secret.
+    #[tokio::test]
+    async fn a9_no_path_is_served_but_these() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: Some(folder.path().join("data")),
+            key_file: Some(folder.path().join("keys/root.key")),
+            ..toml::from_str("[identity]\nissuer = \"https://id.example\"\n").unwrap()
+        };
+        let host = Arc::new(Host::open(&config).await.unwrap());
+        let router = format!("{:?}", router(host, &config, &CancellationToken::new()));
+        let quoted = router.split('"').skip(1).step_by(2);
+        // axum's own, for what is not found.
+        let is_ours = |text: &&str| text.starts_with('/') && !text.contains("__private__");
+        let paths: BTreeSet<&str> = quoted.filter(is_ours).collect();
+        let known = [
+            "/",
+            "/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource/mcp",
+            "/alerts",
+            "/approve",
+            "/approve/{print}",
+            "/connect",
+            "/connect/{integration}",
+            "/connect/{integration}/disconnect",
+            "/connect/{integration}/key",
+            "/connect/{integration}/oauth",
+            "/connect/{integration}/tools",
+            "/healthz",
+            "/mcp",
+            "/messages",
+            "/oauth/callback/{integration}",
+            "/oauth/client.json",
+            "/readyz",
+            "/secrets/{link}",
+            "/sign-in",
+            "/sign-in/callback",
+            "/sign-in/start",
+            "/sign-in/{code}",
+            "/sign-out",
+            "/sse",
+            "/style.css",
+            "/webhooks/{integration}",
+        ];
+        assert_eq!(paths, BTreeSet::from(known));
+    }
+}

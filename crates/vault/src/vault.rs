@@ -19,6 +19,21 @@ use crate::{
 };
 
 /// The store of secrets and of the audit trail. A clone shares the same database connections.
+///
+/// It has no way to the rows of a tenant; its [`TenantScope`]s have:
+///
+/// ```
+/// # use resto_vault::{Result, TenantId, Vault};
+/// async fn names_of(vault: &Vault, tenant: TenantId) -> Result<Vec<String>> {
+///     vault.scope(tenant).secret_names().await
+/// }
+/// ```
+/// ```compile_fail,E0599
+/// # use resto_vault::{Result, Vault};
+/// async fn names_of_all(vault: &Vault) -> Result<Vec<String>> {
+///     vault.secret_names().await
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Vault {
     pub(crate) inner: Arc<Inner>,
@@ -39,7 +54,14 @@ pub(crate) struct Inner {
     erasure_pending: AtomicBool,
 }
 
-/// Everything of one tenant; the only way to a tenant's rows.
+/// Everything of one tenant; the only way to a tenant's rows. A vault alone makes one, and nobody gives it another tenant:
+///
+/// ```compile_fail,E0451
+/// # use resto_vault::{TenantId, TenantScope};
+/// fn of_another(mine: TenantScope, other: TenantId) -> TenantScope {
+///     TenantScope { tenant: other, ..mine }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TenantScope {
     pub(crate) vault: Vault,
