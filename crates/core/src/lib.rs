@@ -4,6 +4,7 @@
 mod action;
 mod adapter;
 mod api;
+mod auth;
 mod call;
 mod channel;
 mod error;
@@ -30,6 +31,7 @@ mod webhook;
 pub use action::{Action, Risk};
 pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof, Run, Step, Steps};
 pub use api::{Api, Draft, Endpoints};
+pub use auth::{Auth, ClientAuth, KeyAuth, KeyField, OAuthConfig, Scheme};
 pub use call::{
     Admission, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef,
     Secrets,
@@ -39,8 +41,7 @@ pub use error::{Code, Details, Error, Result};
 pub use files::{File, FileLink};
 pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
 pub use integration::{
-    Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, OAuthConfig, Paging,
-    Permission, Provider, RateHeaders, Scheme, covers, least,
+    Category, Integration, Limits, Paging, Permission, Provider, RateHeaders, covers, least,
 };
 pub use money::Money;
 pub use page::{Page, PageRequest};
