@@ -94,6 +94,8 @@ fn whoever_brings_the_answer_is_told_how_far_the_call_is_from_then_on() {
     assert_eq!(progress["method"], "notifications/progress", "{progress}");
     assert_eq!(progress["params"]["progressToken"], "of the answer", "{progress}");
     assert_eq!(progress["params"]["message"], "half of it", "{progress}");
+    // The first time that it was asked for, it wanted the answer.
+    assert!(progress["params"]["progress"].as_f64() > Some(1.0), "{progress}");
     goes_on.store(true, Ordering::Relaxed);
     let done = told.find(|event| event["result"].is_object()).expect("the result");
     assert_eq!(done["result"]["structuredContent"]["text"][0], "done", "{done}");

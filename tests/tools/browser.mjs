@@ -63,7 +63,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     for (const [step, value] of Object.entries(JSON.parse(line))) found = await steps[step](value);
   } catch (error) {
     // What was there instead says more than that something was not.
-    console.error(`${line} failed at ${page.url()}:\n${await page.evaluate(() => document.body.innerText)}`);
+    const shown = await page.evaluate(() => document.body.innerText).catch(String);
+    console.error(`${line} failed at ${page.url()}:\n${shown}`);
     throw error;
   }
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);

@@ -234,11 +234,7 @@ mod tests {
         let base_url = Some(format!("http://{}", listener.local_addr().unwrap()));
         tokio::spawn(async { axum::serve(listener, github).await });
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config {
-            data_dir: Some(folder.path().join("data")),
-            key_file: Some(folder.path().join("keys/root.key")),
-            ..Config::default()
-        };
+        let mut config = Config::of_a_test(folder.path());
         config.integrations.insert("github".into(), Overrides { base_url, ..Overrides::default() });
         let mut host = Host::open(&config).await.unwrap();
         let adapter = resto_github::adapter().action::<BreakDown>();

@@ -143,6 +143,13 @@ impl Overrides {
 }
 
 impl Config {
+    /// Of a test, in this folder.
+    #[cfg(test)]
+    pub(crate) fn of_a_test(folder: &Path) -> Self {
+        let (data, key) = (folder.join("data"), folder.join("keys/root.key"));
+        Self { data_dir: Some(data), key_file: Some(key), ..Self::default() }
+    }
+
     /// Reads the file, or the one in the configuration folder if there is one.
     ///
     /// # Errors

@@ -122,11 +122,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_another_principal_of_the_tenant_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            data_dir: Some(folder.path().join("data")),
-            key_file: Some(folder.path().join("root.key")),
-            ..Config::default()
-        };
+        let config = Config::of_a_test(folder.path());
         let host = Arc::new(Host::open(&config).await.unwrap());
         let ours = host.owner(LOCAL_TENANT, "test").await.unwrap();
         let other = ours.scope.principal("https://id.example", "bob").await.unwrap();

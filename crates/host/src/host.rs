@@ -377,12 +377,8 @@ mod tests {
     async fn f6_a_call_that_hangs_does_not_keep_the_last_anchors_from_being_written() {
         let folder = tempfile::tempdir().unwrap();
         let anchors = folder.path().join("anchors.jsonl");
-        let config = Config {
-            data_dir: Some(folder.path().join("data")),
-            key_file: Some(folder.path().join("keys/root.key")),
-            audit_anchors: Some(anchors.clone()),
-            ..Config::default()
-        };
+        let config =
+            Config { audit_anchors: Some(anchors.clone()), ..Config::of_a_test(folder.path()) };
         let host = Host::open(&config).await.unwrap();
         let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
         let intent = Intent {

@@ -244,9 +244,8 @@ mod tests {
     async fn a9_no_path_is_served_but_these() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
-            data_dir: Some(folder.path().join("data")),
-            key_file: Some(folder.path().join("keys/root.key")),
-            ..toml::from_str("[identity]\nissuer = \"https://id.example\"\n").unwrap()
+            identity: Some(toml::from_str("issuer = \"https://id.example\"").unwrap()),
+            ..Config::of_a_test(folder.path())
         };
         let host = Arc::new(Host::open(&config).await.unwrap());
         let router = format!("{:?}", router(host, &config, &CancellationToken::new()));

@@ -284,19 +284,21 @@ impl Doing {
 
     async fn look(&self, known: &mut Option<Uuid>) -> Result<()> {
         let op_id = self.pulse.op_id.get().copied();
-        let step = self.step().take();
-        if step.is_some() || op_id != *known {
+        if self.step().is_some() || op_id != *known {
             *known = op_id;
-            let write = |task: &mut Task| {
-                task.step = step.or(task.step.take());
-                task.op_id = op_id;
-            };
-            changed(&self.scope, &self.place, write).await?;
+            changed(&self.scope, &self.place, |task| self.catch_up(task)).await?;
         }
         if self.read().await?.is_none_or(|task| task.is_cancelled) {
             self.pulse.cancelled.cancel();
         }
         Ok(())
+    }
+
+    /// Notes what is known of the call and not written down yet.
+    fn catch_up(&self, task: &mut Task) {
+        task.step = self.step().take().or(task.step.take());
+        // What was asked in the middle of an operation has begun.
+        task.op_id = self.pulse.op_id.get().copied().or(task.op_id);
     }
 
     fn step(&self) -> MutexGuard<'_, Option<Step>> {
@@ -316,11 +318,9 @@ impl Doing {
         &self,
         requests: BTreeMap<String, Value>,
     ) -> Result<Option<BTreeMap<String, Value>>> {
-        let op_id = self.pulse.op_id.get().copied();
         let asked = |task: &mut Task| {
             task.state = State::Asking(requests);
-            // What was asked in the middle of an operation has begun.
-            task.op_id = op_id.or(task.op_id);
+            self.catch_up(task);
         };
         changed(&self.scope, &self.place, asked).await?;
         loop {
@@ -371,11 +371,7 @@ mod tests {
     #[tokio::test]
     async fn e5_a_tenant_has_no_more_tasks_than_it_may() {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            data_dir: Some(folder.path().join("data")),
-            key_file: Some(folder.path().join("keys/root.key")),
-            ..Config::default()
-        };
+        let config = Config::of_a_test(folder.path());
         let host = Host::open(&config).await.unwrap();
         let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
         let pulse = Pulse::default();

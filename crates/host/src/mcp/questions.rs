@@ -166,12 +166,13 @@ impl Mcp {
         loop {
             let found = self.host.task(caller, task).await.map_err(|error| internal(&error))?;
             let now = found.ok_or_else(tasks::unknown)?;
-            if now.step != last {
-                last = now.step;
-                if let Some(Step { done, total, message }) = &last {
-                    progress(*done, *total, message);
-                }
+            // What it came to before is known to the request before.
+            if last.is_some_and(|last| last != now.step)
+                && let Some(Step { done, total, message }) = &now.step
+            {
+                progress(*done, *total, message);
             }
+            last = Some(now.step);
             match now.state {
                 State::Asking(open) if !open.is_empty() => {
                     let request = self.request(caller, call, task, open).await;
