@@ -404,6 +404,20 @@ ALTER FUNCTION tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT) OWNER TO resto_
 ALTER FUNCTION rewrap_tenant_keys(BYTEA, JSONB) OWNER TO resto_lookup;
 REVOKE CREATE ON SCHEMA public FROM resto_lookup;
 
+-- A tenant's connections, or the one to an integration, in one round trip. It runs as whoever calls it, so that it shows the
+-- rows of that tenant only.
+CREATE FUNCTION connections_of(wanted UUID, integration TEXT) RETURNS SETOF integration_credentials
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    PERFORM set_config('resto.tenant', wanted::TEXT, true);
+    RETURN QUERY SELECT * FROM integration_credentials c WHERE c.tenant_id = wanted
+        AND (integration IS NULL OR c.integration_id = integration) ORDER BY c.integration_id;
+END
+$$;
+REVOKE ALL ON FUNCTION connections_of(UUID, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION connections_of(UUID, TEXT) TO resto_app;
+
 -- The audit trail is written through two functions of another role without login, because one transaction carries the
 -- calls of many tenants: what each call depends on, and what all of them add.
 GRANT SELECT ON clock, tenant_keys TO resto_audit;
@@ -418,17 +432,18 @@ CREATE POLICY audit ON open_intents TO resto_audit USING (true);
 CREATE POLICY audit ON integration_operations TO resto_audit USING (true);
 CREATE POLICY audit ON integration_credentials TO resto_audit USING (true);
 
--- Locks the tenants of the calls, in their order, and answers each call. A tenant that stays locked by another writer
--- for more than 300 ms in all is left out. Each statement sees what was committed before it, the locks included.
+-- Answers each call. Whoever keeps the tenants locks them first, in their order, until the transaction ends; a tenant that
+-- stays locked by another writer for more than 300 ms in all is left out then. Each statement sees what was committed before
+-- it, the locks included. Whoever keeps none has what was true a moment ago, and append_audit() holds it against what is.
 -- Whatever the statistics of a young database say, every join is a look-up of one row in an index: where two indexes would
 -- do, the join names the columns of one.
-CREATE FUNCTION look_up_calls(asked TEXT)
+CREATE FUNCTION look_up_calls(asked TEXT, keeping BOOLEAN)
 RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN, is_written BOOLEAN,
     active_id BYTEA, active_wrapped BYTEA,
     id UUID, integration_id VARCHAR, auth_type VARCHAR, provider TEXT, host TEXT, account_id TEXT, account_name TEXT,
     mode TEXT, status VARCHAR, permissions_granted JSONB, rate_limits JSONB, generation BIGINT, connected_at TIMESTAMPTZ,
     last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, renewed_at TIMESTAMPTZ,
-    former_until BIGINT, encrypted_credentials BYTEA, key_id BYTEA, wrapped BYTEA,
+    former_until BIGINT, encrypted_credentials BYTEA, version BIGINT, key_id BYTEA, wrapped BYTEA,
     op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
     op_wrapped BYTEA)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -441,7 +456,8 @@ DECLARE
     locked UUID[] := '{}';
     until TIMESTAMPTZ := clock_timestamp() + interval '300 ms';
 BEGIN
-    FOR wanted IN SELECT DISTINCT a.tenant FROM json_to_recordset(asked::JSON) AS a(tenant UUID) ORDER BY a.tenant LOOP
+    FOR wanted IN SELECT DISTINCT a.tenant FROM json_to_recordset(asked::JSON) AS a(tenant UUID) WHERE keeping
+        ORDER BY a.tenant LOOP
         lock_id := hashtextextended(wanted::TEXT, 0);
         IF NOT pg_try_advisory_xact_lock(lock_id) THEN
             BEGIN
@@ -459,7 +475,7 @@ BEGIN
         coalesce(w.tenant_id = a.tenant, false), s.kek_id, s.wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.xmin::TEXT::BIGINT, c.key_id, k.wrapped,
         o.integration_id, o.action, o.params_hash, o.state, o.outcome, o.key_id, q.wrapped
     FROM json_to_recordset(asked::JSON)
         AS a(n INTEGER, tenant UUID, integration TEXT, intent UUID, result UUID, op UUID)
@@ -473,17 +489,51 @@ BEGIN
     LEFT JOIN public.tenant_keys k ON k.tenant_id = c.tenant_id AND k.kek_id = c.key_id
     LEFT JOIN public.integration_operations o ON o.tenant_id = a.tenant AND o.op_id = a.op
     LEFT JOIN public.tenant_keys q ON q.tenant_id = o.tenant_id AND q.kek_id = o.key_id
-    WHERE a.tenant = ANY (locked);
+    WHERE NOT keeping OR a.tenant = ANY (locked);
 END
 $$;
 
--- Appends the entries, whose chain the program has computed, and changes what hangs on them.
-CREATE FUNCTION append_audit(closed TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT, entries TEXT)
-RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- Appends the entries, whose chain the program has computed, and changes what hangs on them. Where the program does not keep
+-- the tenants, it names the ends of their trails and the connections on which it relied; what is no longer so, or may change
+-- in another transaction, makes this false, and nothing is written.
+CREATE FUNCTION append_audit(closed TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT, entries TEXT,
+    heads TEXT, relied TEXT)
+RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
+    IF heads <> '[]' THEN
+        IF EXISTS (SELECT FROM json_to_recordset(heads::JSON) AS h(tenant UUID)
+            WHERE NOT pg_try_advisory_xact_lock(hashtextextended(h.tenant::TEXT, 0)))
+        THEN
+            RETURN false;
+        END IF;
+        -- A statement of its own: it sees what was committed before the locks were taken.
+        IF EXISTS (
+            SELECT FROM json_to_recordset(heads::JSON) AS h(tenant UUID, seq BIGINT)
+            LEFT JOIN LATERAL (SELECT l.seq FROM public.integration_audit_log l WHERE l.tenant_id = h.tenant
+                ORDER BY l.seq DESC LIMIT 1) l ON true
+            WHERE coalesce(l.seq, 0) <> h.seq
+            UNION ALL
+            SELECT FROM json_to_recordset(relied::JSON) AS r(tenant UUID, id UUID, version BIGINT)
+            LEFT JOIN public.integration_credentials c ON c.id = r.id
+            WHERE c.tenant_id IS DISTINCT FROM r.tenant OR c.xmin::TEXT::BIGINT <> r.version
+            UNION ALL
+            SELECT FROM json_to_recordset(closed::JSON) AS c(intent UUID, tenant UUID, is_open BOOLEAN)
+            LEFT JOIN public.open_intents i ON i.intent_id = c.intent
+            WHERE coalesce(i.tenant_id = c.tenant, false) <> c.is_open
+            UNION ALL
+            SELECT FROM json_to_recordset(entered::JSON) AS e(tenant UUID, op UUID)
+            JOIN public.integration_operations o ON o.tenant_id = e.tenant AND o.op_id = e.op
+            UNION ALL
+            SELECT FROM json_to_recordset(ended::JSON) AS e(tenant UUID, key_id TEXT)
+            LEFT JOIN public.tenant_keys k ON k.tenant_id = e.tenant AND k.kek_id = decode(e.key_id, 'hex')
+            WHERE k.state IS DISTINCT FROM 'active')
+        THEN
+            RETURN false;
+        END IF;
+    END IF;
     INSERT INTO public.integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
         duration_ms, error_message, seq, phase, intent_id, actor, op_id, generation, key_id, prev_mac, mac)
     SELECT e.id, e.tenant, e.integration, e.action, e.params_hash, e.status, e.executed_at, e.duration_ms, e.error, e.seq,
@@ -530,12 +580,13 @@ BEGIN
             AND (c.last_used_at IS NULL OR c.last_used_at <= u.stale_at OR u.rate_limits IS NOT NULL
                 OR u.sealed IS NOT NULL);
     END IF;
+    RETURN true;
 END
 $$;
 
-REVOKE ALL ON FUNCTION look_up_calls(TEXT), append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION look_up_calls(TEXT), append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) TO resto_app;
+REVOKE ALL ON FUNCTION look_up_calls(TEXT, BOOLEAN), append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION look_up_calls(TEXT, BOOLEAN), append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) TO resto_app;
 GRANT CREATE ON SCHEMA public TO resto_audit;
-ALTER FUNCTION look_up_calls(TEXT) OWNER TO resto_audit;
-ALTER FUNCTION append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) OWNER TO resto_audit;
+ALTER FUNCTION look_up_calls(TEXT, BOOLEAN) OWNER TO resto_audit;
+ALTER FUNCTION append_audit(TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT) OWNER TO resto_audit;
 REVOKE CREATE ON SCHEMA public FROM resto_audit;

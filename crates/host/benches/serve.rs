@@ -50,6 +50,14 @@ fn main() {
         let mut contenders = vec![Contender::bare(&tools, &provider)];
         contenders.extend(installations.iter().map(|one| one.contender(Kind::Unaudited)));
         contenders.extend(installations.iter().map(|one| one.contender(Kind::Product)));
+        // Those that are named, beside the bare one: `cargo bench --bench serve -- SQLite`.
+        let named: Vec<String> =
+            std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+        let is_named =
+            |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part));
+        let bare = contenders.remove(0);
+        contenders.retain(|contender| is_named(&contender.name));
+        contenders.insert(0, bare);
         starts(&contenders).await;
         rates(&contenders).await;
     });

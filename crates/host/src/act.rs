@@ -238,7 +238,7 @@ mod tests {
         config.integrations.insert("github".into(), Overrides { base_url, ..Overrides::default() });
         let mut host = Host::open(&config).await.unwrap();
         let adapter = resto_github::adapter().action::<BreakDown>();
-        host.catalog = Arc::new(Catalog::new(vec![adapter]).unwrap());
+        host.catalog = Arc::new(Catalog::new(vec![adapter]));
         let host = Arc::new(host);
         let caller = host.owner(LOCAL_TENANT, "test").await.unwrap();
         let secrets = Secrets::from([("token".into(), "github_pat_of_a_test".into())]);

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use resto_core::{ActionSpec, Adapter, Error, Integration, Result, Risk, quote};
+use resto_core::{ActionSpec, Adapter, Code, Error, Integration, Result, Risk, quote};
 use serde_json::{Map, Value};
 
 use crate::find::Finder;
@@ -20,10 +20,15 @@ pub struct Catalog {
     base: Option<Arc<Self>>,
     adapters: Vec<Adapter>,
     /// Tool name to the adapter's and the action's place, and the check of its arguments.
-    tools: BTreeMap<String, (usize, usize, Validator)>,
+    tools: BTreeMap<String, (usize, usize, Check)>,
     /// Made when something is first looked for.
     finder: OnceLock<Finder>,
 }
+
+/// What arguments are held against, made of their schema when they first are: all of them at once would be half of a
+/// start and of the memory.
+#[derive(Default)]
+pub(crate) struct Check(OnceLock<Validator>);
 
 /// An action and the adapter that it belongs to.
 #[derive(Clone, Copy)]
@@ -32,7 +37,7 @@ pub struct Entry<'a> {
     pub adapter: &'a Adapter,
     /// The action.
     pub action: &'a ActionSpec,
-    arguments: &'a Validator,
+    arguments: &'a Check,
 }
 
 /// A part of the list of actions.
@@ -45,24 +50,16 @@ pub struct Page<'a> {
 
 impl Catalog {
     /// A catalog of these adapters.
-    ///
-    /// # Errors
-    /// An action publishes a schema that cannot be used.
-    pub fn new(adapters: Vec<Adapter>) -> Result<Self> {
+    #[must_use]
+    pub fn new(adapters: Vec<Adapter>) -> Self {
         let mut tools = BTreeMap::new();
         for (adapter_index, adapter) in adapters.iter().enumerate() {
             for (action_index, action) in adapter.actions().iter().enumerate() {
-                let schema = Value::Object(action.input_schema.clone());
-                let arguments = jsonschema::validator_for(&schema).map_err(|error| {
-                    Error::new(
-                        resto_core::Code::Internal,
-                        format!("The input schema of {} cannot be used: {error}", action.tool),
-                    )
-                })?;
-                tools.insert(action.tool.clone(), (adapter_index, action_index, arguments));
+                let place = (adapter_index, action_index, Check::default());
+                tools.insert(action.tool.clone(), place);
             }
         }
-        Ok(Self { base: None, adapters, tools, finder: OnceLock::new() })
+        Self { base: None, adapters, tools, finder: OnceLock::new() }
     }
 
     /// A catalog of these adapters besides those of another, which go first: what others wrote takes nobody's name, also none
@@ -78,6 +75,7 @@ impl Catalog {
                 let schema = Value::Object(action.input_schema.clone());
                 match jsonschema::validator_for(&schema) {
                     Ok(arguments) if !is_taken => {
+                        let arguments = Check(OnceLock::from(arguments));
                         tools.insert(tool.to_owned(), (adapter_index, action_index, arguments));
                     }
                     _ => tracing::warn!(tool, "a tool of a remote server is left out"),
@@ -201,7 +199,7 @@ impl Entry<'_> {
     /// # Errors
     /// `invalid_input`, naming each field at fault.
     pub fn check(&self, arguments: &Value) -> Result<()> {
-        check(&self.action.tool, &self.action.input_schema, self.arguments, arguments)
+        self.arguments.hold(&self.action.tool, &self.action.input_schema, arguments)
     }
 }
 
@@ -210,16 +208,39 @@ fn is_prose(text: &str) -> bool {
     text.contains('\n') || text.chars().nth(NAME).is_some()
 }
 
-/// As [`Entry::check`], for any tool.
-pub(crate) fn check(
+impl Check {
+    /// As [`Entry::check`], for any tool and the schema of its arguments, which is always the same one.
+    pub(crate) fn hold(
+        &self,
+        tool: &str,
+        input_schema: &Map<String, Value>,
+        arguments: &Value,
+    ) -> Result<()> {
+        let validator = match self.0.get() {
+            Some(validator) => validator,
+            None => {
+                let schema = Value::Object(input_schema.clone());
+                let made = jsonschema::validator_for(&schema).map_err(|error| {
+                    let why = format!("The input schema of {tool} cannot be used: {error}");
+                    Error::new(Code::Internal, why)
+                })?;
+                self.0.get_or_init(|| made)
+            }
+        };
+        if validator.is_valid(arguments) {
+            return Ok(());
+        }
+        Err(problems(tool, input_schema, validator, arguments))
+    }
+}
+
+/// What is wrong with arguments.
+fn problems(
     tool: &str,
     input_schema: &Map<String, Value>,
     validator: &Validator,
     arguments: &Value,
-) -> Result<()> {
-    if validator.is_valid(arguments) {
-        return Ok(());
-    }
+) -> Error {
     let mut field = None;
     let input_schema = Value::Object(input_schema.clone());
     let problems: Vec<String> = validator
@@ -266,11 +287,11 @@ pub(crate) fn check(
         })
         .collect();
     let mut told = Error::new(
-        resto_core::Code::InvalidInput,
+        Code::InvalidInput,
         format!("invalid input: {}. {tool} takes: {}.", problems.join("; "), taken(&input_schema)),
     );
     told.details_mut().field = field;
-    Err(told)
+    told
 }
 
 /// The names of the fields that an object takes.
@@ -288,7 +309,7 @@ mod tests {
 
     #[test]
     fn names_the_field_at_fault() {
-        let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
+        let catalog = Catalog::new(vec![resto_github::adapter()]);
         let entry = catalog.find("github_get_repository").unwrap();
         entry.check(&json!({"owner": "o", "repo": "r"})).unwrap();
         for (arguments, field, words) in [
@@ -308,7 +329,7 @@ mod tests {
 
     #[test]
     fn refuses_what_a_model_is_not_told_that_it_is_refused() {
-        let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
+        let catalog = Catalog::new(vec![resto_github::adapter()]);
         let entry = catalog.find("github_commit_files").unwrap();
         let shown = Value::Object(resto_core::brief_schema(&entry.action.input_schema));
         assert!(!shown.to_string().contains("additionalProperties"), "{shown}");
@@ -331,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_no_name_of_what_is_sent() {
-        let catalog = Catalog::new(crate::host::adapters()).unwrap();
+        let catalog = Catalog::new(crate::host::adapters());
         let subject =
             |tool: &str, arguments: &Value| catalog.find(tool).unwrap().subject(arguments);
         let reply = json!({"thread_id": "t1", "text": "Dear Ada,\nyes."});
@@ -343,7 +364,7 @@ mod tests {
 
     #[test]
     fn names_the_nearest_tool() {
-        let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
+        let catalog = Catalog::new(vec![resto_github::adapter()]);
         let told = catalog.unknown("github_get_acount");
         assert_eq!(told, "There is no tool `github_get_acount`. Did you mean github_get_account?");
         assert_eq!(catalog.unknown("x"), "There is no tool `x`.");
@@ -351,7 +372,7 @@ mod tests {
 
     #[test]
     fn pages_hold_every_tool_once_and_in_order() {
-        let catalog = Catalog::new(vec![resto_github::adapter()]).unwrap();
+        let catalog = Catalog::new(vec![resto_github::adapter()]);
         let all: Vec<&str> = catalog.entries().map(|entry| entry.action.tool.as_str()).collect();
         assert!(all.is_sorted() && all.len() > 2);
         for size in [1, 4, all.len() - 1, all.len(), all.len() + 1] {

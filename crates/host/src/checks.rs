@@ -25,7 +25,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Pla
     let mut all = adapters();
     let remotes = remote::servers(config, &all)?;
     all.extend(remotes.iter().map(|remote| remote.adapter(&Offer::default())));
-    let catalog = Catalog::new(all)?;
+    let catalog = Catalog::new(all);
     check_overrides(config, catalog.adapters())?;
     let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
     check_rules(&config.rules, &catalog, may_come)?;

@@ -160,7 +160,7 @@ impl Host {
             tasks: TaskTracker::new(),
             place,
             overrides: config.integrations.clone(),
-            own_tools: own_tools()?,
+            own_tools: own_tools(),
             policy: config.rules.clone(),
             caps: config.spend.clone(),
             dns: config.dns_servers.clone(),

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_not_listed() {
-        let catalog = Catalog::new(adapters()).unwrap();
+        let catalog = Catalog::new(adapters());
         let connected = BTreeSet::from(["github".to_owned()]);
         let listed = |surface: &Surface| -> BTreeSet<String> {
             let entries = catalog.entries().filter(|entry| surface.lists(entry, &connected));

@@ -7,8 +7,12 @@ use time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Error, Result, TenantId, database::TxOn, keyring::hex, operations::KEPT_MS,
-    timestamp::Timestamp, tokens::LAST_USED_EVERY_MS,
+    AuditEvent, Error, Result, TenantId,
+    database::{On, TxOn},
+    keyring::hex,
+    operations::KEPT_MS,
+    timestamp::Timestamp,
+    tokens::LAST_USED_EVERY_MS,
 };
 
 /// The columns of the entries, which are bound one by one: most of what is written, and JSON would cost as much again.
@@ -48,7 +52,7 @@ const SQLITE: [&str; 6] = [
         AND (last_used_at IS NULL OR last_used_at <= u.value ->> 'stale_at' OR u.value ->> 'rate_limits' IS NOT NULL
             OR u.value ->> 'sealed' IS NOT NULL)",
 ];
-const POSTGRES: &str = "SELECT append_audit($1, $2, $3, $4, $5, $6, $7)";
+const POSTGRES: &str = "SELECT append_audit($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// How many entries SQLite inserts by one statement, so that not too many and no large ones are kept prepared.
 const CHUNK: usize = 32;
@@ -63,6 +67,8 @@ pub(crate) struct Additions {
     left: Vec<Left>,
     withdrawn: Vec<Withdrawn>,
     used: Vec<UseRow>,
+    heads: Vec<EndOf>,
+    relied: Vec<Relied>,
 }
 
 /// Bytes and ids are hexadecimal digits in JSON.
@@ -89,6 +95,23 @@ impl From<TenantId> for Hex {
 #[derive(Serialize)]
 struct Closed {
     intent: Hex,
+    tenant: Hex,
+    is_open: bool,
+}
+
+/// Where a trail ends that is extended.
+#[derive(Serialize)]
+struct EndOf {
+    tenant: Hex,
+    seq: i64,
+}
+
+/// A connection of which more was used than what cannot change.
+#[derive(Serialize)]
+struct Relied {
+    tenant: Hex,
+    id: Hex,
+    version: i64,
 }
 
 /// An entry on its way to PostgreSQL.
@@ -207,9 +230,20 @@ impl Additions {
         self.opened.push(Opened { intent: intent.into(), tenant: tenant.into(), alive_at });
     }
 
-    /// Takes an intent off that list.
-    pub(crate) fn close(&mut self, intent: Uuid) {
-        self.closed.push(Closed { intent: intent.into() });
+    /// Takes an intent off that list, where it is on it.
+    pub(crate) fn close(&mut self, tenant: TenantId, intent: Uuid, is_open: bool) {
+        self.closed.push(Closed { intent: intent.into(), tenant: tenant.into(), is_open });
+    }
+
+    /// The entries of a tenant go on from this one, which was the last.
+    pub(crate) fn go_on_from(&mut self, tenant: TenantId, seq: i64) {
+        self.heads.push(EndOf { tenant: tenant.into(), seq });
+    }
+
+    /// The connection must be the same still, where it could have changed since it was looked up.
+    pub(crate) fn rely(&mut self, tenant: TenantId, connection: Uuid, version: Option<i64>) {
+        let row = |version| Relied { tenant: tenant.into(), id: connection.into(), version };
+        self.relied.extend(version.map(row));
     }
 
     /// Enters an operation as executing.
@@ -291,24 +325,33 @@ impl Additions {
     pub(crate) async fn write(&self, tx: &mut TxOn<'_>) -> Result<()> {
         match tx {
             TxOn::Sqlite(tx) => self.write_sqlite(tx, "").await,
-            TxOn::Postgres(tx) => self.write_postgres(tx).await,
+            TxOn::Postgres(tx) => self.write_postgres(tx, true).await.map(drop),
         }
     }
 
-    /// Writes all of it, and commits. `committing` tells what a failure, or giving up on it, leaves unsaid.
-    pub(crate) async fn commit(&self, tx: TxOn<'_>, committing: &mut bool) -> Result<()> {
+    /// Writes all of it, and commits; false: another writer was faster, and nothing was written. `committing` tells what a
+    /// failure, or giving up on it, leaves unsaid.
+    pub(crate) async fn commit(&self, tx: TxOn<'_>, committing: &mut bool) -> Result<bool> {
         match tx {
             TxOn::Sqlite(mut tx) => {
                 // A round trip to the driver's thread less. Whoever gives up cannot know how far it came.
                 *committing = true;
                 let committed = self.write_sqlite(&mut tx, "; COMMIT").await;
                 *committing = false;
-                committed
+                committed.map(|()| true)
             }
-            TxOn::Postgres(mut tx) => {
-                self.write_postgres(&mut tx).await?;
+            TxOn::Postgres(On::Own(mut tx)) => {
+                self.write_postgres(&mut tx, true).await?;
                 *committing = true;
-                Ok(tx.commit().await?)
+                tx.commit().await?;
+                Ok(true)
+            }
+            TxOn::Postgres(mut alone) => {
+                *committing = true;
+                let written = self.write_postgres(&mut alone, false).await;
+                // What PostgreSQL refuses it has not written. Of a line that broke nobody knows.
+                *committing = matches!(&written, Err(error) if error.is_retryable());
+                written
             }
         }
     }
@@ -334,11 +377,14 @@ impl Additions {
         Ok(())
     }
 
-    async fn write_postgres(&self, to: &mut PgConnection) -> Result<()> {
+    /// False: nothing was written, because what it builds upon is not so any more; never where the tenants are kept.
+    async fn write_postgres(&self, to: &mut PgConnection, keeping: bool) -> Result<bool> {
         let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
-        let lists = self.lists()?.into_iter().chain([json(&entries)?]);
-        lists.fold(sqlx::query(POSTGRES), sqlx::query::Query::bind).execute(to).await?;
-        Ok(())
+        let heads = if keeping { "[]".to_owned() } else { json(&self.heads)? };
+        let more = [json(&entries)?, heads, json(&self.relied)?];
+        let lists = self.lists()?.into_iter().chain(more);
+        let query = lists.fold(sqlx::query_scalar(POSTGRES), sqlx::query::QueryScalar::bind);
+        Ok(query.fetch_one(to).await?)
     }
 
     /// All but the entries.

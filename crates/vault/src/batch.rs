@@ -78,6 +78,15 @@ pub(crate) enum Answer {
     Done,
 }
 
+/// Whether the tenants are kept from other writers while it is decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Not on PostgreSQL: what was decided is held against what is when it is written.
+    Quick,
+    /// They are.
+    Keeping,
+}
+
 /// What came of a batch.
 pub(crate) struct Written {
     pub(crate) answers: Vec<Result<Answer>>,
@@ -127,26 +136,31 @@ impl Call {
     }
 }
 
-/// Writes the calls in one transaction; `committing` tells how far a failure came. Each call has an answer of its own.
+/// Writes the calls in one transaction; `committing` tells how far a failure came. Each call has an answer of its own. None:
+/// another writer was faster, and nothing was written.
 pub(crate) async fn write(
     database: &Database,
-    held: &mut Held,
+    (held, care): (&mut Held, Care),
     calls: &[Call],
     committing: &mut bool,
-) -> Result<Written> {
-    let mut tx = held.write(database).await?;
+) -> Result<Option<Written>> {
+    let mut tx = held.write(database, care == Care::Keeping).await?;
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let found = look_up(&mut tx, &questions).await?;
     let mut batch = Batch::default();
     let answers: Vec<_> =
         calls.iter().zip(found).map(|(call, found)| batch.decide(call, found)).collect();
-    if answers.iter().any(Result::is_ok) {
-        batch.additions.commit(tx, committing).await?;
-    } else {
-        tx.rollback().await?;
+    let added: Vec<_> =
+        batch.chains.into_iter().map(|(tenant, chain)| (tenant, chain.added())).collect();
+    for (tenant, (from, _)) in &added {
+        batch.additions.go_on_from(*tenant, from - 1);
     }
-    let added = batch.chains.into_iter().map(|(tenant, chain)| (tenant, chain.added()));
-    Ok(Written { answers, added: added.collect() })
+    if !answers.iter().any(Result::is_ok) {
+        tx.rollback().await?;
+    } else if !batch.additions.commit(tx, committing).await? {
+        return Ok(None);
+    }
+    Ok(Some(Written { answers, added }))
 }
 
 /// What the calls before have added to the transaction.
@@ -241,7 +255,9 @@ impl Batch {
         } else {
             let in_any_status = needs == Needs::AnyStatus;
             let usable = scope.usable(names.0, found.connection, in_any_status);
-            Some(scope.noting(usable, reveal::PURPOSE, names.0)?)
+            let usable = scope.noting(usable, reveal::PURPOSE, names.0)?;
+            self.additions.rely(tenant, usable.0.id, found.version);
+            Some(usable)
         };
         ticket.owns_operation = operation.is_some() && repeated.is_none();
         ticket.connection = connection.as_ref().map(|(row, _)| (row.id, row.generation));
@@ -278,7 +294,10 @@ impl Batch {
                 match scope.noting(resealed, reveal::PURPOSE, &ticket.action.integration_id) {
                     // The row was changed outside since the action began. The result must not be lost for that.
                     Err(Error::CannotOpen) => None,
-                    resealed => resealed?.map(|blob| (permissions, blob)),
+                    resealed => {
+                        self.additions.rely(tenant, connection.0, found.version);
+                        resealed?.map(|blob| (permissions, blob))
+                    }
                 }
             }
             _ => None,
@@ -286,7 +305,7 @@ impl Batch {
         let result = (finished.status, finished.error_message.as_deref(), finished.duration_ms);
         let entry = chain.link(&ticket.result(finished.result_id, phase, result));
         self.additions.entry(tenant, entry);
-        self.additions.close(ticket.action.intent_id);
+        self.additions.close(tenant, ticket.action.intent_id, found.is_open);
         if let Some(op_id) = ticket.action.op_id {
             if let Some(sealed) = sealed {
                 let state = final_state(finished.status, !found.is_open);

@@ -117,12 +117,12 @@ pub(crate) struct Row {
 }
 
 macro_rules! select {
-    ($rest:literal) => {
+    ($from:literal) => {
         concat!(
             "SELECT id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
              permissions_granted, rate_limits, generation, connected_at, last_used_at, expires_at, reauthorize_by,
-             renewed_at, former_until, encrypted_credentials FROM integration_credentials WHERE tenant_id = $1 ",
-            $rest
+             renewed_at, former_until, encrypted_credentials FROM ",
+            $from
         )
     };
 }
@@ -253,9 +253,7 @@ impl TenantScope {
     /// # Errors
     /// [`Error::CannotOpen`] when the row holds what no version of this program wrote, [`Error::Database`].
     pub async fn connection(&self, integration_id: &str) -> Result<Option<Connection>> {
-        let mut tx = self.look().await?;
-        let row = self.row(&mut tx, integration_id).await?;
-        drop(tx);
+        let row = self.look(Some(integration_id)).await?.pop();
         let read = row.map(Connection::from_row).transpose();
         self.alerting(read, reveal::PURPOSE, integration_id).await
     }
@@ -265,8 +263,7 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
-        let mut tx = self.look().await?;
-        let rows = self.rows(&mut tx).await?;
+        let rows = self.look(None).await?;
         rows.into_iter().map(Connection::from_row).collect()
     }
 
@@ -348,13 +345,29 @@ impl TenantScope {
         reveal::seal(&key, &credential, times, (&connection.integration_id, generation)).map(Some)
     }
 
+    /// The rows of one integration or of all, in one round trip.
+    async fn look(&self, integration_id: Option<&str>) -> Result<Vec<Row>> {
+        let mut tx = self.vault.inner.database.look().await?;
+        let text = tx.text(
+            select!(
+                "integration_credentials WHERE tenant_id = $1 AND ($2 IS NULL OR integration_id = $2)
+                 ORDER BY integration_id"
+            ),
+            select!("connections_of($1, $2)"),
+        );
+        Ok(on!(&mut tx, c => sqlx::query_as(text)
+            .bind(self.tenant.0).bind(integration_id).fetch_all(c).await)?)
+    }
+
     pub(crate) async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>> {
-        Ok(on!(tx, c => sqlx::query_as(select!("ORDER BY integration_id"))
-            .bind(self.tenant.0).fetch_all(c).await)?)
+        Ok(on!(tx, c => sqlx::query_as(
+            select!("integration_credentials WHERE tenant_id = $1 ORDER BY integration_id"),
+        ).bind(self.tenant.0).fetch_all(c).await)?)
     }
 
     pub(crate) async fn row(&self, tx: &mut Tx, integration_id: &str) -> Result<Option<Row>> {
-        Ok(on!(tx, c => sqlx::query_as(select!("AND integration_id = $2"))
-            .bind(self.tenant.0).bind(integration_id).fetch_optional(c).await)?)
+        Ok(on!(tx, c => sqlx::query_as(
+            select!("integration_credentials WHERE tenant_id = $1 AND integration_id = $2"),
+        ).bind(self.tenant.0).bind(integration_id).fetch_optional(c).await)?)
     }
 }

@@ -136,15 +136,11 @@ impl Database {
         })
     }
 
-    /// For one statement that reads: a snapshot by itself, so that it needs a transaction only for what belongs to a tenant
-    /// on PostgreSQL.
-    pub(crate) async fn look(&self, tenant: Option<TenantId>) -> Result<Tx> {
+    /// For one statement that reads: a snapshot by itself, which needs no transaction.
+    pub(crate) async fn look(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(read.acquire().await?)),
-            Self::Postgres(pool) if tenant.is_none() => {
-                Tx::Postgres(On::Alone(pool.acquire().await?))
-            }
-            Self::Postgres(pool) => begin(pool, "BEGIN READ ONLY", tenant).await?,
+            Self::Postgres(pool) => Tx::Postgres(On::Alone(pool.acquire().await?)),
         })
     }
 

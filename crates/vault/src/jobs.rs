@@ -77,7 +77,7 @@ impl Vault {
 
     /// Spares an idle server the lock of a write.
     async fn is_work_due(&self) -> Result<bool> {
-        let mut tx = self.inner.database.look(None).await?;
+        let mut tx = self.inner.database.look().await?;
         let text = tx.text(
             "SELECT EXISTS (SELECT 1 FROM jobs CROSS JOIN clock
                 WHERE due_at <= now_ms AND (held_until IS NULL OR held_until <= now_ms))",

@@ -13,9 +13,11 @@ use crate::{
     operations::StoredOperation,
 };
 
-/// On PostgreSQL the function also takes the locks of the tenants, in their order; a call whose tenant stays locked
-/// has no row. On SQLite the transaction begins here, and has the whole database to itself.
-const POSTGRES: &str = "SELECT * FROM look_up_calls($1)";
+/// Within a transaction of PostgreSQL the function takes the locks of the tenants, in their order; a call whose tenant stays
+/// locked has no row. Outside one, what it finds may be overtaken. On SQLite the transaction begins here, and has the whole
+/// database to itself.
+const KEEPING: &str = "SELECT * FROM look_up_calls($1, true)";
+const ALONE: &str = "SELECT * FROM look_up_calls($1, false)";
 const SQLITE: &str = "
     BEGIN IMMEDIATE;
     WITH asked AS MATERIALIZED (
@@ -26,7 +28,7 @@ const SQLITE: &str = "
         s.kek_id AS active_id, s.wrapped AS active_wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, NULL AS version, c.key_id, k.wrapped,
         o.integration_id AS op_integration, o.action AS op_action, o.params_hash AS op_params_hash, o.state AS op_state,
         o.outcome AS op_outcome, o.key_id AS op_key_id, q.wrapped AS op_wrapped
     FROM asked a CROSS JOIN clock t
@@ -71,6 +73,8 @@ pub(crate) struct Found {
     pub(crate) active_key: Option<WrappedKey>,
     /// The connection with the key that sealed it, unless that is gone.
     pub(crate) connection: Option<(connections::Row, Option<WrappedKey>)>,
+    /// What PostgreSQL changes whenever the connection's row changes; none on SQLite, where nothing is overtaken.
+    pub(crate) version: Option<i64>,
     pub(crate) operation: Option<StoredOperation>,
 }
 
@@ -79,7 +83,7 @@ pub(crate) async fn look_up(
     tx: &mut TxOn<'_>,
     questions: &[Question<'_>],
 ) -> Result<Vec<Option<Found>>> {
-    let text = tx.text(SQLITE, POSTGRES);
+    let text = tx.text(SQLITE, if tx.is_transaction() { KEEPING } else { ALONE });
     let asked = serde_json::to_string(questions).map_err(|_| crate::Error::CannotOpen)?;
     let waiting = BusyWait::new();
     let rows: Vec<Found> = on!(tx, c => {
@@ -108,6 +112,7 @@ pub(crate) async fn look_up(
                     Some(_) => Some((connections::Row::from_row(row)?, key("key_id", "wrapped")?)),
                     None => None,
                 },
+                version: row.try_get("version")?,
                 operation: match row.try_get::<Option<String>, _>("op_integration")? {
                     Some(integration_id) => Some(StoredOperation {
                         integration_id,

@@ -116,7 +116,7 @@ impl Vault {
 
     async fn find_token(&self, hash: Vec<u8>) -> Result<Option<Caller>> {
         // The index compares keyed hashes: what its timing tells is worth nothing without the key.
-        let mut tx = self.inner.database.look(None).await?;
+        let mut tx = self.inner.database.look().await?;
         let text = tx.text(
             "SELECT t.id AS tenant_id, t.external_id, t.name, t.created_at, p.id AS principal_id, p.issuer, p.subject,
                  a.name AS token, a.scopes, a.bounds, a.expires_at, a.last_used_at, c.now_ms

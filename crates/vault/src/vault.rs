@@ -165,7 +165,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Database`].
     pub async fn answers(&self) -> Result<()> {
-        self.inner.database.look(None).await?.now_ms().await.map(drop)
+        self.inner.database.look().await?.now_ms().await.map(drop)
     }
 
     /// The scope of one tenant. It is not looked up: the scope of a deleted tenant finds nothing but its audit trail.
@@ -220,10 +220,6 @@ impl TenantScope {
 
     pub(crate) async fn read(&self) -> Result<Tx> {
         self.vault.inner.database.read(Some(self.tenant)).await
-    }
-
-    pub(crate) async fn look(&self) -> Result<Tx> {
-        self.vault.inner.database.look(Some(self.tenant)).await
     }
 
     pub(crate) async fn write(&self) -> Result<Tx> {

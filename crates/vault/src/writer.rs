@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     Anchor, Anchors, Error, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault,
     anchoring::Anchoring,
-    batch::{self, Answer, Call, End, Finished, Work, Written},
+    batch::{self, Answer, Call, Care, End, Finished, Work, Written},
     database::Held,
 };
 
@@ -149,6 +149,15 @@ struct Failure {
     may_be_one_calls_fault: bool,
 }
 
+impl Failure {
+    /// Another writer was faster, even where the tenants were kept: it does not keep them.
+    fn overtaken() -> Self {
+        let message = "another writer does not wait for its turn".into();
+        let error = Error::Database { message, retryable: true };
+        Self { error, stale: false, may_be_one_calls_fault: false }
+    }
+}
+
 impl Task {
     /// Takes note of what is no call.
     fn take(&mut self, given: Given) -> Option<Call> {
@@ -187,10 +196,14 @@ impl Task {
             return calls;
         };
         let vault = first.scope.vault.clone();
-        let mut written = self.attempt(&vault, &calls).await;
+        let mut written = self.attempt(&vault, &calls, Care::Quick).await;
         if matches!(written, Err(Failure { stale: true, .. })) {
-            written = self.attempt(&vault, &calls).await;
+            written = self.attempt(&vault, &calls, Care::Quick).await;
         }
+        if matches!(written, Ok(None)) {
+            written = self.attempt(&vault, &calls, Care::Keeping).await;
+        }
+        let written = written.and_then(|answers| answers.ok_or_else(Failure::overtaken));
         let mut again = Vec::new();
         match written {
             Ok(answers) => {
@@ -218,13 +231,15 @@ impl Task {
         &mut self,
         vault: &Vault,
         calls: &[Call],
-    ) -> std::result::Result<Vec<Result<Answer>>, Failure> {
+        care: Care,
+    ) -> std::result::Result<Option<Vec<Result<Answer>>>, Failure> {
         let kept = self.held.is_kept();
         let mut committing = false;
         let database = &vault.inner.database;
-        let written = batch::write(database, &mut self.held, calls, &mut committing);
+        let written = batch::write(database, (&mut self.held, care), calls, &mut committing);
         let error = match timeout(STUCK, written).await {
-            Ok(Ok(Written { answers, added })) => {
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(Some(Written { answers, added }))) => {
                 self.held.used();
                 self.anchors = vault.anchors();
                 if self.anchors.is_some() {
@@ -232,7 +247,7 @@ impl Task {
                         self.anchoring.note(tenant, from, last, time::Instant::now());
                     }
                 }
-                return Ok(answers);
+                return Ok(Some(answers));
             }
             Ok(Err(error)) => error,
             Err(_) => too_slow(),

@@ -42,7 +42,7 @@ fn measure(finder: &Finder, said: &Said) -> (usize, usize, String) {
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures are what one looks for with --nocapture")]
 fn finds_what_people_ask_for() {
-    let catalog = Catalog::new(adapters()).unwrap();
+    let catalog = Catalog::new(adapters());
     let finder = Finder::new(&catalog).unwrap();
     let cases = cases();
     let mut all = cases.tuned.clone();
@@ -65,7 +65,7 @@ fn finds_what_people_ask_for() {
 
 #[test]
 fn no_phrase_is_one_of_the_questions() {
-    let catalog = Catalog::new(adapters()).unwrap();
+    let catalog = Catalog::new(adapters());
     let cases = cases();
     let said: Vec<(&String, &Vec<String>)> = cases.tuned.iter().chain(&cases.held_out).collect();
     let asked: BTreeSet<&str> =
@@ -85,7 +85,7 @@ fn no_phrase_is_one_of_the_questions() {
 
 #[test]
 fn finds_nothing_in_what_says_nothing() {
-    let catalog = Catalog::new(adapters()).unwrap();
+    let catalog = Catalog::new(adapters());
     let finder = Finder::new(&catalog).unwrap();
     for said in ["", "…", "the", "please would you", "\u{202e}\u{0}", "日本語"] {
         assert_eq!(finder.find(said), [""; 0], "{said}");

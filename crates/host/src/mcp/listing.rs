@@ -140,7 +140,7 @@ pub fn tool(entry: &Entry<'_>) -> Tool {
         Arc::new(brief_schema(&action.input_schema)),
     )
     .with_title(format!("{}: {}", entry.integration().name, action.title))
-    .with_raw_output_schema(Arc::new(action.output_schema.clone()))
+    .with_raw_output_schema(Arc::clone(&action.output_schema))
     .with_annotations(annotations(&action.title, action.risk))
 }
 
@@ -152,7 +152,7 @@ pub fn own_tool(own: &OwnTool) -> Tool {
             .with_title(own.title)
             .with_annotations(annotations(own.title, own.risk));
     match &own.output_schema {
-        Some(schema) => tool.with_raw_output_schema(Arc::new(schema.clone())),
+        Some(schema) => tool.with_raw_output_schema(Arc::clone(schema)),
         None => tool,
     }
 }

@@ -67,7 +67,7 @@ impl Score {
 /// everything; and what differs. A deaf one hears nothing but the type of application.
 fn measure(cases: &[Case], deaf: bool) -> ([Score; 3], usize, String) {
     let rules = Rules::read().unwrap();
-    let catalog = Catalog::new(adapters()).unwrap();
+    let catalog = Catalog::new(adapters());
     let category =
         |id: &str| catalog.adapter(id).map(|adapter| serves(adapter.integration.category));
     let (mut scores, mut whole, mut differences) = (<[Score; 3]>::default(), 0, String::new());
@@ -164,7 +164,7 @@ fn plans_what_a_person_with_experience_would() {
 #[test]
 fn every_rule_names_what_there_is() {
     let rules = Rules::read().unwrap();
-    let catalog = Catalog::new(adapters()).unwrap();
+    let catalog = Catalog::new(adapters());
     let mut ids = BTreeSet::new();
     for need in &rules.needs {
         assert!(ids.insert(&need.id), "{} is there twice", need.id);

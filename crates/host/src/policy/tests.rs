@@ -13,7 +13,7 @@ fn rules(toml: &str) -> Vec<Rule> {
 }
 
 fn verdict(rules: &[Rule], tool: &str, arguments: &Value, price: Option<&Money>) -> Verdict {
-    let catalog = Catalog::new(crate::host::adapters()).unwrap();
+    let catalog = Catalog::new(crate::host::adapters());
     let entry = catalog.find(tool).unwrap();
     decide(rules, &Case { tenant: "acme", entry: &entry, arguments, price, outsiders: false })
 }
@@ -78,7 +78,7 @@ fn the_first_rule_that_fits_decides() {
 
 #[test]
 fn a_rule_that_can_never_fit_is_refused() {
-    let catalog = Catalog::new(crate::host::adapters()).unwrap();
+    let catalog = Catalog::new(crate::host::adapters());
     for (rule, words) in [
         ("integration = \"strip\"", "`strip`"),
         ("action = \"stripe_refund_paymen\"", "Did you mean stripe_refund_payment?"),
@@ -114,7 +114,7 @@ fn d7_a_deny_pins_to_one_repository_and_one_project() {
         unless = { project = "shop" }
     "#,
     );
-    check_rules(&rules, &Catalog::new(crate::host::adapters()).unwrap(), |_| false).unwrap();
+    check_rules(&rules, &Catalog::new(crate::host::adapters()), |_| false).unwrap();
     let shop = json!({"owner": "acme", "repo": "shop"});
     let other = json!({"owner": "acme", "repo": "keys"});
     for (tool, arguments, decision) in [
@@ -137,7 +137,7 @@ fn d7_a_deny_pins_to_one_repository_and_one_project() {
 
 #[test]
 fn d7_what_was_allowed_is_asked_for_once_the_agent_may_be_steered() {
-    let catalog = Catalog::new(crate::host::adapters()).unwrap();
+    let catalog = Catalog::new(crate::host::adapters());
     let after = |rules: &[Rule], tool: &str| {
         let entry = catalog.find(tool).unwrap();
         let arguments = json!({ "to": ["a@acme.com"] });

@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use super::{Done, Own, OwnTool};
 use crate::call::Failed;
-use crate::catalog::check;
 use crate::grants::{Grants, Standing};
 use crate::host::{Caller, Host, told};
 
@@ -119,7 +118,7 @@ impl Own for FindActions {
 
 impl RunAction {
     /// The tool. It does nothing itself: see [`Host::meant`].
-    pub(super) fn tool() -> Result<OwnTool> {
+    pub(super) fn tool() -> OwnTool {
         OwnTool::new::<Self>("run_action", "Run an action", Risk::Spend)
     }
 }
@@ -138,7 +137,7 @@ impl Host {
         let Some(own) = self.own_tool(tool).filter(|own| own.is_run()) else {
             return Ok((tool.to_owned(), arguments));
         };
-        check(own.tool, &own.input_schema, &own.arguments, &arguments)?;
+        own.arguments.hold(own.tool, &own.input_schema, &arguments)?;
         let RunAction { action, arguments } = serde_json::from_value(arguments)
             .map_err(|error| Error::new(Code::InvalidInput, format!("invalid input: {error}")))?;
         let catalog = self.catalog_of(&caller.scope).await?;

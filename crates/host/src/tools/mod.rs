@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use jsonschema::Validator;
 use resto_core::{Code, Error, Part, Result, Risk, input_schema, output_schema};
 use resto_vault::{Intent, Needs, Outcome, ResultStatus};
 use schemars::JsonSchema;
@@ -24,7 +23,7 @@ use tracing::Instrument as _;
 use crate::allowance::scope;
 use crate::asking::Asked;
 use crate::call::{Failed, summary};
-use crate::catalog::check;
+use crate::catalog::Check;
 use crate::host::{Caller, Host, told};
 use crate::observe::{Trace, Watched};
 use crate::plan::{DetectIntegrations, PlanIntegrations};
@@ -80,25 +79,23 @@ pub struct OwnTool {
     /// What a person sees of the result.
     pub view: &'static [Part],
     /// The schema of the result; `run_action` gives that of the action.
-    pub output_schema: Option<Map<String, Value>>,
-    arguments: Validator,
+    pub output_schema: Option<Arc<Map<String, Value>>>,
+    arguments: Check,
     /// `run_action` does nothing itself.
     run: Option<Run>,
 }
 
 impl OwnTool {
-    fn of<T: Own>() -> Result<Self> {
-        let output_schema = Some(output_schema::<T::Output>());
-        let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK)?;
-        Ok(Self { output_schema, view: T::VIEW, run: Some(run::<T>), ..own })
+    fn of<T: Own>() -> Self {
+        let output_schema = Some(Arc::new(output_schema::<T::Output>()));
+        let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK);
+        Self { output_schema, view: T::VIEW, run: Some(run::<T>), ..own }
     }
 
     /// One that does nothing itself.
-    fn new<T: JsonSchema>(tool: &'static str, title: &'static str, risk: Risk) -> Result<Self> {
+    fn new<T: JsonSchema>(tool: &'static str, title: &'static str, risk: Risk) -> Self {
         let (input_schema, description) = input_schema::<T>();
-        let arguments = jsonschema::validator_for(&Value::Object(input_schema.clone()))
-            .map_err(|error| Error::new(Code::Internal, format!("{tool}: {error}")))?;
-        Ok(Self {
+        Self {
             tool,
             title,
             description,
@@ -106,9 +103,9 @@ impl OwnTool {
             input_schema,
             view: &[],
             output_schema: None,
-            arguments,
+            arguments: Check::default(),
             run: None,
-        })
+        }
     }
 
     /// Whether it is `run_action`, which means another tool.
@@ -142,22 +139,19 @@ fn run<'a, T: Own>(
 }
 
 /// All of them, in order of name.
-///
-/// # Errors
-/// One publishes a schema that cannot be used.
-pub(crate) fn own_tools() -> Result<Vec<OwnTool>> {
-    Ok(vec![
-        OwnTool::of::<connections::CheckConnection>()?,
-        OwnTool::of::<connections::ConnectIntegration>()?,
-        OwnTool::of::<DetectIntegrations>()?,
-        OwnTool::of::<connections::DisconnectIntegration>()?,
-        OwnTool::of::<find::FindActions>()?,
-        OwnTool::of::<alerts::ListAlerts>()?,
-        OwnTool::of::<connections::ListIntegrations>()?,
-        OwnTool::of::<PlanIntegrations>()?,
-        OwnTool::of::<preview::PreviewAction>()?,
-        find::RunAction::tool()?,
-    ])
+pub(crate) fn own_tools() -> Vec<OwnTool> {
+    vec![
+        OwnTool::of::<connections::CheckConnection>(),
+        OwnTool::of::<connections::ConnectIntegration>(),
+        OwnTool::of::<DetectIntegrations>(),
+        OwnTool::of::<connections::DisconnectIntegration>(),
+        OwnTool::of::<find::FindActions>(),
+        OwnTool::of::<alerts::ListAlerts>(),
+        OwnTool::of::<connections::ListIntegrations>(),
+        OwnTool::of::<PlanIntegrations>(),
+        OwnTool::of::<preview::PreviewAction>(),
+        find::RunAction::tool(),
+    ]
 }
 
 /// The integration that a call of one of them is about.
@@ -220,7 +214,7 @@ impl Host {
         own: &OwnTool,
         arguments: &Value,
     ) -> Result<Done, Failed> {
-        check(own.tool, &own.input_schema, &own.arguments, arguments)?;
+        own.arguments.hold(own.tool, &own.input_schema, arguments)?;
         let run = own.run.ok_or(Failed::UnknownTool)?;
         let allowed = caller.allowance.check(own.tool, about(arguments), own.risk);
         let done = match allowed.and_then(|()| caller.surface.check_own(own)) {

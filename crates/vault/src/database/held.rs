@@ -19,8 +19,9 @@ pub(crate) enum Held {
 }
 
 impl Held {
-    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only.
-    pub(crate) async fn write(&mut self, database: &Database) -> Result<TxOn<'_>> {
+    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only, and is one only where it
+    /// keeps the tenants to itself: without that, two round trips less, and in the end nothing may be written.
+    pub(crate) async fn write(&mut self, database: &Database, keeping: bool) -> Result<TxOn<'_>> {
         if matches!(self, Self::Nothing) {
             *self = match database {
                 Database::Sqlite { write, .. } => Self::Sqlite(write.acquire().await?, 0),
@@ -30,7 +31,11 @@ impl Held {
         Ok(match self {
             Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
             Self::Sqlite(connection, _) => TxOn::Sqlite(On::Held(&mut **connection)),
-            Self::Postgres(connection) => TxOn::Postgres(On::Own(connection.begin().await?)),
+            Self::Postgres(connection) => TxOn::Postgres(if keeping {
+                On::Own(connection.begin().await?)
+            } else {
+                On::Held(&mut **connection)
+            }),
         })
     }
 

@@ -17,8 +17,8 @@ pub(crate) type Tx = TxOn<'static>;
 
 pub(crate) enum On<'c, DB: Database> {
     Own(Transaction<'c, DB>),
-    /// Its first statement brings BEGIN with it and its last one COMMIT. Given up otherwise: whoever holds the connection
-    /// discards it.
+    /// SQLite: its first statement brings BEGIN with it and its last one COMMIT. PostgreSQL: no transaction, each statement is
+    /// one by itself. Given up otherwise: whoever holds the connection discards it.
     Held(&'c mut DB::Connection),
     /// No transaction: each statement is one by itself.
     Alone(PoolConnection<DB>),
@@ -97,9 +97,15 @@ impl TxOn<'_> {
     pub(crate) async fn rollback(self) -> Result<()> {
         match self {
             Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Postgres(On::Held(_)) => {}
             Self::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
+    }
+
+    /// Whether what is read stays true until the end: not so where each statement is a transaction by itself.
+    pub(crate) fn is_transaction(&self) -> bool {
+        matches!(self, Self::Sqlite(On::Own(_) | On::Held(_)) | Self::Postgres(On::Own(_)))
     }
 
     /// The database's clock, in milliseconds.
