@@ -7,7 +7,7 @@ use time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Error, Result, TenantId,
+    AuditEvent, Result, TenantId,
     database::{On, TxOn},
     keyring::hex,
     operations::KEPT_MS,
@@ -325,7 +325,7 @@ impl Additions {
     pub(crate) async fn write(&self, tx: &mut TxOn<'_>) -> Result<()> {
         match tx {
             TxOn::Sqlite(tx) => self.write_sqlite(tx, "").await,
-            TxOn::Postgres(tx) => self.write_postgres(tx, true).await.map(drop),
+            TxOn::Postgres(tx) => Ok(self.write_postgres(tx, true).await.map(drop)?),
         }
     }
 
@@ -350,8 +350,8 @@ impl Additions {
                 *committing = true;
                 let written = self.write_postgres(&mut alone, false).await;
                 // What PostgreSQL refuses it has not written. Of a line that broke nobody knows.
-                *committing = matches!(&written, Err(error) if error.is_retryable());
-                written
+                *committing = matches!(&written, Err(error) if error.as_database_error().is_none());
+                Ok(written?)
             }
         }
     }
@@ -378,17 +378,17 @@ impl Additions {
     }
 
     /// False: nothing was written, because what it builds upon is not so any more; never where the tenants are kept.
-    async fn write_postgres(&self, to: &mut PgConnection, keeping: bool) -> Result<bool> {
+    async fn write_postgres(&self, to: &mut PgConnection, keeping: bool) -> sqlx::Result<bool> {
         let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
         let heads = if keeping { "[]".to_owned() } else { json(&self.heads)? };
         let more = [json(&entries)?, heads, json(&self.relied)?];
         let lists = self.lists()?.into_iter().chain(more);
         let query = lists.fold(sqlx::query_scalar(POSTGRES), sqlx::query::QueryScalar::bind);
-        Ok(query.fetch_one(to).await?)
+        query.fetch_one(to).await
     }
 
     /// All but the entries.
-    fn lists(&self) -> Result<[String; 6]> {
+    fn lists(&self) -> sqlx::Result<[String; 6]> {
         Ok([
             json(&self.closed)?,
             json(&self.opened)?,
@@ -438,6 +438,6 @@ fn text<S: Serializer>(
     }
 }
 
-fn json<T: Serialize>(list: &[T]) -> Result<String> {
-    serde_json::to_string(list).map_err(|_| Error::CannotOpen)
+fn json<T: Serialize>(list: &[T]) -> sqlx::Result<String> {
+    serde_json::to_string(list).map_err(|error| sqlx::Error::Encode(error.into()))
 }

@@ -200,6 +200,70 @@ async fn f6_two_vaults_write_one_trail(store: Store) {
     assert_eq!((verified.events, verified.problems), (2 * ACTIONS as u64, vec![]));
 }
 
+/// What was decided upon is held against what is when it is written: each thing that another program may have changed meanwhile.
+#[tokio::test]
+async fn f6_nothing_is_written_that_was_overtaken_on_postgres() {
+    let Some(store) = Store::postgres().await else {
+        return;
+    };
+    let (_, scope) = connected(&store).await;
+    act(&scope).await;
+    let params = json!({});
+    let pay = Intent { unsafe_: true, ..intent("pay", &params) };
+    let open = scope.begin(pay).await.unwrap();
+    let mut connection = store.admin_options().connect().await.unwrap();
+    let credential = store.bytes("SELECT uuid_send(id) FROM integration_credentials").await;
+    let credential = uuid::Uuid::from_slice(&credential).unwrap().to_string();
+    let key = store.bytes("SELECT kek_id FROM tenant_keys").await;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let seq = store.number("SELECT max(seq) FROM integration_audit_log").await;
+    let version = store.number("SELECT xmin::TEXT::BIGINT FROM integration_credentials").await;
+    let (tenant, seen) = (scope.tenant().to_string(), open.ticket.intent_id().to_string());
+    let op = open.ticket.op_id().unwrap().to_string();
+    let (closed, entered, ended) = ("$1", "$3", "$4");
+    let (heads, relied) = ("$8", "$9");
+    let head = json!([{"tenant": tenant, "seq": seq}]);
+    let none = uuid::Uuid::nil().to_string();
+    for (list, row, is_so) in [
+        (heads, json!({"tenant": tenant, "seq": seq}), true),
+        (heads, json!({"tenant": tenant, "seq": seq - 1}), false),
+        (heads, json!({"tenant": none, "seq": 0}), true),
+        (relied, json!({"tenant": tenant, "id": credential, "version": version}), true),
+        (relied, json!({"tenant": tenant, "id": credential, "version": version + 1}), false),
+        (relied, json!({"tenant": none, "id": credential, "version": version}), false),
+        (relied, json!({"tenant": tenant, "id": none, "version": version}), false),
+        (closed, json!({"tenant": tenant, "intent": seen, "is_open": true}), true),
+        (closed, json!({"tenant": tenant, "intent": seen, "is_open": false}), false),
+        (closed, json!({"tenant": tenant, "intent": none, "is_open": true}), false),
+        (entered, json!({"tenant": tenant, "op": op}), false),
+        (
+            ended,
+            json!({"tenant": tenant, "op": op, "state": "failed", "outcome": "00", "key_id": key}),
+            true,
+        ),
+        (
+            ended,
+            json!({"tenant": tenant, "op": op, "state": "failed", "outcome": "00", "key_id": "00"}),
+            false,
+        ),
+    ] {
+        let mut tx = connection.begin().await.unwrap();
+        let text = "SELECT append_audit($1, '[]', $3, $4, '[]', '[]', '[]', $8, $9)";
+        let of = |place: &str| match place {
+            _ if place == list => json!([row]).to_string(),
+            "$8" => head.to_string(),
+            _ => "[]".to_owned(),
+        };
+        let text = [closed, entered, ended, heads, relied]
+            .iter()
+            .fold(text.to_owned(), |text, place| text.replace(place, &format!("'{}'", of(place))));
+        let written: bool =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(written, is_so, "{row}");
+        tx.rollback().await.unwrap();
+    }
+}
+
 struct Kills(Child);
 
 impl Drop for Kills {
