@@ -443,7 +443,7 @@ RETURNS TABLE (n INTEGER, now_ms BIGINT, seq BIGINT, mac BYTEA, is_open BOOLEAN,
     id UUID, integration_id VARCHAR, auth_type VARCHAR, provider TEXT, host TEXT, account_id TEXT, account_name TEXT,
     mode TEXT, status VARCHAR, permissions_granted JSONB, rate_limits JSONB, generation BIGINT, connected_at TIMESTAMPTZ,
     last_used_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, reauthorize_by TIMESTAMPTZ, renewed_at TIMESTAMPTZ,
-    former_until BIGINT, encrypted_credentials BYTEA, version BIGINT, key_id BYTEA, wrapped BYTEA,
+    former_until BIGINT, encrypted_credentials BYTEA, version BIGINT, key_id BYTEA, wrapped BYTEA, key_version BIGINT,
     op_integration TEXT, op_action TEXT, op_params_hash TEXT, op_state TEXT, op_outcome BYTEA, op_key_id BYTEA,
     op_wrapped BYTEA)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -475,7 +475,7 @@ BEGIN
         coalesce(w.tenant_id = a.tenant, false), s.kek_id, s.wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.xmin::TEXT::BIGINT, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, c.xmin::TEXT::BIGINT, c.key_id, k.wrapped, k.xmin::TEXT::BIGINT,
         o.integration_id, o.action, o.params_hash, o.state, o.outcome, o.key_id, q.wrapped
     FROM json_to_recordset(asked::JSON)
         AS a(n INTEGER, tenant UUID, integration TEXT, intent UUID, result UUID, op UUID)
@@ -493,21 +493,23 @@ BEGIN
 END
 $$;
 
--- Appends the entries, whose chain the program has computed, and changes what hangs on them. Where the program does not keep
--- the tenants, it names the ends of their trails and the connections on which it relied; what is no longer so, or may change
--- in another transaction, makes this false, and nothing is written.
+-- Appends the entries, whose chain the program has computed, and changes what hangs on them; the time by this clock. Where the
+-- program does not keep the tenants, it names the ends of their trails, the time that it goes by, and the connections on which
+-- it relied; what is no longer so, or may change in another transaction, makes this NULL, and nothing is written.
 CREATE FUNCTION append_audit(closed TEXT, opened TEXT, entered TEXT, ended TEXT, withdrawn TEXT, used TEXT, entries TEXT,
     heads TEXT, relied TEXT)
-RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS BIGINT LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    now BIGINT := (SELECT c.now_ms FROM public.clock c);
 BEGIN
     IF heads <> '[]' THEN
-        IF EXISTS (SELECT FROM json_to_recordset(heads::JSON) AS h(tenant UUID)
-            WHERE NOT pg_try_advisory_xact_lock(hashtextextended(h.tenant::TEXT, 0)))
+        IF EXISTS (SELECT FROM json_to_recordset(heads::JSON) AS h(tenant UUID, now_ms BIGINT)
+            WHERE abs(h.now_ms - now) > 1000 OR NOT pg_try_advisory_xact_lock(hashtextextended(h.tenant::TEXT, 0)))
         THEN
-            RETURN false;
+            RETURN NULL;
         END IF;
         -- A statement of its own: it sees what was committed before the locks were taken.
         IF EXISTS (
@@ -516,9 +518,12 @@ BEGIN
                 ORDER BY l.seq DESC LIMIT 1) l ON true
             WHERE coalesce(l.seq, 0) <> h.seq
             UNION ALL
-            SELECT FROM json_to_recordset(relied::JSON) AS r(tenant UUID, id UUID, version BIGINT)
+            SELECT FROM json_to_recordset(relied::JSON)
+                AS r(tenant UUID, id UUID, version BIGINT, key_version BIGINT)
             LEFT JOIN public.integration_credentials c ON c.id = r.id
+            LEFT JOIN public.tenant_keys k ON k.tenant_id = c.tenant_id AND k.kek_id = c.key_id
             WHERE c.tenant_id IS DISTINCT FROM r.tenant OR c.xmin::TEXT::BIGINT <> r.version
+                OR k.xmin::TEXT::BIGINT IS DISTINCT FROM r.key_version
             UNION ALL
             SELECT FROM json_to_recordset(closed::JSON) AS c(intent UUID, tenant UUID, is_open BOOLEAN)
             LEFT JOIN public.open_intents i ON i.intent_id = c.intent
@@ -531,7 +536,7 @@ BEGIN
             LEFT JOIN public.tenant_keys k ON k.tenant_id = e.tenant AND k.kek_id = decode(e.key_id, 'hex')
             WHERE k.state IS DISTINCT FROM 'active')
         THEN
-            RETURN false;
+            RETURN NULL;
         END IF;
     END IF;
     INSERT INTO public.integration_audit_log (id, tenant_id, integration_id, action, params_hash, result_status, executed_at,
@@ -580,7 +585,7 @@ BEGIN
             AND (c.last_used_at IS NULL OR c.last_used_at <= u.stale_at OR u.rate_limits IS NOT NULL
                 OR u.sealed IS NOT NULL);
     END IF;
-    RETURN true;
+    RETURN now;
 END
 $$;
 

@@ -10,6 +10,7 @@ use crate::{
     AuditEvent, Result, TenantId,
     database::{On, TxOn},
     keyring::hex,
+    lookup::Version,
     operations::KEPT_MS,
     timestamp::Timestamp,
     tokens::LAST_USED_EVERY_MS,
@@ -71,6 +72,16 @@ pub(crate) struct Additions {
     relied: Vec<Relied>,
 }
 
+/// What came of it.
+pub(crate) enum Committed {
+    /// It is durable; the tenants were kept meanwhile.
+    Kept,
+    /// It is durable since this time of the database.
+    At(i64),
+    /// Another writer was faster, and nothing was written.
+    Overtaken,
+}
+
 /// Bytes and ids are hexadecimal digits in JSON.
 struct Hex(Vec<u8>);
 
@@ -104,6 +115,7 @@ struct Closed {
 struct EndOf {
     tenant: Hex,
     seq: i64,
+    now_ms: i64,
 }
 
 /// A connection of which more was used than what cannot change.
@@ -111,7 +123,8 @@ struct EndOf {
 struct Relied {
     tenant: Hex,
     id: Hex,
-    version: i64,
+    #[serde(flatten)]
+    version: Version,
 }
 
 /// An entry on its way to PostgreSQL.
@@ -235,13 +248,13 @@ impl Additions {
         self.closed.push(Closed { intent: intent.into(), tenant: tenant.into(), is_open });
     }
 
-    /// The entries of a tenant go on from this one, which was the last.
-    pub(crate) fn go_on_from(&mut self, tenant: TenantId, seq: i64) {
-        self.heads.push(EndOf { tenant: tenant.into(), seq });
+    /// The entries of a tenant go on from this one, which was the last, at this time.
+    pub(crate) fn go_on_from(&mut self, tenant: TenantId, seq: i64, now_ms: i64) {
+        self.heads.push(EndOf { tenant: tenant.into(), seq, now_ms });
     }
 
     /// The connection must be the same still, where it could have changed since it was looked up.
-    pub(crate) fn rely(&mut self, tenant: TenantId, connection: Uuid, version: Option<i64>) {
+    pub(crate) fn rely(&mut self, tenant: TenantId, connection: Uuid, version: Option<Version>) {
         let row = |version| Relied { tenant: tenant.into(), id: connection.into(), version };
         self.relied.extend(version.map(row));
     }
@@ -295,7 +308,7 @@ impl Additions {
             latest.permissions.map(|(value, sealed)| (value.to_string(), Hex(sealed))).unzip();
         let (id, generation) = (Hex::from(latest.id), latest.generation);
         let used_at = latest.at.text();
-        let stale_at = Timestamp(latest.at.0 - Duration::milliseconds(LAST_USED_EVERY_MS)).text();
+        let stale_at = stale_at(latest.at).text();
         match self.used.iter_mut().find(|row| row.id.0 == id.0 && row.generation == generation) {
             Some(row) => {
                 // One width, so that the later text is the later time.
@@ -329,29 +342,28 @@ impl Additions {
         }
     }
 
-    /// Writes all of it, and commits; false: another writer was faster, and nothing was written. `committing` tells what a
-    /// failure, or giving up on it, leaves unsaid.
-    pub(crate) async fn commit(&self, tx: TxOn<'_>, committing: &mut bool) -> Result<bool> {
+    /// Writes all of it, and commits. `committing` tells what a failure, or giving up on it, leaves unsaid.
+    pub(crate) async fn commit(&self, tx: TxOn<'_>, committing: &mut bool) -> Result<Committed> {
         match tx {
             TxOn::Sqlite(mut tx) => {
                 // A round trip to the driver's thread less. Whoever gives up cannot know how far it came.
                 *committing = true;
                 let committed = self.write_sqlite(&mut tx, "; COMMIT").await;
                 *committing = false;
-                committed.map(|()| true)
+                committed.map(|()| Committed::Kept)
             }
             TxOn::Postgres(On::Own(mut tx)) => {
                 self.write_postgres(&mut tx, true).await?;
                 *committing = true;
                 tx.commit().await?;
-                Ok(true)
+                Ok(Committed::Kept)
             }
             TxOn::Postgres(mut alone) => {
                 *committing = true;
                 let written = self.write_postgres(&mut alone, false).await;
                 // What PostgreSQL refuses it has not written. Of a line that broke nobody knows.
                 *committing = matches!(&written, Err(error) if error.as_database_error().is_none());
-                Ok(written?)
+                Ok(written?.map_or(Committed::Overtaken, Committed::At))
             }
         }
     }
@@ -377,8 +389,13 @@ impl Additions {
         Ok(())
     }
 
-    /// False: nothing was written, because what it builds upon is not so any more; never where the tenants are kept.
-    async fn write_postgres(&self, to: &mut PgConnection, keeping: bool) -> sqlx::Result<bool> {
+    /// The time by PostgreSQL's clock. None: nothing was written, because what it builds upon is not so any more; never where
+    /// the tenants are kept.
+    async fn write_postgres(
+        &self,
+        to: &mut PgConnection,
+        keeping: bool,
+    ) -> sqlx::Result<Option<i64>> {
         let entries: Vec<_> = self.entries.iter().map(EntryRow::new).collect();
         let heads = if keeping { "[]".to_owned() } else { json(&self.heads)? };
         let more = [json(&entries)?, heads, json(&self.relied)?];
@@ -421,6 +438,16 @@ fn insert(query: &mut QueryBuilder<Sqlite>, entries: &[(TenantId, AuditEvent)]) 
             .push_bind(event.prev_mac.clone())
             .push_bind(event.mac.clone());
     });
+}
+
+/// A use that was noted later than this need not be noted again.
+fn stale_at(at: Timestamp) -> Timestamp {
+    Timestamp(at.0 - Duration::milliseconds(LAST_USED_EVERY_MS))
+}
+
+/// Whether a use that was last noted then is noted again.
+pub(crate) fn is_stale(last: Timestamp, at: Timestamp) -> bool {
+    last.0 <= stale_at(at).0
 }
 
 /// A document within a document of the database is a text there.

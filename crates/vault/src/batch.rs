@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use crate::{
     Anchor, Begun, Error, Needs, Result, ResultStatus, TenantId, TenantScope, Ticket,
-    append::{Additions, Use},
+    append::{Additions, Committed, Use},
     chain::Chain,
     database::{Database, Held},
+    known::Known,
     lookup::{Found, Question, look_up},
     operations::{StoredOperation, final_state},
     reveal,
+    timestamp::Timestamp,
 };
 
 /// Where the answer to a call goes.
@@ -140,25 +142,63 @@ impl Call {
 /// another writer was faster, and nothing was written.
 pub(crate) async fn write(
     database: &Database,
-    (held, care): (&mut Held, Care),
+    (held, known, care): (&mut Held, &mut Known, Care),
     calls: &[Call],
     committing: &mut bool,
 ) -> Result<Option<Written>> {
     let mut tx = held.write(database, care == Care::Keeping).await?;
+    let may_know = !tx.is_transaction();
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
-    let found = look_up(&mut tx, &questions).await?;
+    let is_known = |question: &&Question<'_>| may_know && known.answer(question).is_some();
+    let asked: Vec<_> = questions.iter().filter(|question| !is_known(question)).collect();
+    let mut found: HashMap<i32, Found> = HashMap::new();
+    if !asked.is_empty() {
+        let answers = look_up(&mut tx, &asked).await?;
+        found.extend(answers.into_iter().map(|found| (found.n, found)));
+    }
+    if may_know {
+        for question in asked {
+            found.get(&question.n).into_iter().for_each(|found| known.learn(question, found));
+        }
+    }
     let mut batch = Batch::default();
-    let answers: Vec<_> =
-        calls.iter().zip(found).map(|(call, found)| batch.decide(call, found)).collect();
+    let mut answers = Vec::with_capacity(calls.len());
+    for (call, question) in calls.iter().zip(&questions) {
+        let found = found.remove(&question.n);
+        let is_new = found.is_some() || !may_know;
+        let found = found.or_else(|| known.answer(question).filter(|_| may_know));
+        let answer = batch.decide(call, found);
+        if answer.is_err() && !is_new {
+            // What is written is held against what is. A refusal is not, and must not come from what was.
+            return Ok(None);
+        }
+        if answer.is_err() {
+            known.forget(call.scope.tenant());
+        }
+        answers.push(answer);
+    }
     let added: Vec<_> =
-        batch.chains.into_iter().map(|(tenant, chain)| (tenant, chain.added())).collect();
-    for (tenant, (from, _)) in &added {
-        batch.additions.go_on_from(*tenant, from - 1);
+        batch.chains.iter().map(|(tenant, chain)| (*tenant, chain.added())).collect();
+    for (tenant, chain) in &batch.chains {
+        let (from, _) = chain.added();
+        batch.additions.go_on_from(*tenant, from - 1, chain.head.now_ms);
     }
     if !answers.iter().any(Result::is_ok) {
         tx.rollback().await?;
-    } else if !batch.additions.commit(tx, committing).await? {
-        return Ok(None);
+        return Ok(Some(Written { answers, added }));
+    }
+    match batch.additions.commit(tx, committing).await? {
+        Committed::Overtaken => return Ok(None),
+        Committed::Kept => {}
+        Committed::At(now_ms) => {
+            known.told(now_ms);
+            for (tenant, chain) in batch.chains {
+                known.end(tenant, chain.head);
+            }
+        }
+    }
+    for (tenant, integration, at, news) in batch.used {
+        known.used(tenant, &integration, at, news);
     }
     Ok(Some(Written { answers, added }))
 }
@@ -169,6 +209,8 @@ struct Batch {
     additions: Additions,
     chains: HashMap<TenantId, Chain>,
     entered: HashMap<(TenantId, Uuid), (String, String, String)>,
+    /// The connections that were used, when their actions began, and whether more was learnt.
+    used: Vec<(TenantId, String, Timestamp, bool)>,
 }
 
 impl Batch {
@@ -317,6 +359,8 @@ impl Batch {
         if let Some((id, generation)) = ticket.connection {
             let at = ticket.executed_at;
             let rate_limits = finished.rate_limits.as_ref();
+            let news = rate_limits.is_some() || resealed.is_some();
+            self.used.push((tenant, ticket.action.integration_id.clone(), at, news));
             let latest = Use { id, generation, at, rate_limits, permissions: resealed };
             self.additions.used(tenant, latest);
         }

@@ -92,8 +92,8 @@ pub struct Connection {
     pub keeps_former: bool,
 }
 
-/// A row with its credential and the key that sealed it.
-#[derive(sqlx::FromRow)]
+/// A row with its credential.
+#[derive(Clone, sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) id: Uuid,
     integration_id: String,
@@ -108,7 +108,7 @@ pub(crate) struct Row {
     rate_limits: Option<Value>,
     pub(crate) generation: i64,
     connected_at: Timestamp,
-    last_used_at: Option<Timestamp>,
+    pub(crate) last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     reauthorize_by: Option<Timestamp>,
     renewed_at: Option<Timestamp>,

@@ -27,6 +27,7 @@ mod handles;
 mod jobs;
 mod keyring;
 mod keys;
+mod known;
 mod lookup;
 mod operations;
 mod outbox;

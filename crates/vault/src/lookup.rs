@@ -28,7 +28,7 @@ const SQLITE: &str = "
         s.kek_id AS active_id, s.wrapped AS active_wrapped,
         c.id, c.integration_id, c.auth_type, c.provider, c.host, c.account_id, c.account_name, c.mode, c.status,
         c.permissions_granted, c.rate_limits, c.generation, c.connected_at, c.last_used_at, c.expires_at,
-        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, NULL AS version, c.key_id, k.wrapped,
+        c.reauthorize_by, c.renewed_at, c.former_until, c.encrypted_credentials, NULL AS version, c.key_id, k.wrapped, NULL AS key_version,
         o.integration_id AS op_integration, o.action AS op_action, o.params_hash AS op_params_hash, o.state AS op_state,
         o.outcome AS op_outcome, o.key_id AS op_key_id, q.wrapped AS op_wrapped
     FROM asked a CROSS JOIN clock t
@@ -63,9 +63,17 @@ fn simple<S: serde::Serializer>(tenant: &TenantId, to: S) -> std::result::Result
     tenant.0.simple().serialize(to)
 }
 
+/// What PostgreSQL changes whenever it changes the row of a connection, or that of its key.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Version {
+    version: i64,
+    key_version: Option<i64>,
+}
+
 /// What was found for one call.
 pub(crate) struct Found {
-    n: i32,
+    /// The call's place in the batch.
+    pub(crate) n: i32,
     pub(crate) head: Head,
     pub(crate) is_open: bool,
     pub(crate) is_written: bool,
@@ -73,16 +81,29 @@ pub(crate) struct Found {
     pub(crate) active_key: Option<WrappedKey>,
     /// The connection with the key that sealed it, unless that is gone.
     pub(crate) connection: Option<(connections::Row, Option<WrappedKey>)>,
-    /// What PostgreSQL changes whenever the connection's row changes; none on SQLite, where nothing is overtaken.
-    pub(crate) version: Option<i64>,
+    /// As it was when it was found; none on SQLite, where nothing is overtaken.
+    pub(crate) version: Option<Version>,
     pub(crate) operation: Option<StoredOperation>,
 }
 
-/// Looks up all calls of a batch. The answers are in the calls' order; none for a call whose tenant stays locked.
-pub(crate) async fn look_up(
-    tx: &mut TxOn<'_>,
-    questions: &[Question<'_>],
-) -> Result<Vec<Option<Found>>> {
+impl Found {
+    /// No more than the end of the tenant's trail.
+    pub(crate) fn at(n: i32, head: Head) -> Self {
+        Self {
+            n,
+            head,
+            is_open: false,
+            is_written: false,
+            active_key: None,
+            connection: None,
+            version: None,
+            operation: None,
+        }
+    }
+}
+
+/// Looks up calls of a batch. None for a call whose tenant stays locked; the others are told by their place.
+pub(crate) async fn look_up(tx: &mut TxOn<'_>, questions: &[&Question<'_>]) -> Result<Vec<Found>> {
     let text = tx.text(SQLITE, if tx.is_transaction() { KEEPING } else { ALONE });
     let asked = serde_json::to_string(questions).map_err(|_| crate::Error::CannotOpen)?;
     let waiting = BusyWait::new();
@@ -112,7 +133,10 @@ pub(crate) async fn look_up(
                     Some(_) => Some((connections::Row::from_row(row)?, key("key_id", "wrapped")?)),
                     None => None,
                 },
-                version: row.try_get("version")?,
+                version: match row.try_get("version")? {
+                    Some(version) => Some(Version { version, key_version: row.try_get("key_version")? }),
+                    None => None,
+                },
                 operation: match row.try_get::<Option<String>, _>("op_integration")? {
                     Some(integration_id) => Some(StoredOperation {
                         integration_id,
@@ -127,11 +151,5 @@ pub(crate) async fn look_up(
             })
         }).collect::<sqlx::Result<_>>()
     })?;
-    let mut found: Vec<_> = questions.iter().map(|_| None).collect();
-    for row in rows {
-        if let Some(place) = usize::try_from(row.n).ok().and_then(|n| found.get_mut(n)) {
-            *place = Some(row);
-        }
-    }
-    Ok(found)
+    Ok(rows)
 }

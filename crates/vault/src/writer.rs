@@ -19,6 +19,7 @@ use crate::{
     anchoring::Anchoring,
     batch::{self, Answer, Call, Care, End, Finished, Work, Written},
     database::Held,
+    known::{KNOWN, Known},
 };
 
 /// How many calls may wait; more of them wait outside, until their time is over.
@@ -119,6 +120,7 @@ async fn run(mut queue: Receiver<Given>) {
                     None => break,
                 },
                 () = task.anchoring.ready() => {}
+                () = sleep(KNOWN), if !task.known.is_empty() => task.known.renew(),
             }
         } else {
             sleep(PAUSE).await;
@@ -138,6 +140,7 @@ async fn run(mut queue: Receiver<Given>) {
 #[derive(Default)]
 struct Task {
     held: Held,
+    known: Known,
     anchoring: Anchoring,
     anchors: Option<Arc<dyn Anchors>>,
 }
@@ -236,9 +239,14 @@ impl Task {
         let kept = self.held.is_kept();
         let mut committing = false;
         let database = &vault.inner.database;
-        let written = batch::write(database, (&mut self.held, care), calls, &mut committing);
+        self.known.renew();
+        let own = (&mut self.held, &mut self.known, care);
+        let written = batch::write(database, own, calls, &mut committing);
         let error = match timeout(STUCK, written).await {
-            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(None)) => {
+                calls.iter().for_each(|call| self.known.forget(call.scope.tenant()));
+                return Ok(None);
+            }
             Ok(Ok(Some(Written { answers, added }))) => {
                 self.held.used();
                 self.anchors = vault.anchors();
@@ -253,6 +261,7 @@ impl Task {
             Err(_) => too_slow(),
         };
         self.held.discard();
+        self.known = Known::default();
         Err(Failure {
             stale: kept && !committing && error.is_retryable(),
             may_be_one_calls_fault: !committing && !error.is_retryable(),

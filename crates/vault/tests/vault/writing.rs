@@ -218,20 +218,46 @@ async fn f6_nothing_is_written_that_was_overtaken_on_postgres() {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let seq = store.number("SELECT max(seq) FROM integration_audit_log").await;
     let version = store.number("SELECT xmin::TEXT::BIGINT FROM integration_credentials").await;
+    let of_key = store.number("SELECT xmin::TEXT::BIGINT FROM tenant_keys").await;
     let (tenant, seen) = (scope.tenant().to_string(), open.ticket.intent_id().to_string());
     let op = open.ticket.op_id().unwrap().to_string();
     let (closed, entered, ended) = ("$1", "$3", "$4");
     let (heads, relied) = ("$8", "$9");
-    let head = json!([{"tenant": tenant, "seq": seq}]);
+    // Told by the database in the statement itself.
+    let now = "now";
+    let head = json!([{"tenant": tenant, "seq": seq, "now_ms": now}]);
     let none = uuid::Uuid::nil().to_string();
     for (list, row, is_so) in [
-        (heads, json!({"tenant": tenant, "seq": seq}), true),
-        (heads, json!({"tenant": tenant, "seq": seq - 1}), false),
-        (heads, json!({"tenant": none, "seq": 0}), true),
-        (relied, json!({"tenant": tenant, "id": credential, "version": version}), true),
-        (relied, json!({"tenant": tenant, "id": credential, "version": version + 1}), false),
-        (relied, json!({"tenant": none, "id": credential, "version": version}), false),
-        (relied, json!({"tenant": tenant, "id": none, "version": version}), false),
+        (heads, json!({"tenant": tenant, "seq": seq, "now_ms": now}), true),
+        (heads, json!({"tenant": tenant, "seq": seq, "now_ms": 0}), false),
+        (heads, json!({"tenant": tenant, "seq": seq - 1, "now_ms": now}), false),
+        (heads, json!({"tenant": none, "seq": 0, "now_ms": now}), true),
+        (
+            relied,
+            json!({"tenant": tenant, "id": credential, "version": version, "key_version": of_key}),
+            true,
+        ),
+        (
+            relied,
+            json!({"tenant": tenant, "id": credential, "version": version + 1, "key_version": of_key}),
+            false,
+        ),
+        (
+            relied,
+            json!({"tenant": tenant, "id": credential, "version": version, "key_version": of_key + 1}),
+            false,
+        ),
+        (relied, json!({"tenant": tenant, "id": credential, "version": version}), false),
+        (
+            relied,
+            json!({"tenant": none, "id": credential, "version": version, "key_version": of_key}),
+            false,
+        ),
+        (
+            relied,
+            json!({"tenant": tenant, "id": none, "version": version, "key_version": of_key}),
+            false,
+        ),
         (closed, json!({"tenant": tenant, "intent": seen, "is_open": true}), true),
         (closed, json!({"tenant": tenant, "intent": seen, "is_open": false}), false),
         (closed, json!({"tenant": tenant, "intent": none, "is_open": true}), false),
@@ -248,7 +274,8 @@ async fn f6_nothing_is_written_that_was_overtaken_on_postgres() {
         ),
     ] {
         let mut tx = connection.begin().await.unwrap();
-        let text = "SELECT append_audit($1, '[]', $3, $4, '[]', '[]', '[]', $8, $9)";
+        let text = "SELECT append_audit($1, '[]', $3, $4, '[]', '[]', '[]',
+            replace($8, '\"now\"', (SELECT now_ms FROM clock)::TEXT), $9)";
         let of = |place: &str| match place {
             _ if place == list => json!([row]).to_string(),
             "$8" => head.to_string(),
@@ -257,9 +284,9 @@ async fn f6_nothing_is_written_that_was_overtaken_on_postgres() {
         let text = [closed, entered, ended, heads, relied]
             .iter()
             .fold(text.to_owned(), |text, place| text.replace(place, &format!("'{}'", of(place))));
-        let written: bool =
+        let written: Option<i64> =
             sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&mut *tx).await.unwrap();
-        assert_eq!(written, is_so, "{row}");
+        assert_eq!(written.is_some(), is_so, "{row}");
         tx.rollback().await.unwrap();
     }
 }

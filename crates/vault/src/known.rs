@@ -1,0 +1,106 @@
+//! What the audit writer knows of tenants from its last transactions on PostgreSQL, so that most calls need no look-up: it is
+//! held against what is when it is written. Credentials are in it as they are stored, sealed.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    TenantId,
+    append::is_stale,
+    chain::Head,
+    connections::Row,
+    keys::WrappedKey,
+    lookup::{Found, Question, Version},
+    timestamp::Timestamp,
+};
+
+/// For so long something is known at the most, even where nobody asks for it any more.
+pub(crate) const KNOWN: Duration = Duration::from_secs(30);
+/// So many tenants, and connections, at the most.
+const MOST: usize = 1024;
+
+/// What is known since a while.
+#[derive(Default)]
+pub(crate) struct Known {
+    since: Option<Instant>,
+    /// A time of the database, and when it was told.
+    clock: Option<(i64, Instant)>,
+    /// The ends of trails.
+    heads: HashMap<TenantId, Head>,
+    connections: HashMap<(TenantId, String), (Row, Option<WrappedKey>, Version)>,
+}
+
+impl Known {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Forgets what is old, or too much.
+    pub(crate) fn renew(&mut self) {
+        let is_old = self.since.is_some_and(|since| since.elapsed() >= KNOWN);
+        if is_old || self.heads.len() > MOST || self.connections.len() > MOST {
+            *self = Self::default();
+        }
+    }
+
+    /// The answer to a question, where it is known.
+    pub(crate) fn answer(&self, question: &Question<'_>) -> Option<Found> {
+        if question.op.is_some() || question.result.is_some() {
+            return None;
+        }
+        let (now_ms, told) = self.clock?;
+        let passed = i64::try_from(told.elapsed().as_millis()).ok()?;
+        let head = self.heads.get(&question.tenant)?;
+        let head = Head { now_ms: now_ms + passed, ..head.clone() };
+        let mut found = Found { is_open: question.intent.is_some(), ..Found::at(question.n, head) };
+        if let Some(integration) = question.integration {
+            let known = self.connections.get(&(question.tenant, integration.to_owned()))?;
+            let (row, key, version) = known.clone();
+            (found.connection, found.version) = (Some((row, key)), Some(version));
+        }
+        Some(found)
+    }
+
+    /// Learns from the answer to a question.
+    pub(crate) fn learn(&mut self, question: &Question<'_>, found: &Found) {
+        self.end(question.tenant, found.head.clone());
+        self.told(found.head.now_ms);
+        let (Some(integration), Some((row, key)), Some(version)) =
+            (question.integration, &found.connection, found.version)
+        else {
+            return;
+        };
+        let place = (question.tenant, integration.to_owned());
+        self.connections.insert(place, (row.clone(), key.clone(), version));
+    }
+
+    /// A trail ends here now.
+    pub(crate) fn end(&mut self, tenant: TenantId, head: Head) {
+        self.since.get_or_insert_with(Instant::now);
+        self.heads.insert(tenant, head);
+    }
+
+    /// It is this time by the database's clock.
+    pub(crate) fn told(&mut self, now_ms: i64) {
+        self.clock = Some((now_ms, Instant::now()));
+    }
+
+    /// An action that began then has used a connection; with `news`, its row was changed for more than the time.
+    pub(crate) fn used(&mut self, tenant: TenantId, integration: &str, at: Timestamp, news: bool) {
+        let place = (tenant, integration.to_owned());
+        let stays = |(row, ..): &(Row, _, _)| {
+            row.last_used_at.is_some_and(|last| !is_stale(last, at)) && !news
+        };
+        if self.connections.get(&place).is_some_and(|known| !stays(known)) {
+            self.connections.remove(&place);
+        }
+    }
+
+    /// Another writer was faster.
+    pub(crate) fn forget(&mut self, tenant: TenantId) {
+        self.heads.remove(&tenant);
+        self.connections.retain(|(of, _), _| *of != tenant);
+    }
+}
