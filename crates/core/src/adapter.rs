@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -188,8 +187,8 @@ pub struct ActionSpec {
     pub permissions: &'static [&'static [&'static str]],
     /// The schema of the arguments (JSON Schema 2020-12).
     pub input_schema: Map<String, Value>,
-    /// The schema of the result; whoever publishes it shares it.
-    pub output_schema: Arc<Map<String, Value>>,
+    /// Makes the schema of the result, which only whoever publishes it needs.
+    pub output_schema: fn() -> Map<String, Value>,
     /// Why it must not run now, and what a person does about it; `None`: it may.
     pub held: Option<String>,
     /// What runs it.
@@ -209,7 +208,7 @@ impl ActionSpec {
             view: A::VIEW,
             permissions: A::PERMISSIONS,
             input_schema,
-            output_schema: Arc::new(output::<A::Output>()),
+            output_schema: output::<A::Output>,
             held: None,
             runs: Box::new(|arguments, api: &Api| {
                 Box::pin(run::<A>(arguments, api)) as BoxFuture<'_, _>

@@ -10,6 +10,8 @@
 
 #[path = "serve/bare.rs"]
 mod bare;
+#[path = "serve/fairness.rs"]
+mod fairness;
 #[path = "serve/load.rs"]
 mod load;
 #[path = "serve/servers.rs"]
@@ -18,7 +20,7 @@ mod servers;
 use std::time::Duration;
 
 use load::{Load, rate};
-use servers::{Contender, Installation, Kind, provider};
+use servers::{Contender, Installation, Kind, UNLIMITED, provider};
 use tokio::runtime;
 
 /// What is asked, over so many connections.
@@ -40,7 +42,7 @@ fn main() {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let provider = provider();
-        let mut installations = vec![Installation::sqlite(&provider)];
+        let mut installations = vec![Installation::sqlite(&provider, UNLIMITED)];
         installations.extend(Installation::postgres(&provider));
         let tools = installations[0].tools().await;
         println!(
@@ -50,16 +52,19 @@ fn main() {
         let mut contenders = vec![Contender::bare(&tools, &provider)];
         contenders.extend(installations.iter().map(|one| one.contender(Kind::Unaudited)));
         contenders.extend(installations.iter().map(|one| one.contender(Kind::Product)));
-        // Those that are named, beside the bare one: `cargo bench --bench serve -- SQLite`.
-        let named: Vec<String> =
+        // What is named: `cargo bench --bench serve -- SQLite`, or `-- fairness`.
+        let named: Vec<_> =
             std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
         let is_named =
             |name: &str| named.is_empty() || named.iter().any(|part| name.contains(part));
-        let bare = contenders.remove(0);
-        contenders.retain(|contender| is_named(&contender.name));
-        contenders.insert(0, bare);
-        starts(&contenders).await;
-        rates(&contenders).await;
+        contenders.retain(|one| one.name.starts_with("bare") || is_named(&one.name));
+        if contenders.len() > 1 {
+            starts(&contenders).await;
+            rates(&contenders).await;
+        }
+        if is_named("fairness") {
+            fairness::fairness(&provider).await;
+        }
     });
 }
 

@@ -39,7 +39,7 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
                 "risk": action.risk,
                 "permissions": action.permissions,
                 "input": brief_schema(&action.input_schema),
-                "output": action.output_schema,
+                "output": (action.output_schema)(),
             });
             if !action.view.is_empty() {
                 published["view"] = json!(action.view);
@@ -138,7 +138,8 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
             .all(|needed| known.iter().any(|known| covers(known, needed))),
         "it needs a permission that the integration does not list",
     );
-    for (what, schema) in [("input", &action.input_schema), ("output", &*action.output_schema)] {
+    let output_schema = (action.output_schema)();
+    for (what, schema) in [("input", &action.input_schema), ("output", &output_schema)] {
         require(schema.get("type") == Some(&"object".into()), &format!("the {what} is no object"));
         require(
             !["oneOf", "anyOf", "allOf"].iter().any(|key| schema.contains_key(*key)),
@@ -156,7 +157,7 @@ fn problems(adapter: &Adapter, action: &ActionSpec) -> Vec<String> {
         closed(&Value::Object(action.input_schema.clone())),
         "an object of the input lets a misspelt field pass",
     );
-    let output = Value::Object((*action.output_schema).clone());
+    let output = Value::Object(output_schema);
     for lacking in action.view.iter().filter_map(|part| missing(&output, part)) {
         require(false, &format!("its view shows `{lacking}`, which the result does not have"));
     }

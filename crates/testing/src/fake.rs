@@ -222,7 +222,7 @@ impl FakeApi {
         let unprepared = self.unprepared.lock().unwrap().clone();
         assert!(unprepared.is_empty(), "the test prepared no answer for {unprepared:?}");
         if let Ok(output) = &result {
-            fits(&spec.output_schema, output, "result");
+            fits(&(spec.output_schema)(), output, "result");
         }
         let requests = self.requests().await;
         let held = self.hold(&requests[before..], spec.permissions);

@@ -29,6 +29,8 @@ pub const DATABASE: &str = "RESTO_BENCH_DATABASE";
 const SERVER: &str = "0";
 pub const OTHERS: &str = "1";
 const TENANTS: usize = 16;
+/// Of an integration's limits.
+pub const UNLIMITED: &str = "requests = 4000000000\nburst = 1000000000\nconcurrent = 64\n";
 const EVERYTHING: &str = "github,vercel,stripe,gmail,analytics,registrar";
 
 /// Keeps a process on one core. False where that cannot be done; the figures are of two shared cores then.
@@ -98,8 +100,9 @@ pub struct Tools {
 }
 
 impl Installation {
-    pub fn sqlite(provider: &str) -> Self {
-        Self::new(provider, None, "SQLite, FULL")
+    /// Each business may ask the provider so often.
+    pub fn sqlite(provider: &str, limits: &str) -> Self {
+        Self::new(provider, limits, None, "SQLite, FULL")
     }
 
     /// None when no server is named.
@@ -130,14 +133,14 @@ impl Installation {
         let durable = sql(&superuser, "SHOW fsync");
         println!("PostgreSQL: fsync {}, on the other core: {pinned}", durable.trim());
         let database = format!("postgres://{name}:{name}@{place}/{name}");
-        Some(Self::new(provider, Some(database), "PostgreSQL"))
+        Some(Self::new(provider, UNLIMITED, Some(database), "PostgreSQL"))
     }
 
-    fn new(provider: &str, database: Option<String>, name: &'static str) -> Self {
+    fn new(provider: &str, limits: &str, database: Option<String>, name: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "[integrations.github]\nbase_url = \"{provider}\"\n\
-             [integrations.github.limits]\nrequests = 4000000000\nburst = 1000000000\nconcurrent = 64\n"
+             [integrations.github.limits]\n{limits}"
         );
         std::fs::write(folder.path().join("config.toml"), config).unwrap();
         let mut installation = Self { folder, database, name, tokens: Vec::new() };

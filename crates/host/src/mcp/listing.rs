@@ -30,7 +30,10 @@ impl Tools {
         self.0.get_or_init(|| {
             let own = host.own_tools().iter().map(own_tool);
             let all = own.chain(host.catalog.entries().map(|entry| tool(&entry)));
-            all.map(|tool| (tool.name.to_string(), tool)).collect()
+            // Read anew, so that each lies in one piece: made bit by bit, they lie all over the memory that a list reads.
+            let texts: Vec<_> = all.filter_map(|tool| serde_json::to_vec(&tool).ok()).collect();
+            let read = texts.iter().filter_map(|text| serde_json::from_slice::<Tool>(text).ok());
+            read.map(|tool| (tool.name.to_string(), tool)).collect()
         })
     }
 }
@@ -140,7 +143,7 @@ pub fn tool(entry: &Entry<'_>) -> Tool {
         Arc::new(brief_schema(&action.input_schema)),
     )
     .with_title(format!("{}: {}", entry.integration().name, action.title))
-    .with_raw_output_schema(Arc::clone(&action.output_schema))
+    .with_raw_output_schema(Arc::new((action.output_schema)()))
     .with_annotations(annotations(&action.title, action.risk))
 }
 
@@ -152,7 +155,7 @@ pub fn own_tool(own: &OwnTool) -> Tool {
             .with_title(own.title)
             .with_annotations(annotations(own.title, own.risk));
     match &own.output_schema {
-        Some(schema) => tool.with_raw_output_schema(Arc::clone(schema)),
+        Some(schema) => tool.with_raw_output_schema(Arc::new(schema())),
         None => tool,
     }
 }

@@ -202,7 +202,7 @@ impl Remote {
             view: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),
-            output_schema: Arc::new(output::schema()),
+            output_schema: output::schema,
             held: self.held(name, pin.standing()),
             runs: run(move |arguments, api| {
                 let (ours, theirs) = (Arc::clone(&ours), theirs.clone());

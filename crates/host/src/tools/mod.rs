@@ -78,8 +78,8 @@ pub struct OwnTool {
     pub input_schema: Map<String, Value>,
     /// What a person sees of the result.
     pub view: &'static [Part],
-    /// The schema of the result; `run_action` gives that of the action.
-    pub output_schema: Option<Arc<Map<String, Value>>>,
+    /// Makes the schema of the result; `run_action` gives that of the action.
+    pub output_schema: Option<fn() -> Map<String, Value>>,
     arguments: Check,
     /// `run_action` does nothing itself.
     run: Option<Run>,
@@ -87,9 +87,13 @@ pub struct OwnTool {
 
 impl OwnTool {
     fn of<T: Own>() -> Self {
-        let output_schema = Some(Arc::new(output_schema::<T::Output>()));
         let own = Self::new::<T>(T::NAME, T::TITLE, T::RISK);
-        Self { output_schema, view: T::VIEW, run: Some(run::<T>), ..own }
+        Self {
+            output_schema: Some(output_schema::<T::Output>),
+            view: T::VIEW,
+            run: Some(run::<T>),
+            ..own
+        }
     }
 
     /// One that does nothing itself.
