@@ -1,7 +1,9 @@
 //! What one transaction adds to the audit trail and changes beside it: collected first, then written in one statement.
 
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
+mod rows;
+
+use serde::Serialize;
+use serde_json::Value;
 use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection};
 use time::Duration;
 use uuid::Uuid;
@@ -9,12 +11,12 @@ use uuid::Uuid;
 use crate::{
     AuditEvent, Result, TenantId,
     database::{On, TxOn},
-    keyring::hex,
     lookup::Version,
     operations::KEPT_MS,
     timestamp::Timestamp,
     tokens::LAST_USED_EVERY_MS,
 };
+use rows::{Closed, EndOf, Entered, EntryRow, Hex, Left, Opened, Relied, UseRow, Withdrawn};
 
 /// The columns of the entries, which are bound one by one: most of what is written, and JSON would cost as much again.
 const SQLITE_ENTRIES: &str = "
@@ -80,147 +82,6 @@ pub(crate) enum Committed {
     At(i64),
     /// Another writer was faster, and nothing was written.
     Overtaken,
-}
-
-/// Bytes and ids are hexadecimal digits in JSON.
-struct Hex(Vec<u8>);
-
-impl Serialize for Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
-    }
-}
-
-impl From<Uuid> for Hex {
-    fn from(id: Uuid) -> Self {
-        Self(id.as_bytes().to_vec())
-    }
-}
-
-impl From<TenantId> for Hex {
-    fn from(tenant: TenantId) -> Self {
-        tenant.0.into()
-    }
-}
-
-#[derive(Serialize)]
-struct Closed {
-    intent: Hex,
-    tenant: Hex,
-    is_open: bool,
-}
-
-/// Where a trail ends that is extended.
-#[derive(Serialize)]
-struct EndOf {
-    tenant: Hex,
-    seq: i64,
-    now_ms: i64,
-}
-
-/// A connection of which more was used than what cannot change.
-#[derive(Serialize)]
-struct Relied {
-    tenant: Hex,
-    id: Hex,
-    #[serde(flatten)]
-    version: Version,
-}
-
-/// An entry on its way to PostgreSQL.
-#[derive(Serialize)]
-struct EntryRow<'a> {
-    id: Hex,
-    tenant: Hex,
-    integration: &'a str,
-    action: &'a str,
-    params_hash: &'a str,
-    status: Option<&'a str>,
-    executed_at: String,
-    duration_ms: Option<i32>,
-    error: Option<&'a str>,
-    seq: i64,
-    phase: &'a str,
-    intent: Option<Hex>,
-    actor: &'a str,
-    op: Option<Hex>,
-    generation: Option<i64>,
-    key_id: &'a str,
-    prev_mac: Hex,
-    mac: Hex,
-}
-
-impl<'a> EntryRow<'a> {
-    fn new((tenant, event): &'a (TenantId, AuditEvent)) -> Self {
-        Self {
-            id: event.id.into(),
-            tenant: (*tenant).into(),
-            integration: &event.integration_id,
-            action: &event.action,
-            params_hash: &event.params_hash,
-            status: event.result_status.as_deref(),
-            executed_at: Timestamp(event.executed_at).text(),
-            duration_ms: event.duration_ms,
-            error: event.error_message.as_deref(),
-            seq: event.seq,
-            phase: &event.phase,
-            intent: event.intent_id.map(Hex::from),
-            actor: &event.actor,
-            op: event.op_id.map(Hex::from),
-            generation: event.generation,
-            key_id: &event.key_id,
-            prev_mac: Hex(event.prev_mac.clone()),
-            mac: Hex(event.mac.clone()),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Opened {
-    intent: Hex,
-    tenant: Hex,
-    alive_at: i64,
-}
-
-#[derive(Serialize)]
-struct Entered {
-    tenant: Hex,
-    op: Hex,
-    integration: String,
-    action: String,
-    params_hash: String,
-    started_at: i64,
-}
-
-#[derive(Serialize)]
-struct Left {
-    tenant: Hex,
-    op: Hex,
-    state: &'static str,
-    outcome: Hex,
-    key_id: Hex,
-    expires_at: i64,
-}
-
-#[derive(Serialize)]
-struct Withdrawn {
-    tenant: Hex,
-    op: Hex,
-}
-
-#[derive(Serialize)]
-struct UseRow {
-    tenant: Hex,
-    id: Hex,
-    generation: i64,
-    used_at: String,
-    /// A use that was noted later than this need not be noted again.
-    stale_at: String,
-    /// By resource; what is stored of others stays.
-    #[serde(serialize_with = "text")]
-    rate_limits: Option<Map<String, Value>>,
-    permissions: Option<String>,
-    sealed: Option<Hex>,
 }
 
 /// What became of a connection in use.
@@ -448,21 +309,6 @@ fn stale_at(at: Timestamp) -> Timestamp {
 /// Whether a use that was last noted then is noted again.
 pub(crate) fn is_stale(last: Timestamp, at: Timestamp) -> bool {
     last.0 <= stale_at(at).0
-}
-
-/// A document within a document of the database is a text there.
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn text<S: Serializer>(
-    value: &Option<Map<String, Value>>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => {
-            let text = serde_json::to_string(value).map_err(serde::ser::Error::custom)?;
-            serializer.serialize_some(&text)
-        }
-        None => serializer.serialize_none(),
-    }
 }
 
 fn json<T: Serialize>(list: &[T]) -> sqlx::Result<String> {

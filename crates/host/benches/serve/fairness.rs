@@ -72,7 +72,7 @@ async fn quiet(target: &Target) -> Vec<f64> {
 /// Asks for too much; how many calls were turned away.
 async fn noise(target: &Target) -> usize {
     let free = u32::try_from(CONNECTIONS - STUCK).unwrap();
-    let pause = Duration::from_secs(60) * free / (LIMIT * TIMES);
+    let pause = Duration::from_mins(1) * free / (LIMIT * TIMES);
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let request = target.request(Load::Call, 0);
