@@ -10,7 +10,7 @@ use resto_core::{Admission, Code, Error, Integration, Limits, Provider, Result};
 use resto_vault::{Rate, Taken, TenantId, TenantScope};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::host::{Caller, Host, told};
 
@@ -77,6 +77,9 @@ pub(crate) struct Gates {
 pub(crate) struct Gate {
     name: &'static str,
     at_once: Arc<Semaphore>,
+    /// One after the other asks for what may not be there yet. All at the same moment would ask in vain but one, and keep the
+    /// database from everybody else meanwhile.
+    turn: tokio::sync::Mutex<()>,
     own: Budget,
     overall: Option<Arc<Budget>>,
     /// The provider wants no request before.
@@ -149,6 +152,9 @@ impl Gate {
             return Err(
                 self.over(Duration::from_secs(1), "answers too many requests of yours already")
             );
+        };
+        let Ok(_turn) = timeout_at(until, self.turn.lock()).await else {
+            return Err(self.over(PATIENCE, "was asked as often as it may be"));
         };
         loop {
             if let Some(wait) = self.closed_for() {
@@ -231,6 +237,7 @@ impl Host {
             Gate {
                 name,
                 at_once: Arc::new(Semaphore::new(limits.concurrent as usize)),
+                turn: tokio::sync::Mutex::default(),
                 own: Budget::new(scope.clone(), name, Rate { requests, per, burst }),
                 overall,
                 closed_until: Mutex::default(),
@@ -263,5 +270,44 @@ impl Host {
             )
             .retry_after(5)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::host::LOCAL_TENANT;
+
+    /// How often each has to ask is what the database does for one that is over its limit.
+    #[tokio::test]
+    async fn e7_who_asked_first_goes_first_and_the_others_ask_nothing_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&Config::of_a_test(folder.path())).await.unwrap();
+        let scope = host.owner(LOCAL_TENANT, "test").await.unwrap().scope;
+        let rate = Rate { requests: 101, per: Duration::from_secs(1), burst: 1 };
+        let gate = Gate {
+            name: "github",
+            at_once: Arc::new(Semaphore::new(64)),
+            turn: tokio::sync::Mutex::default(),
+            own: Budget::new(scope, "github", rate),
+            overall: None,
+            closed_until: Mutex::default(),
+        };
+        let admitted = Mutex::new(Vec::new());
+        let waiting = (0..40).map(|n| {
+            let (gate, admitted) = (&gate, &admitted);
+            async move {
+                gate.admit().await.unwrap();
+                // Nobody else is asking while one waits to be let in.
+                assert!(gate.own.stock.try_lock().is_ok(), "another one asks in vain");
+                admitted.lock().unwrap().push(n);
+            }
+        });
+        join_all(waiting).await;
+        let admitted = admitted.into_inner().unwrap();
+        assert_eq!(admitted, (0..40).collect::<Vec<_>>());
     }
 }
