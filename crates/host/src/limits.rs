@@ -154,7 +154,11 @@ impl Gate {
             );
         };
         let Ok(_turn) = timeout_at(until, self.turn.lock()).await else {
-            return Err(self.over(PATIENCE, "was asked as often as it may be"));
+            return Err(match self.closed_for() {
+                Some(wait) => self.over(wait, "has asked for a pause"),
+                None => self
+                    .over(PATIENCE, "was asked as often as it may be, and others wait before you"),
+            });
         };
         loop {
             if let Some(wait) = self.closed_for() {

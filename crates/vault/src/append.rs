@@ -222,8 +222,7 @@ impl Additions {
             TxOn::Postgres(mut alone) => {
                 *committing = true;
                 let written = self.write_postgres(&mut alone, false).await;
-                // What PostgreSQL refuses it has not written. Of a line that broke nobody knows.
-                *committing = matches!(&written, Err(error) if error.as_database_error().is_none());
+                *committing = written.as_ref().is_err_and(|error| !is_refusal(error));
                 Ok(written?.map_or(Committed::Overtaken, Committed::At))
             }
         }
@@ -299,6 +298,12 @@ fn insert(query: &mut QueryBuilder<Sqlite>, entries: &[(TenantId, AuditEvent)]) 
             .push_bind(event.prev_mac.clone())
             .push_bind(event.mac.clone());
     });
+}
+
+/// What PostgreSQL refuses it has not written. Of a line that broke nobody knows, whoever tells of it.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().map(|error| error.code().unwrap_or_default());
+    code.is_some_and(|code| !code.starts_with("08"))
 }
 
 /// A use that was noted later than this need not be noted again.

@@ -1,4 +1,5 @@
-//! Many calls in one transaction: what they depend on is looked up once, each is decided alone, and all is written at once.
+//! Many calls in one transaction: what they depend on is known or looked up once, each is decided alone, and all is written at
+//! once.
 //! One call that is refused changes nothing, so it does not disturb the others.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -11,7 +12,7 @@ use crate::{
     Anchor, Begun, Error, Needs, Result, ResultStatus, TenantId, TenantScope, Ticket,
     append::{Additions, Committed, Use},
     chain::Chain,
-    database::{Database, Held},
+    database::{Database, Held, TxOn},
     known::Known,
     lookup::{Found, Question, look_up},
     operations::{StoredOperation, final_state},
@@ -148,6 +149,7 @@ pub(crate) async fn write(
 ) -> Result<Option<Written>> {
     let mut tx = held.write(database, care == Care::Keeping).await?;
     let may_know = !tx.is_transaction();
+    let is_postgres = matches!(tx, TxOn::Postgres(_));
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let is_known = |question: &&Question<'_>| may_know && known.answer(question).is_some();
     let asked: Vec<_> = questions.iter().filter(|question| !is_known(question)).collect();
@@ -172,10 +174,11 @@ pub(crate) async fn write(
             // What is written is held against what is. A refusal is not, and must not come from what was.
             return Ok(None);
         }
-        if answer.is_err() {
-            known.forget(call.scope.tenant());
-        }
         answers.push(answer);
+    }
+    // What was refused is looked up again the next time.
+    for (call, _) in calls.iter().zip(&answers).filter(|(_, answer)| answer.is_err()) {
+        known.forget(call.scope.tenant());
     }
     let added: Vec<_> =
         batch.chains.iter().map(|(tenant, chain)| (*tenant, chain.added())).collect();
@@ -189,12 +192,11 @@ pub(crate) async fn write(
     }
     match batch.additions.commit(tx, committing).await? {
         Committed::Overtaken => return Ok(None),
-        Committed::Kept => {}
+        Committed::Kept if !is_postgres => {}
+        Committed::Kept => known.end(batch.chains),
         Committed::At(now_ms) => {
             known.told(now_ms);
-            for (tenant, chain) in batch.chains {
-                known.end(tenant, chain.head);
-            }
+            known.end(batch.chains);
         }
     }
     for (tenant, integration, at, news) in batch.used {

@@ -11,7 +11,7 @@ use crate::{
     timestamp::{Timestamp, from_millis},
 };
 
-/// The end of a tenant's chain, read in the transaction that will extend it.
+/// The end of a tenant's chain, as the transaction finds it that will extend it.
 #[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) now_ms: i64,

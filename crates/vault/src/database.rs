@@ -38,7 +38,7 @@ const UNREACHABLE: Duration = Duration::from_secs(2);
 const STARTING: Duration = Duration::from_secs(10);
 
 /// A connection to PostgreSQL that was used so shortly before is not asked whether it still stands.
-const TRUSTED: Duration = Duration::from_secs(1);
+pub(crate) const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The database that the URL chose.
 pub(crate) enum Database {

@@ -190,8 +190,10 @@ fn advice(code: &str) -> &'static str {
 /// Whether a database's error code says that the same statement may succeed a little later.
 fn is_transient(code: &str) -> bool {
     if code.len() == 5 {
-        // PostgreSQL: connection, serialisation, resources, locks, shutdown.
-        return ["08", "40", "53", "55P", "57P"].iter().any(|class| code.starts_with(class));
+        // PostgreSQL: connection, serialisation, resources, locks, a statement that took too long, shutdown.
+        return ["08", "40", "53", "55P", "57014", "57P"]
+            .iter()
+            .any(|class| code.starts_with(class));
     }
     // SQLite: busy, locked, full; the higher bits tell details.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13))
@@ -204,7 +206,9 @@ mod tests {
     #[test]
     fn tells_passing_failures_from_lasting_ones() {
         // SQLite's BUSY, BUSY_SNAPSHOT, LOCKED and FULL; PostgreSQL's by class.
-        for code in ["5", "517", "6", "13", "08006", "40001", "40P01", "53300", "55P03", "57P01"] {
+        for code in
+            ["5", "517", "6", "13", "08006", "40001", "40P01", "53300", "55P03", "57014", "57P01"]
+        {
             assert!(is_transient(code), "{code}");
         }
         // SQLite's READONLY, CONSTRAINT_UNIQUE and a trigger's refusal; PostgreSQL's privileges, unique and syntax.

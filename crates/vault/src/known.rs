@@ -1,5 +1,5 @@
 //! What the audit writer knows of tenants from its last transactions on PostgreSQL, so that most calls need no look-up: it is
-//! held against what is when it is written. Credentials are in it as they are stored, sealed.
+//! held against what is when it is written. Credentials are in it as they are stored, sealed, and not for long.
 
 use std::{
     collections::HashMap,
@@ -9,15 +9,17 @@ use std::{
 use crate::{
     TenantId,
     append::is_stale,
-    chain::Head,
+    chain::{Chain, Head},
     connections::Row,
+    database::TRUSTED,
     keys::WrappedKey,
     lookup::{Found, Question, Version},
     timestamp::Timestamp,
 };
 
-/// For so long something is known at the most, even where nobody asks for it any more.
-pub(crate) const KNOWN: Duration = Duration::from_secs(30);
+/// For so long something is known at the most while there is always something to write; the writer forgets all of it when
+/// there was nothing for a second.
+const KNOWN: Duration = Duration::from_secs(30);
 /// So many tenants, and connections, at the most.
 const MOST: usize = 1024;
 
@@ -50,7 +52,8 @@ impl Known {
         if question.op.is_some() || question.result.is_some() {
             return None;
         }
-        let (now_ms, told) = self.clock?;
+        // A connection that nobody used for longer may have broken: a look-up that fails can be repeated.
+        let (now_ms, told) = self.clock.filter(|(_, told)| told.elapsed() < TRUSTED)?;
         let passed = i64::try_from(told.elapsed().as_millis()).ok()?;
         let head = self.heads.get(&question.tenant)?;
         let head = Head { now_ms: now_ms + passed, ..head.clone() };
@@ -65,7 +68,7 @@ impl Known {
 
     /// Learns from the answer to a question.
     pub(crate) fn learn(&mut self, question: &Question<'_>, found: &Found) {
-        self.end(question.tenant, found.head.clone());
+        self.ends_at(question.tenant, found.head.clone());
         self.told(found.head.now_ms);
         let (Some(integration), Some((row, key)), Some(version)) =
             (question.integration, &found.connection, found.version)
@@ -76,8 +79,14 @@ impl Known {
         self.connections.insert(place, (row.clone(), key.clone(), version));
     }
 
-    /// A trail ends here now.
-    pub(crate) fn end(&mut self, tenant: TenantId, head: Head) {
+    /// These trails were extended.
+    pub(crate) fn end(&mut self, chains: HashMap<TenantId, Chain>) {
+        for (tenant, chain) in chains {
+            self.ends_at(tenant, chain.head);
+        }
+    }
+
+    fn ends_at(&mut self, tenant: TenantId, head: Head) {
         self.since.get_or_insert_with(Instant::now);
         self.heads.insert(tenant, head);
     }

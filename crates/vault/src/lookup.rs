@@ -1,4 +1,5 @@
-//! What the decisions about a batch of calls depend on: found in one statement, within the transaction that decides.
+//! What the decisions about a batch of calls depend on: found in one statement, within the transaction that writes them or,
+//! on PostgreSQL, just before it.
 
 use serde::Serialize;
 use sqlx::{FromRow, Row};

@@ -18,8 +18,8 @@ use crate::{
     Anchor, Anchors, Error, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault,
     anchoring::Anchoring,
     batch::{self, Answer, Call, Care, End, Finished, Work, Written},
-    database::Held,
-    known::{KNOWN, Known},
+    database::{Held, TRUSTED},
+    known::Known,
 };
 
 /// How many calls may wait; more of them wait outside, until their time is over.
@@ -28,6 +28,8 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 /// How long a transaction may take before its connection is given up.
 const STUCK: Duration = Duration::from_secs(2);
+/// In so little time a connection is found to be broken.
+const PROMPTLY: Duration = Duration::from_millis(500);
 /// Between two attempts to write results.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a result is worth trying: without it, the action ends as unknown.
@@ -120,7 +122,7 @@ async fn run(mut queue: Receiver<Given>) {
                     None => break,
                 },
                 () = task.anchoring.ready() => {}
-                () = sleep(KNOWN), if !task.known.is_empty() => task.known.renew(),
+                () = sleep(TRUSTED), if !task.known.is_empty() => task.known = Known::default(),
             }
         } else {
             sleep(PAUSE).await;
@@ -153,7 +155,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// Another writer was faster, even where the tenants were kept: it does not keep them.
+    /// Where the tenants are kept, only a writer could be faster that does not wait for its turn.
     fn overtaken() -> Self {
         let message = "another writer does not wait for its turn".into();
         let error = Error::Database { message, retryable: true };
@@ -236,7 +238,7 @@ impl Task {
         calls: &[Call],
         care: Care,
     ) -> std::result::Result<Option<Vec<Result<Answer>>>, Failure> {
-        let kept = self.held.is_kept();
+        let (kept, began) = (self.held.is_kept(), Instant::now());
         let mut committing = false;
         let database = &vault.inner.database;
         self.known.renew();
@@ -265,7 +267,8 @@ impl Task {
         self.held.discard();
         self.known = Known::default();
         Err(Failure {
-            stale: kept && !committing && error.is_retryable(),
+            // One that broke long before says so at once.
+            stale: kept && !committing && error.is_retryable() && began.elapsed() < PROMPTLY,
             may_be_one_calls_fault: !committing && !error.is_retryable(),
             error,
         })

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::load::{Client, Load, Target};
 use crate::servers::{Installation, Kind};
@@ -12,7 +12,7 @@ use crate::servers::{Installation, Kind};
 /// What each may ask: so many requests in a minute, a tenth of them at once.
 const LIMIT: u32 = 3_000;
 const TIMES: u32 = 20;
-const QUIET: usize = 8;
+const QUIET: u32 = 8;
 const ROUNDS: usize = 4;
 const ROUND: Duration = Duration::from_secs(5);
 /// A quiet business calls so often.
@@ -51,10 +51,12 @@ pub async fn fairness(provider: &str) {
 async fn quiet(target: &Target) -> Vec<f64> {
     let mut businesses = JoinSet::new();
     for n in 1..=QUIET {
-        let request = target.request(Load::Call, n);
+        let request = target.request(Load::Call, n as usize);
         let address = target.address.clone();
         businesses.spawn(async move {
             let (mut client, mut times) = (Client::open(&address).await.unwrap(), Vec::new());
+            // Not all at the same moment.
+            sleep(EVERY * n / QUIET).await;
             let (start, mut ticks) = (Instant::now(), interval(EVERY));
             while start.elapsed() < ROUND {
                 ticks.tick().await;

@@ -1,12 +1,16 @@
 //! The audit writer's connection, kept from one transaction to the next.
 
-use sqlx::{Connection, Postgres, Sqlite, pool::PoolConnection};
+use sqlx::{Connection, Executor, Postgres, Sqlite, pool::PoolConnection};
 
 use super::{Database, On, TxOn};
 use crate::Result;
 
 /// How many transactions the audit writer may run in a row while others wait for SQLite's one writer.
 const TURN: u32 = 8;
+
+/// Before the writer gives PostgreSQL up, it gives up itself and has written nothing: a server that is left alone with a
+/// statement would commit it later, when its callers were told that it failed.
+const IN_TIME: &str = "SET statement_timeout = '1500ms'";
 
 /// A connection that one transaction after the other uses, without asking the pool each time.
 #[derive(Default)]
@@ -25,7 +29,13 @@ impl Held {
         if matches!(self, Self::Nothing) {
             *self = match database {
                 Database::Sqlite { write, .. } => Self::Sqlite(write.acquire().await?, 0),
-                Database::Postgres(pool) => Self::Postgres(pool.acquire().await?),
+                Database::Postgres(pool) => {
+                    let mut connection = pool.acquire().await?;
+                    // Nobody else is held to that time.
+                    connection.close_on_drop();
+                    connection.execute(IN_TIME).await?;
+                    Self::Postgres(connection)
+                }
             };
         }
         Ok(match self {
@@ -66,7 +76,7 @@ impl Held {
         match std::mem::take(self) {
             Self::Nothing => {}
             Self::Sqlite(mut connection, _) => connection.close_on_drop(),
-            Self::Postgres(mut connection) => connection.close_on_drop(),
+            Self::Postgres(connection) => drop(connection),
         }
     }
 }

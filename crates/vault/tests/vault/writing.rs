@@ -112,6 +112,7 @@ async fn f1_refuses_in_time_while_the_database_does_not_answer_and_goes_on_after
     }
     // Only what was answered is there, or was closed since.
     assert_eq!(scope.verify_audit().await.unwrap().problems, []);
+    assert_eq!(store.number("SELECT count(*) FROM open_intents").await, 0);
 }
 
 async fn f1_no_action_begins_after_a_freeze(store: Store) {
