@@ -25,8 +25,8 @@ pub struct Catalog {
     finder: OnceLock<Finder>,
 }
 
-/// What arguments are held against, made of their schema when they first are: all of them at once would be half of a
-/// start and of the memory.
+/// What arguments are held against, made of their schema when they first are: all of them at once would be megabytes, and
+/// a part of every start.
 #[derive(Default)]
 pub(crate) struct Check(OnceLock<Validator>);
 
