@@ -2,8 +2,8 @@
 //! on it share them; a host takes some requests at once and hands them out from memory.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use resto_core::{Admission, Code, Error, Integration, Limits, Provider, Result};
@@ -64,13 +64,66 @@ impl LimitOverrides {
 }
 
 /// The gates of one process.
-#[derive(Default)]
 pub(crate) struct Gates {
     tenants: Mutex<HashMap<(TenantId, &'static str), Arc<Gate>>>,
     shared: Mutex<HashMap<&'static str, Arc<Budget>>>,
     calls: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
-    requests: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
-    streams: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    requests: Room,
+    streams: Room,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            tenants: Mutex::default(),
+            shared: Mutex::default(),
+            calls: Mutex::default(),
+            requests: Room::of(REQUESTS_AT_ONCE),
+            streams: Room::of(STREAMS_AT_ONCE),
+        }
+    }
+}
+
+/// Room for so many of each tenant.
+struct Room {
+    places: usize,
+    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    /// The tenants' places by the access tokens that found none free, which are not kept themselves.
+    turned_away: Mutex<HashMap<u64, Weak<Semaphore>>>,
+    hasher: RandomState,
+}
+
+impl Room {
+    fn of(places: usize) -> Self {
+        Self {
+            places,
+            tenants: Mutex::default(),
+            turned_away: Mutex::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn turned_away(&self) -> MutexGuard<'_, HashMap<u64, Weak<Semaphore>>> {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full_for(&self, token: &str) -> bool {
+        let places = self.turned_away().get(&self.hasher.hash_one(token)).and_then(Weak::upgrade);
+        places.is_some_and(|places| places.available_permits() == 0)
+    }
+
+    fn enter(&self, tenant: TenantId, token: &str) -> Option<OwnedSemaphorePermit> {
+        let places = kept(&self.tenants, tenant, || Semaphore::new(self.places));
+        let place = places.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            let mut turned_away = self.turned_away();
+            if turned_away.len() >= KEPT {
+                turned_away.clear();
+            }
+            turned_away.insert(self.hasher.hash_one(token), Arc::downgrade(&places));
+        }
+        place
+    }
 }
 
 /// Through which the requests of one tenant to one integration go.
@@ -249,14 +302,24 @@ impl Host {
         })
     }
 
+    /// Whether the tenant of this access token had too many requests open, or streams, and still has. This asks nobody: who
+    /// goes on asking meanwhile takes as little as possible from the others.
+    pub(crate) fn is_full_for(&self, token: &str, is_stream: bool) -> bool {
+        self.room(is_stream).is_full_for(token)
+    }
+
     /// A place among the requests of a tenant that are open, or among its streams; none where it has too many.
-    pub(crate) fn let_in(&self, caller: &Caller, is_stream: bool) -> Option<OwnedSemaphorePermit> {
-        let (all, most) = if is_stream {
-            (&self.gates.streams, STREAMS_AT_ONCE)
-        } else {
-            (&self.gates.requests, REQUESTS_AT_ONCE)
-        };
-        kept(all, caller.scope.tenant(), || Semaphore::new(most)).try_acquire_owned().ok()
+    pub(crate) fn let_in(
+        &self,
+        caller: &Caller,
+        token: &str,
+        is_stream: bool,
+    ) -> Option<OwnedSemaphorePermit> {
+        self.room(is_stream).enter(caller.scope.tenant(), token)
+    }
+
+    fn room(&self, is_stream: bool) -> &Room {
+        if is_stream { &self.gates.streams } else { &self.gates.requests }
     }
 
     /// A place among the calls of a tenant that run at the same time, so that one tenant does not keep the others waiting.
@@ -284,6 +347,21 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::host::LOCAL_TENANT;
+
+    #[test]
+    fn e7_a_token_is_turned_away_unasked_only_while_its_business_has_no_place_left() {
+        let room = Room::of(1);
+        let [one, other] = [1, 2].map(|n| uuid::Uuid::from_u128(n).to_string().parse().unwrap());
+        let place = room.enter(one, "a token").unwrap();
+        assert!(!room.is_full_for("a token"), "it was not turned away yet");
+        assert!(room.enter(one, "a token").is_none());
+        assert!(room.is_full_for("a token"));
+        assert!(!room.is_full_for("another token"), "it may be anybody's");
+        assert!(room.enter(other, "another token").is_some());
+        drop(place);
+        assert!(!room.is_full_for("a token"));
+        assert!(room.enter(one, "a token").is_some());
+    }
 
     /// How often each has to ask is what the database does for one that is over its limit.
     #[tokio::test]

@@ -151,7 +151,7 @@ pub(crate) async fn write(
     let may_know = !tx.is_transaction();
     let is_postgres = matches!(tx, TxOn::Postgres(_));
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
-    let is_known = |question: &&Question<'_>| may_know && known.answer(question).is_some();
+    let is_known = |question: &Question<'_>| may_know && known.knows(question);
     let asked: Vec<_> = questions.iter().filter(|question| !is_known(question)).collect();
     let mut found: HashMap<i32, Found> = HashMap::new();
     if !asked.is_empty() {

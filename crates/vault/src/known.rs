@@ -31,8 +31,11 @@ pub(crate) struct Known {
     clock: Option<(i64, Instant)>,
     /// The ends of trails.
     heads: HashMap<TenantId, Head>,
-    connections: HashMap<(TenantId, String), (Row, Option<WrappedKey>, Version)>,
+    connections: HashMap<(TenantId, String), Kept>,
 }
+
+/// A connection as it is stored, and the key that opens it, wrapped.
+type Kept = (Row, Option<WrappedKey>, Version);
 
 impl Known {
     pub(crate) fn is_empty(&self) -> bool {
@@ -47,23 +50,36 @@ impl Known {
         }
     }
 
+    /// Whether the answer to a question is known.
+    pub(crate) fn knows(&self, question: &Question<'_>) -> bool {
+        self.of(question).is_some()
+    }
+
     /// The answer to a question, where it is known.
     pub(crate) fn answer(&self, question: &Question<'_>) -> Option<Found> {
+        let (head, now_ms, connection) = self.of(question)?;
+        let head = Head { now_ms, ..head.clone() };
+        let mut found = Found { is_open: question.intent.is_some(), ..Found::at(question.n, head) };
+        if let Some((row, key, version)) = connection.cloned() {
+            (found.connection, found.version) = (Some((row, key)), Some(version));
+        }
+        Some(found)
+    }
+
+    /// The end of the trail, the time, and the connection, if one is asked for.
+    fn of(&self, question: &Question<'_>) -> Option<(&Head, i64, Option<&Kept>)> {
         if question.op.is_some() || question.result.is_some() {
             return None;
         }
         // A connection that nobody used for longer may have broken: a look-up that fails can be repeated.
         let (now_ms, told) = self.clock.filter(|(_, told)| told.elapsed() < TRUSTED)?;
-        let passed = i64::try_from(told.elapsed().as_millis()).ok()?;
+        let now_ms = now_ms + i64::try_from(told.elapsed().as_millis()).ok()?;
         let head = self.heads.get(&question.tenant)?;
-        let head = Head { now_ms: now_ms + passed, ..head.clone() };
-        let mut found = Found { is_open: question.intent.is_some(), ..Found::at(question.n, head) };
-        if let Some(integration) = question.integration {
-            let known = self.connections.get(&(question.tenant, integration.to_owned()))?;
-            let (row, key, version) = known.clone();
-            (found.connection, found.version) = (Some((row, key)), Some(version));
-        }
-        Some(found)
+        let connection = match question.integration {
+            Some(id) => Some(self.connections.get(&(question.tenant, id.to_owned()))?),
+            None => None,
+        };
+        Some((head, now_ms, connection))
     }
 
     /// Learns from the answer to a question.
@@ -99,9 +115,8 @@ impl Known {
     /// An action that began then has used a connection; with `news`, its row was changed for more than the time.
     pub(crate) fn used(&mut self, tenant: TenantId, integration: &str, at: Timestamp, news: bool) {
         let place = (tenant, integration.to_owned());
-        let stays = |(row, ..): &(Row, _, _)| {
-            row.last_used_at.is_some_and(|last| !is_stale(last, at)) && !news
-        };
+        let stays =
+            |(row, ..): &Kept| row.last_used_at.is_some_and(|last| !is_stale(last, at)) && !news;
         if self.connections.get(&place).is_some_and(|known| !stays(known)) {
             self.connections.remove(&place);
         }

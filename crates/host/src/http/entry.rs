@@ -44,10 +44,13 @@ pub(super) async fn authenticate(
         let why = "This server wants an access token. Create one: resto token create --name NAME";
         return refused(&host, None, why);
     };
+    let is_stream = request.method() == Method::GET || listens(&request);
+    if host.is_full_for(token, is_stream) {
+        return crowded();
+    }
     match host.bearer(token, "mcp").await {
         Ok(Some(caller)) => {
-            let is_stream = request.method() == Method::GET || listens(&request);
-            let Some(place) = host.let_in(&caller, is_stream) else { return crowded() };
+            let Some(place) = host.let_in(&caller, token, is_stream) else { return crowded() };
             request.extensions_mut().insert(caller);
             held(next.run(request).await, place)
         }
