@@ -16,6 +16,8 @@ mod fairness;
 mod load;
 #[path = "serve/servers.rs"]
 mod servers;
+#[path = "serve/siege.rs"]
+mod siege;
 
 use std::time::Duration;
 

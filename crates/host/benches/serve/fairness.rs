@@ -1,5 +1,5 @@
-//! What a business that asks for twenty times what it may have takes from the others: how long their calls take beside it,
-//! and without it.
+//! What a business that asks for twenty times what it may have takes from the others, and who asks for nothing good: how
+//! long their calls take beside it, and without it.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::load::{Client, Load, Target};
 use crate::servers::{Installation, Kind};
+use crate::siege::{SOCKETS, STREAMS, siege};
 
 /// What each may ask in a second: as much as Stripe lets a business, which is the most of all integrations.
 const LIMIT: u32 = 25;
@@ -48,6 +49,17 @@ pub async fn fairness(provider: &str) {
             FIRST.as_secs(),
         );
     }
+    let (stop, stopped) = watch::channel(());
+    let besieging = tokio::spawn(siege(running.target.clone(), stopped));
+    drop(quiet(&running.target, FIRST).await);
+    let besieged = p99(quiet(&running.target, THEN).await);
+    drop(stop);
+    besieging.await.unwrap();
+    println!(
+        "beside {SOCKETS} sockets that never get done asking, {STREAMS} streams and messages without bottom: p99 {:.1} ms ({:.2}), all answered",
+        besieged * 1000.0,
+        besieged / alone
+    );
 }
 
 /// How long the calls of the quiet ones take; every one must be good.

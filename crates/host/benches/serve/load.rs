@@ -15,6 +15,7 @@ pub const TOOL: &str = "github_get_account";
 pub enum Load {
     Call,
     List,
+    Listen,
 }
 
 impl Load {
@@ -22,6 +23,15 @@ impl Load {
         match self {
             Self::Call => "calls",
             Self::List => "lists",
+            Self::Listen => "streams",
+        }
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Self::Call => "tools/call",
+            Self::List => "tools/list",
+            Self::Listen => "subscriptions/listen",
         }
     }
 }
@@ -40,25 +50,35 @@ pub struct Target {
 impl Target {
     /// A whole request.
     pub fn request(&self, load: Load, connection: usize) -> Vec<u8> {
-        let (method, name, mut params) = match load {
-            Load::Call => ("tools/call", TOOL, json!({"name": TOOL, "arguments": {}})),
-            Load::List => ("tools/list", "", json!({})),
+        let mut params = match load {
+            Load::Call => json!({"name": TOOL, "arguments": {}}),
+            Load::List => json!({}),
+            Load::Listen => json!({"notifications": {"toolsListChanged": true}}),
         };
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": {},
         });
-        let body =
-            json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let method = load.method();
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.post(load, connection, &body.to_string())
+    }
+
+    /// A whole request with this body.
+    pub fn post(&self, load: Load, connection: usize, body: &str) -> Vec<u8> {
         let token = &self.tokens[connection % self.tokens.len()];
-        let named = if name.is_empty() { String::new() } else { format!("mcp-name: {name}\r\n") };
+        let named = match load {
+            Load::Call => format!("mcp-name: {TOOL}\r\n"),
+            _ => String::new(),
+        };
         let path = &self.paths[usize::from(matches!(load, Load::List))];
         format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-             accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{named}\
+             accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {}\r\n{named}\
              content-length: {}\r\n\r\n{body}",
             self.address,
+            load.method(),
             body.len()
         )
         .into_bytes()
@@ -80,6 +100,7 @@ pub async fn rate(target: &Target, load: Load, connections: usize, time: Duratio
                 let good = match load {
                     Load::Call => b"octocat".as_slice(),
                     Load::List => b"inputSchema",
+                    Load::Listen => b"jsonrpc",
                 };
                 assert!(client.answered(good), "{}", String::from_utf8_lossy(&client.answer));
                 answers += 1;
