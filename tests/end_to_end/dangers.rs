@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +15,13 @@ use crate::wire::Message;
 
 /// All services at one address.
 fn services() -> Provider {
-    Provider::github(|request| {
+    services_at(Arc::new(AtomicU64::new(500)))
+}
+
+/// The same, where each payment was of so much.
+fn services_at(paid: Arc<AtomicU64>) -> Provider {
+    Provider::github(move |request| {
+        let paid = paid.load(Ordering::Relaxed);
         let body = match request.what() {
             "GET /v1/account" => json!({"id": "acct_1", "object": "account"}),
             "GET /v1/balance" => {
@@ -34,7 +42,7 @@ fn services() -> Provider {
                 "created": 1_769_817_600, "payment_intent": "pi_1",
             }),
             what if what.starts_with("GET /v1/payment_intents/") => json!({
-                "id": "pi_1", "object": "payment_intent", "amount": 500, "amount_received": 500,
+                "id": "pi_1", "object": "payment_intent", "amount": paid, "amount_received": paid,
                 "currency": "eur", "status": "succeeded", "created": 1_769_817_600,
             }),
             _ => json!({"id": "x1", "object": "thing", "status": "SUCCESS", "name": "x1"}),
@@ -136,7 +144,11 @@ fn no_dangerous_action_runs_without_an_approval() {
     let mut asked = BTreeSet::new();
     for tool in &dangerous {
         let (name, schema) = (tool["name"].as_str().unwrap(), &tool["inputSchema"]);
-        let arguments = sample(schema, &schema["$defs"]);
+        let mut arguments = sample(schema, &schema["$defs"]);
+        if name == "stripe_change_subscription" {
+            // Of a preview, which it needs in most cases.
+            arguments["computed_at"] = json!("2026-02-02T02:40:00Z");
+        }
         let plain = server.call(&[], name, &arguments).json();
         assert_eq!(plain["result"]["isError"], true, "{name}: {plain}");
         let text = plain["result"]["content"][0]["text"].as_str().unwrap();
@@ -158,14 +170,15 @@ fn no_dangerous_action_runs_without_an_approval() {
         }
     }
     assert_eq!(changes(&provider), Vec::<String>::new());
-    // The others were stopped by what their reads told, before anybody was asked: a quote that is none, a thing that is not there.
+    // The others were stopped by what their reads told, before anybody was asked: a quote that is none, a thing that is not
+    // there. The walks through the registrar and Stripe ask for them.
     let quotes = ["registrar_purchase_domain", "registrar_renew_domain"];
     let stopped: Vec<&str> = dangerous
         .iter()
         .map(|tool| tool["name"].as_str().unwrap())
         .filter(|name| !asked.contains(*name) && !quotes.contains(name))
         .collect();
-    assert!(stopped.len() <= 4, "not asked for: {stopped:?}");
+    assert_eq!(stopped, ["stripe_change_subscription", "stripe_delete_coupon"]);
 }
 
 fn refund(server: &Server<'_>, payment: &str) -> Value {
@@ -175,6 +188,39 @@ fn refund(server: &Server<'_>, payment: &str) -> Value {
 
 fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap()
+}
+
+/// A person approves at this price what was asked for.
+#[track_caller]
+fn approve(server: &Server<'_>, browser: &Browser, asked: &Value, price: &str) {
+    let page = between(text(asked), "\"url\":\"", "\"");
+    let page = page.strip_prefix(server.url.trim_end_matches("/mcp")).unwrap();
+    let shown = browser.get(page).body;
+    assert!(shown.contains(price) && shown.contains("POST http"), "{shown}");
+    let operation = between(&shown, "name=\"operation\" value=\"", "\"");
+    let done = browser.post(page, &[("operation", operation), ("decision", "approve")]);
+    assert_eq!(done.status(), 200, "{done:?}");
+}
+
+#[test]
+fn d1_what_costs_more_than_was_approved_is_not_done_until_that_is_approved() {
+    let paid = Arc::new(AtomicU64::new(500));
+    let provider = services_at(paid.clone());
+    let product = Product::at(&provider.url);
+    configuration(&product, &provider.url, "");
+    connect(&product);
+    let server = product.serve();
+    let browser = Browser::of(&product, &server, "local");
+    approve(&server, &browser, &refund(&server, "pi_1"), "5.00 EUR");
+    paid.store(501, Ordering::Relaxed);
+    let dearer = refund(&server, "pi_1");
+    assert!(text(&dearer).contains("5.01 EUR now, and 5.00 EUR was approved"), "{dearer}");
+    assert_eq!(changes(&provider).len(), 0);
+    approve(&server, &browser, &refund(&server, "pi_1"), "5.01 EUR");
+    // Cheaper is approved as well.
+    paid.store(499, Ordering::Relaxed);
+    assert_eq!(refund(&server, "pi_1")["isError"], false);
+    assert_eq!(changes(&provider).len(), 1);
 }
 
 #[test]
@@ -187,15 +233,7 @@ fn money_is_spent_up_to_the_approved_price_and_the_caps() {
     connect(&product);
     let server = product.serve();
     let browser = Browser::of(&product, &server, "local");
-    let approve = |result: &Value| {
-        let page = between(text(result), "\"url\":\"", "\"");
-        let page = page.strip_prefix(server.url.trim_end_matches("/mcp")).unwrap();
-        let shown = browser.get(page).body;
-        assert!(shown.contains("5.00 EUR") && shown.contains("POST http"), "{shown}");
-        let operation = between(&shown, "name=\"operation\" value=\"", "\"");
-        let done = browser.post(page, &[("operation", operation), ("decision", "approve")]);
-        assert_eq!(done.status(), 200, "{done:?}");
-    };
+    let approve = |result: &Value| approve(&server, &browser, result, "5.00 EUR");
     for payment in ["pi_1", "pi_2"] {
         let asked = refund(&server, payment);
         assert!(text(&asked).contains("It costs 5.00 EUR"), "{asked}");

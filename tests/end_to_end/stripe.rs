@@ -158,11 +158,13 @@ fn subscriptions() -> Vec<Step> {
             "stripe_preview_subscription_change",
             json!({"subscription": "$subscription", "quantity": 3}),
             json!({"difference": 4000, "currency": "eur"}),
-            "",
+            "computed=/computed_at",
         ),
         (
             "stripe_change_subscription",
-            json!({"subscription": "$subscription", "quantity": 3, "max_amount_due": 10_000}),
+            json!({
+                "subscription": "$subscription", "quantity": 3, "max_amount_due": 10_000, "computed_at": "$computed",
+            }),
             json!({"cost": {"difference": 4000}, "subscription": {"items": [{"quantity": 3}]}}),
             "",
         ),
@@ -304,6 +306,13 @@ fn every_action_of_stripe_runs_at_its_stand_in() {
     let approved = walk.approved();
     for tool in ["delete_coupon", "create_subscription", "refund_payment", "delete_customer"] {
         assert!(approved.contains(&format!("stripe_{tool}").as_str()), "{approved:?}");
+    }
+    // Whoever approves is told what will be charged.
+    for (tool, price) in
+        [("create_subscription", "It costs 20.00 EUR."), ("change_subscription", "It costs ")]
+    {
+        let told = walk.asked.iter().find(|(asked, _)| *asked == format!("stripe_{tool}")).unwrap();
+        assert!(told.1.contains(price), "{told:?}");
     }
     product.must(&["audit", "--verify"], "");
 }

@@ -239,7 +239,15 @@ const answer = routed({
   },
   "DELETE /v1/subscriptions/:id": async (asked) => priced(asked, await local(asked, "DELETE", asked.path)),
   async "POST /v1/invoices/create_preview"(asked) {
-    const { subscription: of, subscription_details: terms } = form(asked);
+    const { subscription: of, subscription_details: terms, customer: by } = form(asked);
+    if (!of) {
+      // Of a new one, which localstripe does not compute: no coupon takes anything off here.
+      const prices = await Promise.all(terms.items.map((item) => price(asked, item.price)));
+      if (prices.includes(undefined)) return missing("price");
+      if (!(await customer(asked, by))) return missing(by);
+      const due = prices.reduce((sum, one, n) => sum + one.unit_amount * Number(terms.items[n].quantity), 0);
+      return ok({ object: "invoice", amount_due: due, currency: prices[0].currency, lines: { object: "list", has_more: false, data: [] } });
+    }
     const found = await local(asked, "GET", `/v1/subscriptions/${of}`);
     if (found.status !== 200) return found;
     const at = Number(terms.proration_date ?? now());

@@ -21,9 +21,8 @@ pub(crate) const SUBSCRIPTION_READ: Needs = &[&["subscription_read"]];
 pub(crate) const SUBSCRIPTION_WRITE: Needs = &[&["subscription_write"]];
 /// The discounts come with the subscriptions.
 pub(crate) const METRICS_READ: Needs = &[&["subscription_read", "coupon_read"]];
-/// The invoice comes with the subscription.
-pub(crate) const SUBSCRIPTION_START: Needs = &[&["subscription_write", "invoice_read"]];
 pub(crate) const PRORATION_READ: Needs = &[&["subscription_read", "invoice_write"]];
+/// What it costs is computed before, and the invoice comes with the subscription.
 pub(crate) const SUBSCRIPTION_CHANGE: Needs = &[&["subscription_write", "invoice_write"]];
 pub(crate) const CHECKOUT_WRITE: Needs = &[&["checkout_session_write"]];
 pub(crate) const PAYMENT_LINK_WRITE: Needs = &[&["payment_links_write"]];

@@ -1,7 +1,7 @@
 //! What a change of a subscription costs: the days that are paid and not used are credited, the new
 //! ones charged. Stripe computes it without changing anything.
 
-use resto_core::{Action, Api, Error, Result, Risk};
+use resto_core::{Action, Api, Error, Money, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub(crate) struct Change {
     /// When it is paid.
     #[serde(default)]
     difference: Difference,
-    /// Of a preview, to keep its amounts.
+    /// Of a preview, to keep its amounts; a change needs it unless `waived`.
     computed_at: Option<String>,
 }
 
@@ -70,6 +70,20 @@ impl Change {
         Ok(json!({"id": id, "price": self.price, "quantity": self.quantity}))
     }
 
+    /// What a person approves must be what it costs then, and what is left of a period gets less all the time.
+    ///
+    /// # Errors
+    /// The cost depends on a time that is not given.
+    pub fn check_time(&self) -> Result<()> {
+        if self.computed_at.is_some() || matches!(self.difference, Difference::Waived) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "computed_at",
+            "invalid input: give the `computed_at` that stripe_preview_subscription_change tells, so that the change costs what was computed. Nothing was changed.",
+        ))
+    }
+
     /// What Stripe is told, at this time if one is given.
     fn terms(&self, item: &Value, at: Option<i64>) -> Value {
         let behavior = match self.difference {
@@ -89,16 +103,11 @@ impl Change {
         let at =
             self.computed_at.as_deref().map(|text| times::read("computed_at", text)).transpose()?;
         let item = self.item(&read(api, &self.subscription).await?)?;
-        // https://docs.stripe.com/api/invoices/create_preview
-        let upcoming: Upcoming = api
-            .post("/v1/invoices/create_preview", &[])
-            .form(&json!({
-                "subscription": self.subscription,
-                "subscription_details": self.terms(&item, at),
-            }))
-            .reads()
-            .send()
-            .await?;
+        let change = json!({
+            "subscription": self.subscription,
+            "subscription_details": self.terms(&item, at),
+        });
+        let upcoming = Upcoming::of(api, &change).await?;
         let at = at.or(upcoming.computed());
         Ok(Computed { terms: self.terms(&item, at), preview: Preview::new(upcoming, at) })
     }
@@ -126,6 +135,18 @@ pub struct Preview {
     pub lines_complete: bool,
     /// The time for which it was computed; give it to the change, so that the amounts stay these.
     pub computed_at: Option<At>,
+}
+
+impl Preview {
+    /// What is charged, with that invoice.
+    pub fn price(&self) -> Money {
+        money(self.amount_due, &self.currency)
+    }
+}
+
+fn money(amount_due: i64, currency: &str) -> Money {
+    let minor = u64::try_from(amount_due).unwrap_or_default();
+    Money { minor, currency: currency.to_ascii_uppercase() }
 }
 
 /// A line of an invoice.
@@ -157,8 +178,9 @@ impl Preview {
     }
 }
 
+/// An invoice that Stripe would make.
 #[derive(Deserialize)]
-struct Upcoming {
+pub(crate) struct Upcoming {
     amount_due: i64,
     currency: String,
     lines: Lines,
@@ -167,6 +189,20 @@ struct Upcoming {
 }
 
 impl Upcoming {
+    /// Of a subscription or its change, which stay as they are.
+    ///
+    /// # Errors
+    /// It is not possible.
+    pub async fn of(api: &Api, what: &Value) -> Result<Self> {
+        // https://docs.stripe.com/api/invoices/create_preview
+        api.post("/v1/invoices/create_preview", &[]).form(what).reads().send().await
+    }
+
+    /// What is charged.
+    pub fn price(&self) -> Money {
+        money(self.amount_due, &self.currency)
+    }
+
     fn computed(&self) -> Option<i64> {
         self.parent.as_ref()?.subscription_details.as_ref()?.subscription_proration_date
     }

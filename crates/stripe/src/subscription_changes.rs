@@ -42,6 +42,7 @@ impl Action for ChangeSubscription {
     type Output = InMode<Changed>;
 
     async fn run(self, api: &Api) -> Result<InMode<Changed>> {
+        self.change.check_time()?;
         let computed = self.change.preview(api).await?;
         let cost = computed.preview;
         if self.max_amount_due.is_some_and(|most| cost.amount_due > most) {
@@ -53,6 +54,7 @@ impl Action for ChangeSubscription {
                 ),
             ));
         }
+        api.spend(&cost.price()).await?;
         let mut terms = computed.terms;
         if let Some(terms) = terms.as_object_mut() {
             terms.insert("payment_behavior".to_owned(), "error_if_incomplete".into());
@@ -69,6 +71,7 @@ impl Action for ChangeSubscription {
 
 #[cfg(test)]
 mod tests {
+    use resto_core::Money;
     use resto_testing::FakeApi;
     use serde_json::json;
 
@@ -94,6 +97,7 @@ mod tests {
         let told = fake
             .run::<ChangeSubscription>(json!({
                 "subscription": "sub_1", "price": "price_big", "quantity": 2, "difference": "now", "max_amount_due": 6000,
+                "computed_at": "2026-02-02T02:40:00Z",
             }))
             .await
             .unwrap();
@@ -101,6 +105,7 @@ mod tests {
             (&told["cost"]["difference"], &told["subscription"]["id"]),
             (&json!(1000), &json!("sub_1"))
         );
+        assert_eq!(fake.spent(), [Money { minor: 6000, currency: "EUR".to_owned() }]);
         assert_eq!(
             fake.requests().await[2].body,
             json!({
@@ -115,10 +120,22 @@ mod tests {
         let fake = fake().await;
         let error = fake
             .run::<ChangeSubscription>(
-                json!({"subscription": "sub_1", "price": "price_big", "max_amount_due": 5999}),
+                json!({"subscription": "sub_1", "price": "price_big", "difference": "waived", "max_amount_due": 5999}),
             )
             .await
             .unwrap_err();
         assert_eq!((error.code(), fake.requests().await.len()), (Code::Conflict, 2));
+        assert!(fake.spent().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_it_costs_depends_on_no_time_but_the_one_that_was_previewed() {
+        let fake = fake().await;
+        let error = fake
+            .run::<ChangeSubscription>(json!({"subscription": "sub_1", "price": "price_big"}))
+            .await
+            .unwrap_err();
+        assert_eq!(error.details().field.as_deref(), Some("computed_at"));
+        assert!(fake.requests().await.is_empty());
     }
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::mode::{InMode, in_mode};
-use crate::permissions::SUBSCRIPTION_START;
+use crate::permissions::SUBSCRIPTION_CHANGE;
 use crate::prices::Priced;
 use crate::products::Metadata;
+use crate::prorations::Upcoming;
 use crate::subscriptions::Subscription;
 
 /// The first invoice of a subscription.
@@ -79,7 +80,7 @@ impl Action for CreateSubscription {
         "suscribir",
         "monthly or yearly subscription for a customer",
     ];
-    const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_START;
+    const PERMISSIONS: &'static [&'static [&'static str]] = SUBSCRIPTION_CHANGE;
     type Output = InMode<Started>;
 
     async fn run(self, api: &Api) -> Result<InMode<Started>> {
@@ -95,6 +96,16 @@ impl Action for CreateSubscription {
             Payment::ChargeSaved => Some("error_if_incomplete"),
             Payment::SendInvoice => None,
         };
+        let discounts = self.coupon.map(|coupon| json!([{"coupon": coupon}]));
+        if matches!(self.payment, Payment::ChargeSaved) {
+            // As if there were no trial: it is charged when that ends.
+            let first = json!({
+                "customer": self.customer,
+                "subscription_details": {"items": self.items},
+                "discounts": discounts,
+            });
+            api.spend(&Upcoming::of(api, &first).await?.price()).await?;
+        }
         // https://docs.stripe.com/api/subscriptions/create
         let started = api.post("/v1/subscriptions", &[]).form(&json!({
             "customer": self.customer,
@@ -103,7 +114,7 @@ impl Action for CreateSubscription {
             "collection_method": mailed.then_some("send_invoice"),
             "days_until_due": self.days_until_due,
             "trial_period_days": self.trial_days,
-            "discounts": self.coupon.map(|coupon| json!([{"coupon": coupon}])),
+            "discounts": discounts,
             "metadata": self.metadata,
             "expand": ["latest_invoice"],
         }));
@@ -113,12 +124,13 @@ impl Action for CreateSubscription {
 
 #[cfg(test)]
 mod tests {
-    use resto_core::Code;
+    use resto_core::{Code, Money};
     use resto_testing::FakeApi;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::STRIPE;
+    use crate::prorations::tests::{PREVIEW, upcoming};
     use crate::subscriptions::tests::subscription;
 
     fn started(status: &str) -> Value {
@@ -159,15 +171,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_saved_card_is_charged_only_when_told_so_and_a_decline_starts_nothing() {
-        let fake = FakeApi::new(&STRIPE).await.on("POST", "/v1/subscriptions", 402, json!({
-            "error": {"type": "card_error", "code": "card_declined", "decline_code": "expired_card", "message": "Your card has expired."},
-        }));
+        let fake = FakeApi::new(&STRIPE)
+            .await
+            // The description is older than this way to ask.
+            .unofficial("POST", PREVIEW)
+            .on("POST", PREVIEW, 200, upcoming())
+            .on("POST", "/v1/subscriptions", 402, json!({
+                "error": {"type": "card_error", "code": "card_declined", "decline_code": "expired_card", "message": "Your card has expired."},
+            }));
         let error = fake
-            .run::<CreateSubscription>(json!({"customer": "cus_1", "items": [{"price": "price_1"}], "payment": "charge_saved"}))
+            .run::<CreateSubscription>(json!({
+                "customer": "cus_1", "items": [{"price": "price_1"}], "payment": "charge_saved", "trial_days": 1, "coupon": "SPRING",
+            }))
             .await
             .unwrap_err();
         assert_eq!(error.code(), Code::PaymentRequired);
-        assert_eq!(fake.requests().await[0].body["payment_behavior"], "error_if_incomplete");
+        let [previewed, started] = fake.requests().await.try_into().unwrap();
+        assert_eq!(
+            previewed.body,
+            json!({
+                "customer": "cus_1", "subscription_details": {"items": [{"price": "price_1", "quantity": "1"}]},
+                "discounts": [{"coupon": "SPRING"}],
+            })
+        );
+        assert_eq!(fake.spent(), [Money { minor: 6000, currency: "EUR".to_owned() }]);
+        assert_eq!(started.body["payment_behavior"], "error_if_incomplete");
     }
 
     #[tokio::test]

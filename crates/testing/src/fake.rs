@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use resto_core::{
     Account, Action, Adapter, Api, Bounds, Connected, Endpoints, Http, Integration, Lifecycle,
-    Observed, Permissions, Proof, Provider, Result, Risk,
+    Money, Observed, Permissions, Proof, Provider, Result, Risk,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -271,6 +271,12 @@ impl FakeApi {
     /// The requests so far, in order.
     pub async fn requests(&self) -> Vec<Recorded> {
         self.server.received_requests().await.unwrap_or_default().iter().map(recorded).collect()
+    }
+
+    /// What was spent so far.
+    #[must_use]
+    pub fn spent(&self) -> Vec<Money> {
+        self.call.spent.lock().unwrap().clone()
     }
 
     /// The messages of the progress reports so far.

@@ -35,6 +35,8 @@ mod renewals;
 #[cfg(test)]
 mod roots;
 #[cfg(test)]
+mod spending;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tampering;
