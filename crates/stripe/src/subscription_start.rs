@@ -173,8 +173,9 @@ mod tests {
     async fn a_saved_card_is_charged_only_when_told_so_and_a_decline_starts_nothing() {
         let fake = FakeApi::new(&STRIPE)
             .await
-            // The description is older than this way to ask.
+            // The description is older than this way to ask, and than discounts on new subscriptions.
             .unofficial("POST", PREVIEW)
+            .unofficial("POST", "/v1/subscriptions")
             .on("POST", PREVIEW, 200, upcoming())
             .on("POST", "/v1/subscriptions", 402, json!({
                 "error": {"type": "card_error", "code": "card_declined", "decline_code": "expired_card", "message": "Your card has expired."},
