@@ -1,5 +1,6 @@
 //! How often a provider is asked: no more than it allows, by all hosts of one database together.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -133,4 +134,43 @@ fn e8_a_pause_that_the_provider_asks_for_holds_on_every_host() {
         }
         assert_eq!(provider.count(), before);
     });
+}
+
+#[test]
+fn a_provider_that_does_not_work_is_left_alone_and_keeps_nobody_else_waiting() {
+    let works = Arc::new(AtomicBool::new(false));
+    let is_up = works.clone();
+    let provider = Provider::github(move |request| match request.what() {
+        "GET /repos/octocat/hello-world" if !is_up.load(Ordering::Relaxed) => {
+            Reply(503, Vec::new(), "{}".into())
+        }
+        _ => repository(request),
+    });
+    let product = Product::connected(&provider.url, KEY);
+    product.must(&["tenant", "create", "acme"], "");
+    product.must(&["--tenant", "acme", "connect", "github", "--key-stdin"], KEY);
+    let mut server = product.serve();
+    // Each reads three times before it gives up.
+    for _ in 0..2 {
+        assert_eq!(refusal(&server.call(&[], READ, &hello()))["code"], "provider_down");
+    }
+    let before = provider.count();
+    let left = refusal(&server.call(&[], READ, &hello()));
+    assert_eq!(left["code"], "provider_down", "{left}");
+    assert!(left["message"].as_str().unwrap().contains("Nothing was sent."), "{left}");
+    assert!((1..=5).contains(&left["retry_after_s"].as_u64().unwrap()), "{left}");
+    assert_eq!(provider.count(), before);
+    // Another business finds out for itself.
+    let of_acme = product.token("acme", "agent");
+    let ours = std::mem::replace(&mut server.token, of_acme);
+    assert_eq!(refusal(&server.call(&[], READ, &hello()))["code"], "provider_down");
+    assert_eq!(provider.count(), before + 3);
+    server.token = ours;
+    works.store(true, Ordering::Relaxed);
+    let start = Instant::now();
+    while !succeeded(&server) {
+        assert!(start.elapsed() < Duration::from_secs(15), "nobody tries whether it works again");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(succeeded(&server) && succeeded(&server));
 }

@@ -65,6 +65,9 @@ pub trait Call: Send + Sync {
     /// Told after each answer of the provider.
     fn observe(&self, observed: Observed);
 
+    /// Told after each try whether the provider works, whatever it said: one that refuses works.
+    fn tried(&self, _works: bool) {}
+
     /// The value of a named secret of the tenant, or what a person enters for it.
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>>;
 

@@ -97,7 +97,11 @@ impl Request<'_> {
                 Some(admitted) => admitted,
                 None => api.call.admit().await?,
             };
-            request.attempt(&url, cut).await
+            let tried = request.attempt(&url, cut).await;
+            let failed =
+                |error: &Error| matches!(error.code(), Code::ProviderDown | Code::UnknownOutcome);
+            api.call.tried(!tried.as_ref().is_err_and(failed));
+            tried
         })
         .retry(backoff)
         .notify(|error: &Error, _| {

@@ -251,6 +251,12 @@ impl Call for Around {
         }
     }
 
+    fn tried(&self, works: bool) {
+        if let Some(gate) = &self.gate {
+            gate.breaker.tried(works);
+        }
+    }
+
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {
         Box::pin(async move {
             let name = reference.name();

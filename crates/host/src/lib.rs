@@ -7,6 +7,7 @@ mod allowance;
 mod approve;
 mod around;
 mod asking;
+mod breaker;
 mod call;
 mod catalog;
 mod checks;

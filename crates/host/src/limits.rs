@@ -2,8 +2,8 @@
 //! on it share them; a host takes some requests at once and hands them out from memory.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use resto_core::{Admission, Code, Error, Integration, Limits, Provider, Result};
@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::breaker::Breaker;
 use crate::host::{Caller, Host, told};
+use room::Room;
+
+mod room;
 
 /// How long a request waits for its turn before the caller is told to come back.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -84,48 +88,6 @@ impl Default for Gates {
     }
 }
 
-/// Room for so many of each tenant.
-struct Room {
-    places: usize,
-    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
-    /// The tenants' places by the access tokens that found none free, which are not kept themselves.
-    turned_away: Mutex<HashMap<u64, Weak<Semaphore>>>,
-    hasher: RandomState,
-}
-
-impl Room {
-    fn of(places: usize) -> Self {
-        Self {
-            places,
-            tenants: Mutex::default(),
-            turned_away: Mutex::default(),
-            hasher: RandomState::new(),
-        }
-    }
-
-    fn turned_away(&self) -> MutexGuard<'_, HashMap<u64, Weak<Semaphore>>> {
-        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_full_for(&self, token: &str) -> bool {
-        let places = self.turned_away().get(&self.hasher.hash_one(token)).and_then(Weak::upgrade);
-        places.is_some_and(|places| places.available_permits() == 0)
-    }
-
-    fn enter(&self, tenant: TenantId, token: &str) -> Option<OwnedSemaphorePermit> {
-        let places = kept(&self.tenants, tenant, || Semaphore::new(self.places));
-        let place = places.clone().try_acquire_owned().ok();
-        if place.is_none() {
-            let mut turned_away = self.turned_away();
-            if turned_away.len() >= KEPT {
-                turned_away.clear();
-            }
-            turned_away.insert(self.hasher.hash_one(token), Arc::downgrade(&places));
-        }
-        place
-    }
-}
-
 /// Through which the requests of one tenant to one integration go.
 pub(crate) struct Gate {
     name: &'static str,
@@ -137,6 +99,8 @@ pub(crate) struct Gate {
     overall: Option<Arc<Budget>>,
     /// The provider wants no request before.
     closed_until: Mutex<Option<Instant>>,
+    /// Whether it works.
+    pub breaker: Breaker,
 }
 
 /// A budget in the database, and what was taken from it and not handed out yet.
@@ -198,8 +162,11 @@ impl Gate {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// `rate_limited`, with when to come back.
+    /// `rate_limited`, or `provider_down` where it is left alone for a while; with when to come back.
     pub async fn admit(&self) -> Result<Admission> {
+        if let Some(wait) = self.breaker.closed_for() {
+            return Err(self.down(wait));
+        }
         let until = Instant::now() + PATIENCE;
         let Ok(Ok(place)) = timeout(PATIENCE, self.at_once.clone().acquire_owned()).await else {
             return Err(
@@ -213,6 +180,7 @@ impl Gate {
                     .over(PATIENCE, "was asked as often as it may be, and others wait before you"),
             });
         };
+        self.breaker.pass().map_err(|wait| self.down(wait))?;
         loop {
             if let Some(wait) = self.closed_for() {
                 if Instant::now() + wait > until {
@@ -248,8 +216,17 @@ impl Gate {
         *closed = Some(closed.map_or(until, |before| before.max(until)));
     }
 
+    fn down(&self, wait: Duration) -> Error {
+        let seconds = whole(wait);
+        let what = format!(
+            "{} failed several times in a row, and is left alone for a moment. Nothing was sent. Come back in {seconds} s.",
+            self.name
+        );
+        Error::new(Code::ProviderDown, what).retry_after(seconds)
+    }
+
     fn over(&self, wait: Duration, what: &str) -> Error {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole(wait);
         Error::new(
             Code::RateLimited,
             format!(
@@ -259,6 +236,11 @@ impl Gate {
         )
         .retry_after(seconds)
     }
+}
+
+/// In seconds, rounded up.
+fn whole(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// What is kept under a name, made where it is missing. What nobody else holds goes when there is too much.
@@ -298,6 +280,7 @@ impl Host {
                 own: Budget::new(scope.clone(), name, Rate { requests, per, burst }),
                 overall,
                 closed_until: Mutex::default(),
+                breaker: Breaker::default(),
             }
         })
     }
@@ -348,21 +331,6 @@ mod tests {
     use crate::config::Config;
     use crate::host::LOCAL_TENANT;
 
-    #[test]
-    fn e7_a_token_is_turned_away_unasked_only_while_its_business_has_no_place_left() {
-        let room = Room::of(1);
-        let [one, other] = [1, 2].map(|n| uuid::Uuid::from_u128(n).to_string().parse().unwrap());
-        let place = room.enter(one, "a token").unwrap();
-        assert!(!room.is_full_for("a token"), "it was not turned away yet");
-        assert!(room.enter(one, "a token").is_none());
-        assert!(room.is_full_for("a token"));
-        assert!(!room.is_full_for("another token"), "it may be anybody's");
-        assert!(room.enter(other, "another token").is_some());
-        drop(place);
-        assert!(!room.is_full_for("a token"));
-        assert!(room.enter(one, "a token").is_some());
-    }
-
     /// How often each has to ask is what the database does for one that is over its limit.
     #[tokio::test]
     async fn e7_who_asked_first_goes_first_and_the_others_ask_nothing_meanwhile() {
@@ -377,6 +345,7 @@ mod tests {
             own: Budget::new(scope, "github", rate),
             overall: None,
             closed_until: Mutex::default(),
+            breaker: Breaker::default(),
         };
         let admitted = Mutex::new(Vec::new());
         let waiting = (0..40).map(|n| {
