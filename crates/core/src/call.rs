@@ -65,7 +65,8 @@ pub trait Call: Send + Sync {
     /// Told after each answer of the provider.
     fn observe(&self, observed: Observed);
 
-    /// Told after each try whether the provider works, whatever it said: one that refuses works.
+    /// Told whether the provider works, whenever it answered or did not: one that refuses works. Nothing is told of a request
+    /// that was not sent.
     fn tried(&self, _works: bool) {}
 
     /// The value of a named secret of the tenant, or what a person enters for it.

@@ -97,11 +97,7 @@ impl Request<'_> {
                 Some(admitted) => admitted,
                 None => api.call.admit().await?,
             };
-            let tried = request.attempt(&url, cut).await;
-            let failed =
-                |error: &Error| matches!(error.code(), Code::ProviderDown | Code::UnknownOutcome);
-            api.call.tried(!tried.as_ref().is_err_and(failed));
-            tried
+            request.attempt(&url, cut).await
         })
         .retry(backoff)
         .notify(|error: &Error, _| {
@@ -271,6 +267,7 @@ impl Request<'_> {
         let mut observed = reply.observed(api.provider);
         if reply.status.is_success() {
             api.observe(observed);
+            api.call.tried(true);
             return Ok(reply);
         }
         let body = reply.json().unwrap_or_default();
@@ -287,10 +284,12 @@ impl Request<'_> {
             observed.pause_s = error.details().retry_after_s;
         }
         api.observe(observed);
+        api.call.tried(!matches!(error.code(), Code::ProviderDown | Code::UnknownOutcome));
         Err(error)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
+        self.api.call.tried(false);
         let mut cause: &dyn std::error::Error = error;
         while let Some(inner) = cause.source() {
             cause = inner;
@@ -310,6 +309,7 @@ impl Request<'_> {
 
     /// The answer was lost: harmless for a read, an unknown outcome for a change.
     fn lost(&self, what: &str) -> Error {
+        self.api.call.tried(false);
         let provider = self.api.provider;
         if !self.is_safe() {
             return unknown_outcome(provider, what);

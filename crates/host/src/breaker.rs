@@ -14,7 +14,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// How long it is left alone before one try, and after each that fails.
 const ALONE: Duration = Duration::from_secs(5);
 
-/// Whether a provider works for one business, which cannot close it for another.
+/// A circuit breaker: whether a provider works for one business, which cannot keep it from another.
 #[derive(Default)]
 pub(crate) struct Breaker(Mutex<State>);
 
@@ -23,13 +23,16 @@ struct State {
     /// When tries failed since one did not.
     failures: VecDeque<Instant>,
     /// It is left alone until then; after that, somebody tries.
-    until: Option<Instant>,
+    open_until: Option<Instant>,
 }
 
 impl Breaker {
     /// How long it is still left alone.
-    pub fn closed_for(&self) -> Option<Duration> {
-        self.state().until?.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+    pub fn open_for(&self) -> Option<Duration> {
+        self.state()
+            .open_until?
+            .checked_duration_since(Instant::now())
+            .filter(|wait| !wait.is_zero())
     }
 
     /// Lets a request through; when it was left alone for a while, one of many.
@@ -38,11 +41,11 @@ impl Breaker {
     /// How long it is still left alone.
     pub fn pass(&self) -> Result<(), Duration> {
         let (mut state, now) = (self.state(), Instant::now());
-        let Some(until) = state.until else { return Ok(()) };
+        let Some(until) = state.open_until else { return Ok(()) };
         if now < until {
             return Err(until.duration_since(now));
         }
-        state.until = Some(now + ALONE);
+        state.open_until = Some(now + ALONE);
         Ok(())
     }
 
@@ -55,8 +58,8 @@ impl Breaker {
         }
         state.failures.push_back(now);
         state.failures.retain(|at| now.duration_since(*at) < WITHIN);
-        if state.until.is_some() || state.failures.len() >= FAILURES {
-            state.until = Some(now + ALONE);
+        if state.open_until.is_some() || state.failures.len() >= FAILURES {
+            state.open_until = Some(now + ALONE);
         }
     }
 
@@ -79,13 +82,13 @@ mod tests {
         for _ in 1..FAILURES {
             breaker.tried(false);
         }
-        assert_eq!((breaker.pass(), breaker.closed_for()), (Ok(()), None));
+        assert_eq!((breaker.pass(), breaker.open_for()), (Ok(()), None));
         breaker.tried(false);
-        assert_eq!((breaker.pass(), breaker.closed_for()), (Err(ALONE), Some(ALONE)));
+        assert_eq!((breaker.pass(), breaker.open_for()), (Err(ALONE), Some(ALONE)));
         advance(SECOND * 4).await;
         assert_eq!(breaker.pass(), Err(SECOND));
         advance(SECOND).await;
-        assert_eq!((breaker.closed_for(), breaker.pass()), (None, Ok(())));
+        assert_eq!((breaker.open_for(), breaker.pass()), (None, Ok(())));
         // The others wait for what that one finds.
         assert_eq!(breaker.pass(), Err(ALONE));
         advance(SECOND * 2).await;

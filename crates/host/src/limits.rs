@@ -164,7 +164,7 @@ impl Gate {
     /// # Errors
     /// `rate_limited`, or `provider_down` where it is left alone for a while; with when to come back.
     pub async fn admit(&self) -> Result<Admission> {
-        if let Some(wait) = self.breaker.closed_for() {
+        if let Some(wait) = self.breaker.open_for() {
             return Err(self.down(wait));
         }
         let until = Instant::now() + PATIENCE;

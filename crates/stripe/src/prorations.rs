@@ -109,7 +109,8 @@ impl Change {
         });
         let upcoming = Upcoming::of(api, &change).await?;
         let at = at.or(upcoming.computed());
-        Ok(Computed { terms: self.terms(&item, at), preview: Preview::new(upcoming, at) })
+        let price = upcoming.price();
+        Ok(Computed { terms: self.terms(&item, at), price, preview: Preview::new(upcoming, at) })
     }
 }
 
@@ -117,6 +118,8 @@ impl Change {
 pub(crate) struct Computed {
     /// What to tell Stripe, so that the amounts stay those.
     pub terms: Value,
+    /// What is charged, with the next invoice.
+    pub price: Money,
     pub preview: Preview,
 }
 
@@ -135,18 +138,6 @@ pub struct Preview {
     pub lines_complete: bool,
     /// The time for which it was computed; give it to the change, so that the amounts stay these.
     pub computed_at: Option<At>,
-}
-
-impl Preview {
-    /// What is charged, with that invoice.
-    pub fn price(&self) -> Money {
-        money(self.amount_due, &self.currency)
-    }
-}
-
-fn money(amount_due: i64, currency: &str) -> Money {
-    let minor = u64::try_from(amount_due).unwrap_or_default();
-    Money { minor, currency: currency.to_ascii_uppercase() }
 }
 
 /// A line of an invoice.
@@ -198,9 +189,10 @@ impl Upcoming {
         api.post("/v1/invoices/create_preview", &[]).form(what).reads().send().await
     }
 
-    /// What is charged.
+    /// What is charged; nothing where it is a credit.
     pub fn price(&self) -> Money {
-        money(self.amount_due, &self.currency)
+        let minor = u64::try_from(self.amount_due).unwrap_or_default();
+        Money { minor, currency: self.currency.to_ascii_uppercase() }
     }
 
     fn computed(&self) -> Option<i64> {

@@ -54,7 +54,7 @@ impl Action for ChangeSubscription {
                 ),
             ));
         }
-        api.spend(&cost.price()).await?;
+        api.spend(&computed.price).await?;
         let mut terms = computed.terms;
         if let Some(terms) = terms.as_object_mut() {
             terms.insert("payment_behavior".to_owned(), "error_if_incomplete".into());

@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use resto_core::{
-    Api, Auth, Bounds, BoxFuture, Call, Credentials, Endpoints, Http, HttpRequest, KeyAuth, Limits,
-    Observed, Paging, Provider, RateHeaders, Records, Result, Risk, Scheme, SecretRef, Secrets,
+    Api, Auth, Bounds, BoxFuture, Call, Code, Credentials, Endpoints, Error, Http, HttpRequest,
+    KeyAuth, Limits, Observed, Paging, Provider, RateHeaders, Records, Result, Risk, Scheme,
+    SecretRef, Secrets,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -92,6 +94,9 @@ pub struct Caller {
     pub cancelled: CancellationToken,
     observed: watch::Sender<Vec<Observed>>,
     signed: Mutex<Vec<Instant>>,
+    tried: Mutex<Vec<bool>>,
+    /// Whether the credential cannot be opened.
+    pub locked: AtomicBool,
 }
 
 impl Caller {
@@ -104,6 +109,11 @@ impl Caller {
         self.observed.subscribe().wait_for(|observed| observed.len() >= count).await.unwrap();
     }
 
+    /// Whether the provider worked, as it was told.
+    pub fn tried(&self) -> Vec<bool> {
+        self.tried.lock().unwrap().clone()
+    }
+
     /// When each request was signed.
     pub fn signed(&self) -> Vec<Instant> {
         self.signed.lock().unwrap().clone()
@@ -112,6 +122,9 @@ impl Caller {
 
 impl Credentials for Caller {
     fn sign(&self, scheme: &Scheme, request: &mut HttpRequest) -> Result<()> {
+        if self.locked.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Internal, "The credential cannot be opened."));
+        }
         self.signed.lock().unwrap().push(Instant::now());
         let secrets: Secrets = [("token".to_owned(), SecretString::from(CREDENTIAL))].into();
         scheme.sign(request, &secrets)
@@ -135,6 +148,10 @@ impl Call for Caller {
 
     fn observe(&self, observed: Observed) {
         self.observed.send_modify(|all| all.push(observed));
+    }
+
+    fn tried(&self, works: bool) {
+        self.tried.lock().unwrap().push(works);
     }
 
     fn secret<'a>(&'a self, _: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {

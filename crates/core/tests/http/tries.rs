@@ -1,5 +1,6 @@
 //! What is sent again, what never is, and when.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use resto_core::{Bounds, Code, Risk};
@@ -35,6 +36,18 @@ async fn reads_three_times_at_most() {
     let (api, _) = server.api(impatient(), Risk::Read);
     let error = api.get("/x", &[]).send_empty().await.unwrap_err();
     assert_eq!((error.code(), server.requests().len()), (Code::ProviderDown, 3));
+}
+
+#[tokio::test]
+async fn tells_whether_the_provider_works_and_nothing_of_what_was_not_sent() {
+    let missing = reply("404 Not Found", "", "{}");
+    let server = Server::saying([unavailable(""), String::new(), missing]).await;
+    let (api, caller) = server.api(impatient(), Risk::Read);
+    api.get("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!(caller.tried(), [false, false, true]);
+    caller.locked.store(true, Ordering::Relaxed);
+    let error = api.get("/x", &[]).send_empty().await.unwrap_err();
+    assert_eq!((error.code(), caller.tried().len()), (Code::Internal, 3));
 }
 
 #[tokio::test]
