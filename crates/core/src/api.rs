@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use reqwest::Method;
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::http::is_loopback;
+use crate::reply::in_doubt;
 use crate::{
     Call, Code, Connected, Credentials, Error, File, FileLink, Http, Money, Observed, PathArg,
     Provider, Records, Request, Result, Risk, Scheme, SecretRef,
@@ -107,6 +109,7 @@ pub struct Api {
     pub(crate) changes: AtomicU32,
     /// Where changes are not sent: the first one.
     draft: Option<Mutex<Option<Draft>>>,
+    began: SystemTime,
 }
 
 /// A change that was not sent: the request without its credential.
@@ -133,6 +136,7 @@ impl Api {
         call: Arc<dyn Call>,
         risk: Risk,
     ) -> Self {
+        let began = call.reconciles().unwrap_or_else(SystemTime::now);
         Self {
             http,
             provider,
@@ -145,6 +149,7 @@ impl Api {
             end: Mutex::default(),
             changes: AtomicU32::new(0),
             draft: None,
+            began,
         }
     }
 
@@ -160,11 +165,18 @@ impl Api {
         self.draft.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps a change in place of sending it, where this client is for trying.
+    /// Stops a change that must not be sent: where this client is for trying, which keeps it, or where the call only finds
+    /// out what came of the same change before.
     ///
     /// # Errors
-    /// `cancelled`, so that the action ends.
+    /// `cancelled` or `unknown_outcome`, so that the action ends.
     pub fn withhold(&self, draft: impl FnOnce() -> Draft) -> Result<()> {
+        self.keep(draft)?;
+        if self.reconciles() { Err(in_doubt(self.provider)) } else { Ok(()) }
+    }
+
+    /// Keeps a change in place of sending it, where this client is for trying.
+    pub(crate) fn keep(&self, draft: impl FnOnce() -> Draft) -> Result<()> {
         let Some(kept) = &self.draft else { return Ok(()) };
         kept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(draft);
         Err(Error::new(Code::Cancelled, "This was only tried: nothing was changed."))
@@ -239,6 +251,17 @@ impl Api {
     #[must_use]
     pub fn op_id(&self) -> Uuid {
         self.call.op_id()
+    }
+
+    /// When this operation began; for the same call made again, when it began first.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// Whether this call only finds out what came of the same operation before.
+    pub(crate) fn reconciles(&self) -> bool {
+        self.call.reconciles().is_some()
     }
 
     /// The value of a named secret of the tenant, or what a person enters for it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -50,6 +50,12 @@ pub trait Call: Send + Sync {
 
     /// The id of this operation: the same when the same unsafe call is made again.
     fn op_id(&self) -> Uuid;
+
+    /// When this operation began, where it did before and what came of it is not known: this call only finds that out, and
+    /// sends no change that could be made twice.
+    fn reconciles(&self) -> Option<SystemTime> {
+        None
+    }
 
     /// The account that is operated; `None` while it is being connected.
     fn account(&self) -> Option<&Connected>;

@@ -10,6 +10,7 @@ mod channel;
 mod error;
 mod exchange;
 mod files;
+mod find;
 mod form;
 mod http;
 mod integration;

@@ -185,6 +185,16 @@ pub(crate) fn unknown_outcome(provider: &Provider, what: &str) -> Error {
     error
 }
 
+/// A change was sent before, and whether it happened is not known; it is not sent again.
+pub(crate) fn in_doubt(provider: &Provider) -> Error {
+    let mut error = Error::new(
+        Code::UnknownOutcome,
+        format!("Whether {} did this is not known, and it was not sent again.", provider.name),
+    );
+    error.details_mut().provider = Some(provider.name.to_owned());
+    error
+}
+
 /// Reads an answer that the provider called a success.
 pub(crate) fn parse<T: DeserializeOwned>(
     provider: &Provider,

@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub(crate) unsigned: bool,
     /// A change that the provider's idempotency key does not protect.
     pub(crate) once: bool,
+    /// A change that is the same made twice.
+    pub(crate) repeats: bool,
     /// How long to read an answer that may have no end.
     pub(crate) listens: Option<Duration>,
     pub(crate) idempotency_key: Option<HeaderValue>,
@@ -66,6 +68,7 @@ impl<'a> Request<'a> {
             reads: false,
             unsigned: false,
             once: false,
+            repeats: false,
             listens: None,
             idempotency_key: None,
         }
@@ -157,6 +160,13 @@ impl<'a> Request<'a> {
     /// once only.
     pub fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Says that this change, made twice, is the same as made once, such as to store a file under the digest of its
+    /// content: it is repeated as a GET would be.
+    pub fn repeats(mut self) -> Self {
+        self.repeats = true;
         self
     }
 

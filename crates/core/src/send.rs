@@ -14,10 +14,20 @@ use url::Url;
 use crate::http::is_loopback;
 use crate::reply::{Failure, Reply, unknown_outcome};
 use crate::text::quote;
-use crate::{Code, Draft, Error, Request, Result, Risk};
+use crate::{Api, Code, Draft, Error, Request, Result, Risk};
+
+/// How long a provider that heeds idempotency keys surely knows one: Stripe says 24 hours at least.
+const KEY_LIVES: Duration = Duration::from_hours(23);
 
 /// Redirects that one request may follow.
 const MAX_REDIRECTS: usize = 3;
+
+impl Api {
+    /// Whether the provider still knows the idempotency keys of this operation.
+    fn is_key_known(&self) -> bool {
+        self.began().elapsed().unwrap_or_default() < KEY_LIVES
+    }
+}
 
 impl Request<'_> {
     /// Whether it changes nothing.
@@ -27,7 +37,7 @@ impl Request<'_> {
 
     /// Whether sending it again does no harm.
     fn is_repeatable(&self) -> bool {
-        self.is_safe() || self.idempotency_key.is_some()
+        self.is_safe() || self.repeats || self.idempotency_key.is_some()
     }
 
     /// The part of the provider's API that it goes to.
@@ -61,14 +71,18 @@ impl Request<'_> {
             ));
         }
         let url = self.url()?;
-        if !self.is_safe() {
-            api.withhold(|| self.draft(&url))?;
-        }
         if !self.is_safe() && !self.once && api.provider.idempotency_header.is_some() {
             // The same operation counts its changes in the same order, so a repeated one has the same key.
             let count = api.changes.fetch_add(1, Ordering::Relaxed);
             self.idempotency_key =
                 HeaderValue::try_from(format!("resto-{}-{count}", api.op_id())).ok();
+        }
+        if !self.is_safe() {
+            if self.repeats || (self.idempotency_key.is_some() && api.is_key_known()) {
+                api.keep(|| self.draft(&url))?;
+            } else {
+                api.withhold(|| self.draft(&url))?;
+            }
         }
         // Before the time is measured: whoever waits here has sent nothing.
         let cancelled = api.call.cancelled();

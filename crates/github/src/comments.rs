@@ -3,10 +3,11 @@
 use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::excerpts::Excerpt;
 use crate::issues::Issue;
+use crate::made::{found, since};
 use crate::people::Login;
 use crate::permissions::{COMMENTS_WRITE, ISSUES_READ};
 use crate::repos::Repo;
@@ -117,8 +118,22 @@ impl Action for CommentIssue {
         // https://docs.github.com/rest/issues/comments#create-an-issue-comment
         api.post("/repos/{}/{}/issues/{}/comments", &[&self.at.owner, &self.at.repo, &self.number])
             .json(&json!({"body": self.body}))
-            .send()
+            .send_or_find(|| self.find(api))
             .await
+    }
+}
+
+impl CommentIssue {
+    /// The comment whose answer was lost.
+    async fn find(&self, api: &Api) -> Result<Option<Comment>> {
+        let newest: Page<Value> = api
+            .get("/repos/{}/{}/issues/{}/comments", &[&self.at.owner, &self.at.repo, &self.number])
+            .query("since", since(api))
+            .query("per_page", 100)
+            .list()
+            .await?;
+        let mut newest = newest.items.into_iter();
+        Ok(newest.find_map(|one| found(api, one, "created_at", Some(&self.body))))
     }
 }
 

@@ -4,8 +4,9 @@ use resto_core::{Action, Api, Code, Error, Result, Risk};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::made::is_since;
 use crate::permissions::REPOSITORY_CREATION;
 use crate::repos::{Repo, Repository};
 
@@ -82,7 +83,7 @@ impl Action for CreateRepository {
                 None => api.post("/user/repos", &[]).fields(fields),
             }
         };
-        let repository: Repository = match created.send().await {
+        let repository = match created.send_or_find(|| self.find(api)).await {
             Ok(created) => created,
             Err(error) if error.code() == Code::Conflict => {
                 return Err(self.existing(api).await.unwrap_or(error));
@@ -101,17 +102,31 @@ impl Action for CreateRepository {
 }
 
 impl CreateRepository {
-    /// The conflict, with the repository that has the name; `None` if it is not to be seen.
-    async fn existing(&self, api: &Api) -> Option<Error> {
+    /// The repository that has the name, if it is to be seen, as GitHub tells it.
+    async fn named(&self, api: &Api) -> Result<Option<Value>> {
         #[derive(Deserialize)]
         struct Me {
             login: String,
         }
         let owner = match &self.organization {
             Some(organization) => organization.clone(),
-            None => api.get("/user", &[]).send::<Me>().await.ok()?.login,
+            None => api.get("/user", &[]).send::<Me>().await?.login,
         };
-        let found: Repository = api.get("/repos/{}/{}", &[&owner, &self.name]).send().await.ok()?;
+        api.get("/repos/{}/{}", &[&owner, &self.name]).send_optional().await
+    }
+
+    /// The repository whose answer was lost.
+    async fn find(&self, api: &Api) -> Result<Option<Repository>> {
+        let named = self.named(api).await?;
+        let made =
+            named.filter(|one| one["created_at"].as_str().is_some_and(|at| is_since(api, at)));
+        Ok(made.and_then(|made| serde_json::from_value(made).ok()))
+    }
+
+    /// The conflict, with the repository that has the name; `None` if it is not to be seen.
+    async fn existing(&self, api: &Api) -> Option<Error> {
+        let found = self.named(api).await.ok()??;
+        let found: Repository = serde_json::from_value(found).ok()?;
         let message = format!(
             "GitHub has a repository `{}` already: {}. Use it, or choose another name. Nothing was created.",
             found.full_name, found.url

@@ -4,10 +4,11 @@ use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::changes::given;
 use crate::labels::LabelName;
+use crate::made::{found, since};
 use crate::people::Login;
 use crate::permissions::{ISSUES_READ, ISSUES_WRITE};
 use crate::repos::Repo;
@@ -152,8 +153,26 @@ impl Action for CreateIssue {
                 "assignees": self.assignees,
                 "milestone": self.milestone,
             }))
-            .send()
+            .send_or_find(|| self.find(api))
             .await
+    }
+}
+
+impl CreateIssue {
+    /// The issue whose answer was lost.
+    async fn find(&self, api: &Api) -> Result<Option<Issue>> {
+        let newest: Page<Value> = api
+            .get("/repos/{}/{}/issues", &[&self.at.owner, &self.at.repo])
+            .query("state", "all")
+            .query("sort", "created")
+            .query("since", since(api))
+            .query("per_page", 100)
+            .list()
+            .await?;
+        let text = self.body.as_deref();
+        let mut newest =
+            newest.items.into_iter().filter_map(|one| found(api, one, "created_at", text));
+        Ok(newest.find(|issue: &Issue| issue.title == self.title.trim() && !issue.is_pull_request))
     }
 }
 

@@ -19,6 +19,7 @@ mod issue_search;
 mod issues;
 mod labels;
 mod logs;
+mod made;
 mod merges;
 mod notices;
 mod objects;

@@ -1,11 +1,12 @@
 //! Releases.
 
-use resto_core::{Action, Api, Code, Error, GitRef, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Code, Error, GitRef, Page, PageRequest, PathArg, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::excerpts::Excerpt;
+use crate::made::is_since;
 use crate::people::Login;
 use crate::permissions::{CONTENTS_READ, CONTENTS_WRITE};
 use crate::repos::Repo;
@@ -115,7 +116,7 @@ impl Action for PublishRelease {
                 "draft": self.draft,
                 "prerelease": self.prerelease,
             }))
-            .send()
+            .send_or_find(|| self.find(api))
             .await;
         published.map_err(|error: Error| match error.code() {
             Code::Conflict if error.message().contains("already") => Error::new(
@@ -137,6 +138,19 @@ impl Action for PublishRelease {
             }
             _ => error,
         })
+    }
+}
+
+impl PublishRelease {
+    /// The release whose answer was lost; of a draft GitHub tells no time by which it is known.
+    async fn find(&self, api: &Api) -> Result<Option<Release>> {
+        // https://docs.github.com/rest/releases/releases#get-a-release-by-tag-name
+        let path: [&dyn PathArg; 3] = [&self.at.owner, &self.at.repo, &GitRef(self.tag.clone())];
+        let found: Option<Release> =
+            api.get("/repos/{}/{}/releases/tags/{}", &path).send_optional().await?;
+        Ok(found.filter(|release| {
+            release.published_at.as_ref().is_some_and(|time| is_since(api, time))
+        }))
     }
 }
 

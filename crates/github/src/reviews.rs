@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::excerpts::Excerpt;
+use crate::made::found;
 use crate::people::Login;
 use crate::permissions::PULL_REQUESTS_WRITE;
 use crate::repos::Repo;
@@ -146,7 +147,7 @@ impl Action for ReviewPullRequest {
             ));
         }
         let comments: Option<Vec<Value>> =
-            self.comments.map(|comments| comments.iter().map(LineComment::to_json).collect());
+            self.comments.as_ref().map(|all| all.iter().map(LineComment::to_json).collect());
         // https://docs.github.com/rest/pulls/reviews#create-a-review-for-a-pull-request
         api.post("/repos/{}/{}/pulls/{}/reviews", &[&self.at.owner, &self.at.repo, &self.number])
             .fields(json!({
@@ -155,8 +156,28 @@ impl Action for ReviewPullRequest {
                 "comments": comments,
                 "commit_id": self.commit_sha,
             }))
-            .send()
+            .send_or_find(|| self.find(api))
             .await
+    }
+}
+
+impl ReviewPullRequest {
+    /// The review whose answer was lost.
+    async fn find(&self, api: &Api) -> Result<Option<Review>> {
+        let page: Page<Value> = api
+            .get("/repos/{}/{}/pulls/{}/reviews", &[&self.at.owner, &self.at.repo, &self.number])
+            .query("per_page", 100)
+            .list()
+            .await?;
+        let state = match self.verdict {
+            Verdict::Approve => "APPROVED",
+            Verdict::RequestChanges => "CHANGES_REQUESTED",
+            Verdict::Comment => "COMMENTED",
+        };
+        let text = self.body.as_deref();
+        let mut newest =
+            page.items.into_iter().rev().filter_map(|one| found(api, one, "submitted_at", text));
+        Ok(newest.find(|review: &Review| review.state == state))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use futures::FutureExt as _;
 use resto_core::{Api, Code, Connected, Draft, Result, Risk, clean_json};
@@ -29,6 +30,8 @@ pub(crate) struct Acting<'a> {
     pub op_id: Option<Uuid>,
     pub seen: Arc<Mutex<Seen>>,
     pub purse: Arc<Purse>,
+    /// When it began, where it is only found out what came of it.
+    pub reconciles: Option<SystemTime>,
 }
 
 /// What an action came to.
@@ -88,7 +91,8 @@ impl Host {
             return None;
         }
         // It spends anew what it spends.
-        if let (Risk::Spend, Some(op_id)) = (entry.action.risk, acting.op_id)
+        if let (Risk::Spend, Some(op_id), None) =
+            (entry.action.risk, acting.op_id, acting.reconciles)
             && let Err(error) = scope.unspend(op_id).await
         {
             return Some(Acted { result: Err(told(error)), draft: None, is_first: false });
@@ -159,6 +163,7 @@ impl Host {
             op_id: acting.op_id.unwrap_or_else(Uuid::now_v7),
             seen: Arc::clone(&acting.seen),
             purse: Arc::clone(&acting.purse),
+            reconciles: acting.reconciles,
             command: acting.caller.command(&format!("call {}", action.tool)),
             account: Some(Connected { id, mode }),
             dns: self.dns.clone(),

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use resto_core::{
     Admission, Answer, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error,
@@ -193,6 +193,8 @@ pub(crate) struct Around {
     pub holder: Option<Holder>,
     /// What it may spend; with that of a trial, nothing is changed.
     pub purse: Arc<Purse>,
+    /// When it began, where it only finds out what came of it.
+    pub reconciles: Option<SystemTime>,
 }
 
 impl Around {
@@ -209,6 +211,7 @@ impl Around {
             seen: Arc::default(),
             command: step.to_owned(),
             purse: Arc::new(Purse::Closed),
+            reconciles: None,
         }
     }
 }
@@ -224,6 +227,10 @@ impl Call for Around {
 
     fn op_id(&self) -> Uuid {
         self.op_id
+    }
+
+    fn reconciles(&self) -> Option<SystemTime> {
+        self.reconciles
     }
 
     fn account(&self) -> Option<&Connected> {

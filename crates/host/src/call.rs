@@ -237,7 +237,12 @@ impl Host {
         }
         crash_point("action.intent_committed");
         if let Some(stored) = repeated {
-            let done = told_again(caller, tool, stored);
+            let done = match (stored.status, ticket.op_id()) {
+                (ResultStatus::Unknown, Some(op_id)) => {
+                    self.reconcile(caller, entry, arguments, line, op_id).await
+                }
+                _ => told_again(stored),
+            };
             self.finish(caller, ticket, &done, Learnt::default()).await;
             return Ok(Called { output: done?, origin, is_repeated: true, files: Vec::new() });
         }
@@ -256,7 +261,8 @@ impl Host {
             tool: tool.to_owned(),
             approved: ground.price,
         });
-        let acting = Acting { caller, entry, op_id, seen: seen.clone(), purse };
+        let seen_by = seen.clone();
+        let acting = Acting { caller, entry, op_id, seen: seen_by, purse, reconciles: None };
         let learning = connection.clone();
         let (result, _) = self.act(acting, connection, sealed, arguments, line).await;
         crash_point("action.answer_received");

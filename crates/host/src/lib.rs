@@ -33,6 +33,7 @@ mod place;
 mod plan;
 mod policy;
 mod provider_keys;
+mod reconcile;
 mod redact;
 mod remote;
 mod root_keys;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use resto_core::{
     BoxFuture, Call, Code, Connected, Credentials, Error, File, FileLink, Money, Observed, Records,
@@ -40,6 +40,7 @@ pub(crate) struct FakeCall {
     pub(crate) account: OnceLock<Connected>,
     pub(crate) spent: Mutex<Vec<Money>>,
     pub(crate) files: Mutex<Vec<Vec<u8>>>,
+    pub(crate) reconciles: OnceLock<SystemTime>,
 }
 
 impl Call for FakeCall {
@@ -53,6 +54,10 @@ impl Call for FakeCall {
 
     fn op_id(&self) -> Uuid {
         Uuid::from_u128(7)
+    }
+
+    fn reconciles(&self) -> Option<SystemTime> {
+        self.reconciles.get().copied()
     }
 
     fn account(&self) -> Option<&Connected> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use resto_core::{
     Account, Action, Adapter, Api, Bounds, Connected, Endpoints, Http, Integration, Lifecycle,
@@ -168,6 +168,13 @@ impl FakeApi {
     #[must_use]
     pub fn connected(self, id: &str) -> Self {
         let _ = self.call.account.set(Connected { id: id.to_owned(), mode: None });
+        self
+    }
+
+    /// Lets actions only find out what came of the same operation before, which began at this time.
+    #[must_use]
+    pub fn reconciling(self, began: SystemTime) -> Self {
+        let _ = self.call.reconciles.set(began);
         self
     }
 

@@ -144,6 +144,17 @@ impl TenantScope {
         Ok(Spending::Noted)
     }
 
+    /// What an operation noted as spent: in the smallest unit, with the currency.
+    ///
+    /// # Errors
+    /// [`crate::Error::Database`].
+    pub async fn spent_by(&self, op_id: Uuid) -> Result<Vec<(i64, String)>> {
+        let mut tx = self.read().await?;
+        Ok(on!(&mut tx, c => sqlx::query_as(
+            "SELECT minor, currency FROM spending WHERE tenant_id = $1 AND op_id = $2",
+        ).bind(self.tenant.0).bind(op_id).fetch_all(c).await)?)
+    }
+
     /// Takes back what an operation noted as spent, when it is known that it spent nothing.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     chain::clean,
     database::{Tx, on},
     keys::WrappedKey,
+    timestamp::from_millis,
 };
 
 const PURPOSE: &str = "outcome";
@@ -92,6 +94,36 @@ impl TenantScope {
         };
         let key = id.zip(wrapped).map(|(id, wrapped)| WrappedKey { id, wrapped });
         self.read_outcome(op_id, outcome, key).map(Some)
+    }
+
+    /// When an operation began whose outcome is not known; none where it is known, or there is none of this id.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn unknown_since(&self, op_id: Uuid) -> Result<Option<OffsetDateTime>> {
+        let mut tx = self.read().await?;
+        let began: Option<i64> = on!(&mut tx, c => sqlx::query_scalar(
+            "SELECT started_at FROM integration_operations WHERE tenant_id = $1 AND op_id = $2 AND state = 'unknown'",
+        ).bind(self.tenant.0).bind(op_id).fetch_optional(c).await)?;
+        Ok(began.map(from_millis))
+    }
+
+    /// Stores the outcome of an operation of which it was not known, now that it is; whoever makes the call again is told.
+    /// Nothing happens where it is known already.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn reconcile(&self, op_id: Uuid, outcome: Outcome<'_>) -> Result<()> {
+        let payload = payload(&outcome)?;
+        let mut tx = self.write().await?;
+        let key = self.active_key(&mut tx).await?;
+        let sealed = key.seal(PURPOSE, &op_id.to_string(), 0, &payload)?;
+        on!(&mut tx, c => sqlx::query(
+            "UPDATE integration_operations
+             SET state = 'reconciled', outcome = $3, key_id = $4, expires_at = (SELECT now_ms FROM clock) + $5
+             WHERE tenant_id = $1 AND op_id = $2 AND state = 'unknown'",
+        ).bind(self.tenant.0).bind(op_id).bind(sealed).bind(key.key_id()).bind(KEPT_MS).execute(c).await.map(drop))?;
+        tx.commit().await
     }
 
     fn read_outcome(

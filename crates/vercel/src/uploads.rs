@@ -80,6 +80,7 @@ async fn store_one(api: &Api, scope: &Scope, digest: &str, content: &[u8]) -> Re
         .on(api, api.post("/v2/files", &[]))
         .header("x-vercel-digest", digest)
         .bytes("application/octet-stream", content.to_vec())
+        .repeats()
         .send_empty()
         .await;
     match stored {

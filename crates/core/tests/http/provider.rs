@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use resto_core::{
     Api, Auth, Bounds, BoxFuture, Call, Code, Credentials, Endpoints, Error, Http, HttpRequest,
@@ -75,7 +75,17 @@ fn client(
     bounds: Bounds,
     risk: Risk,
 ) -> (Api, Arc<Caller>) {
-    let caller = Arc::new(Caller::default());
+    client_for(Caller::default(), provider, url, bounds, risk)
+}
+
+fn client_for(
+    caller: Caller,
+    provider: &'static Provider,
+    url: &str,
+    bounds: Bounds,
+    risk: Risk,
+) -> (Api, Arc<Caller>) {
+    let caller = Arc::new(caller);
     let api = Api::new(
         Http::new(bounds).unwrap(),
         provider,
@@ -97,6 +107,8 @@ pub struct Caller {
     tried: Mutex<Vec<bool>>,
     /// Whether the credential cannot be opened.
     pub locked: AtomicBool,
+    /// When the operation began, where the call only finds out what came of it.
+    reconciles: Option<SystemTime>,
 }
 
 impl Caller {
@@ -144,6 +156,10 @@ impl Call for Caller {
 
     fn op_id(&self) -> Uuid {
         Uuid::nil()
+    }
+
+    fn reconciles(&self) -> Option<SystemTime> {
+        self.reconciles
     }
 
     fn observe(&self, observed: Observed) {
@@ -251,6 +267,13 @@ impl Server {
     /// A client that repeats changes, because the provider knows them by their key.
     pub fn keyed_api(&self) -> Api {
         client(&KEYED, &self.url, impatient(), Risk::Write).0
+    }
+
+    /// A client that only finds out what came of an operation that began so long ago; with or without keys.
+    pub fn reconciling_api(&self, ago: Duration, keyed: bool) -> Api {
+        let provider = if keyed { &KEYED } else { &ACME };
+        let caller = Caller { reconciles: SystemTime::now().checked_sub(ago), ..Caller::default() };
+        client_for(caller, provider, &self.url, impatient(), Risk::Write).0
     }
 
     /// A client of a provider that leaves empty lists out.

@@ -59,24 +59,16 @@ impl Host {
     }
 }
 
-/// What an operation that ran before is told as.
-pub(crate) fn told_again(caller: &Caller, tool: &str, stored: StoredOutcome) -> Result<Value> {
-    let error = match (stored.status, stored.output) {
-        (ResultStatus::Success, Some(output)) => return Ok(output),
-        (ResultStatus::Unknown, _) => Error::new(
-            Code::UnknownOutcome,
-            format!(
-                "The same call was made before and its answer was lost: it may have happened, so it was not done again. Look with a reading tool. If it did not happen, a person repeats it: {} '<the same arguments>'; or the client sends a new `_meta[\"{OP_ID}\"]` with the call.",
-                caller.command(&format!("call {tool}"))
-            ),
-        ),
-        _ => Error::new(
+/// What an operation that ran before is told as, where that is known.
+pub(crate) fn told_again(stored: StoredOutcome) -> Result<Value> {
+    match (stored.status, stored.output) {
+        (ResultStatus::Success, Some(output)) => Ok(output),
+        _ => Err(Error::new(
             Code::Conflict,
             format!(
                 "This operation ran before and did not succeed: {} To try again, send a new `_meta[\"{OP_ID}\"]`, or none.",
                 stored.error_message.unwrap_or_default()
             ),
-        ),
-    };
-    Err(error)
+        )),
+    }
 }

@@ -82,6 +82,8 @@ impl Caps {
 pub(crate) enum Purse {
     /// Nothing may be spent.
     Closed,
+    /// What was spent before may be named again: it is found out what came of it.
+    Again(Vec<Money>),
     /// Nothing is spent; the price is remembered.
     Trial(Mutex<Option<Money>>),
     /// Money may be spent.
@@ -106,7 +108,7 @@ impl Purse {
     pub fn price(&self) -> Option<Money> {
         match self {
             Self::Trial(price) => price.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            Self::Closed | Self::Open { .. } => None,
+            Self::Closed | Self::Again(_) | Self::Open { .. } => None,
         }
     }
 
@@ -122,6 +124,13 @@ impl Purse {
     pub async fn spend(&self, price: &Money) -> Result<()> {
         match self {
             Self::Closed => Err(Error::new(Code::Internal, "Nothing may be spent here.")),
+            Self::Again(spent) if spent.iter().any(|most| price.within(most)) => Ok(()),
+            Self::Again(_) => Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "It costs {price} now, which is not what was spent before. Nothing was sent."
+                ),
+            )),
             Self::Trial(told) => {
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                 *told = match told.take() {

@@ -79,8 +79,14 @@ impl Host {
         };
         let seen = Arc::new(Mutex::new(Seen::default()));
         let purse = Arc::new(Purse::trial());
-        let acting =
-            Acting { caller, entry, op_id: None, seen: seen.clone(), purse: purse.clone() };
+        let acting = Acting {
+            caller,
+            entry,
+            op_id: None,
+            seen: seen.clone(),
+            purse: purse.clone(),
+            reconciles: None,
+        };
         let learning = connection.clone();
         let (result, draft) = self.act(acting, connection, sealed, arguments, line).await;
         let learnt = learn(&entry, &learning, &seen, &result, draft.is_some());

@@ -252,13 +252,14 @@ impl Host {
                 let nothing = reads || waited;
                 return Ok(failed(&interrupted(caller, &task.tool, nothing)));
             };
-            let is_unknown = stored.status == ResultStatus::Unknown;
-            Ok(match told_again(caller, &task.tool, stored) {
+            if stored.status == ResultStatus::Unknown {
+                return Ok(failed(&interrupted(caller, &task.tool, false)));
+            }
+            Ok(match told_again(stored) {
                 Ok(output) => {
                     let files = Vec::new();
                     done(&success(Called { output, origin, is_repeated: false, files }))
                 }
-                Err(error) if is_unknown => failed(&error),
                 Err(error) => done(&failure(&error)),
             })
         };
@@ -275,7 +276,7 @@ fn interrupted(caller: &Caller, tool: &str, nothing: bool) -> Error {
     Error::new(
         Code::UnknownOutcome,
         format!(
-            "The server stopped while this ran: it may have happened, and it is not done again. Look with a reading tool. If it did not happen, a person repeats it: {} '<the same arguments>'.",
+            "The server stopped while this ran: it may have happened, and it is not done again. Make the same call again: it is looked up. If it did not happen, a person repeats it: {} '<the same arguments>'.",
             caller.command(&format!("call {tool}"))
         ),
     )

@@ -1,0 +1,54 @@
+//! A change whose answer was lost is looked for at the provider: what it made tells that it happened.
+
+use std::future::Future;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use serde::de::DeserializeOwned;
+
+use crate::reply::in_doubt;
+use crate::{Code, Request, Result};
+
+impl Request<'_> {
+    /// Sends a change and reads the answer as `T`. Where the answer is lost, `find` looks for what the change made, by
+    /// reading only; `None`: the provider does not show it. A call that reconciles sends nothing and only looks.
+    ///
+    /// # Errors
+    /// As [`Request::send`]; `unknown_outcome` where it is not found.
+    pub async fn send_or_find<T, Found>(self, find: impl Fn() -> Found) -> Result<T>
+    where
+        T: DeserializeOwned,
+        Found: Future<Output = Result<Option<T>>>,
+    {
+        let api = self.api;
+        let lost = if api.reconciles() {
+            in_doubt(api.provider)
+        } else {
+            match self.send().await {
+                Err(error) if error.code() == Code::UnknownOutcome => error,
+                answered => return answered,
+            }
+        };
+        // What is under way shows a little later, if at all.
+        let again = ExponentialBuilder::default()
+            .with_min_delay(api.http.bounds.retry_pause)
+            .with_max_times(2)
+            .with_jitter();
+        let name = api.provider.name;
+        let found = (|| async { find().await?.ok_or_else(|| lost.clone()) })
+            .retry(again)
+            .when(|error| error.code() == Code::UnknownOutcome)
+            .await;
+        found.map_err(|error| {
+            let looked = match error.code() {
+                Code::UnknownOutcome => {
+                    format!("{name} was asked for it and does not show it so far.")
+                }
+                _ => format!("{name} could not be asked for it: {}", error.message()),
+            };
+            let mut lost = lost;
+            let details = lost.details_mut();
+            details.message = format!("{} {looked}", details.message);
+            lost
+        })
+    }
+}
