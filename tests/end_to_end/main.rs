@@ -25,6 +25,7 @@ mod discovery;
 mod doors;
 mod endings;
 mod entering;
+mod faulty;
 mod finding;
 mod flood;
 mod frameworks;

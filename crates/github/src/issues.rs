@@ -14,6 +14,9 @@ use crate::permissions::{ISSUES_READ, ISSUES_WRITE};
 use crate::repos::Repo;
 use crate::states::{Listed, State};
 
+/// How many pages of newer issues are searched for one that was opened some time ago.
+const SEARCHED: usize = 5;
+
 /// An issue, or the conversation of a pull request.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Issue {
@@ -161,18 +164,29 @@ impl Action for CreateIssue {
 impl CreateIssue {
     /// The issue whose answer was lost.
     async fn find(&self, api: &Api) -> Result<Option<Issue>> {
-        let newest: Page<Value> = api
-            .get("/repos/{}/{}/issues", &[&self.at.owner, &self.at.repo])
-            .query("state", "all")
-            .query("sort", "created")
-            .query("since", since(api))
-            .query("per_page", 100)
-            .list()
-            .await?;
-        let text = self.body.as_deref();
-        let mut newest =
-            newest.items.into_iter().filter_map(|one| found(api, one, "created_at", text));
-        Ok(newest.find(|issue: &Issue| issue.title == self.title.trim() && !issue.is_pull_request))
+        let mut page = PageRequest { cursor: None, limit: Some(100) };
+        for _ in 0..SEARCHED {
+            let newest: Page<Value> = api
+                .get("/repos/{}/{}/issues", &[&self.at.owner, &self.at.repo])
+                .query("state", "all")
+                .query("sort", "created")
+                .query("since", since(api))
+                .page(&page)
+                .list()
+                .await?;
+            let text = self.body.as_deref();
+            let mut some =
+                newest.items.into_iter().filter_map(|one| found(api, one, "created_at", text));
+            let is_it = |issue: &Issue| issue.title == self.title.trim() && !issue.is_pull_request;
+            if let Some(issue) = some.find(is_it) {
+                return Ok(Some(issue));
+            }
+            page.cursor = newest.next_cursor;
+            if page.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(None)
     }
 }
 

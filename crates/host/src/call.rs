@@ -278,6 +278,9 @@ impl Host {
                     | Code::AuthExpired
                     | Code::ActionRequired
                     | Code::Denied
+                    // Where a try before could have done it, the outcome is unknown.
+                    | Code::RateLimited
+                    | Code::ProviderDown
             )
         });
         self.finish(caller, ticket, &result, learnt).await;

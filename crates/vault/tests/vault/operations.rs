@@ -15,6 +15,7 @@ on_both! {
     a_repeated_operation_gets_the_stored_outcome
     a_failed_operation_is_not_run_again_either
     an_operation_id_is_not_used_for_something_else
+    what_is_found_out_of_an_unknown_outcome_is_told_to_whoever_asks_again
 }
 
 async fn an_unsafe_action_is_given_an_operation(store: Store) {
@@ -109,6 +110,43 @@ async fn a_failed_operation_is_not_run_again_either(store: Store) {
         assert_eq!(repeated.status, status);
         assert_eq!(repeated.error_message.as_deref(), Some("card_declinedby the bank"));
     }
+}
+
+async fn what_is_found_out_of_an_unknown_outcome_is_told_to_whoever_asks_again(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let params = json!({});
+    let [lost, died, paid] = [1, 2, 3].map(Uuid::from_u128);
+    let pay = |op_id| Intent { unsafe_: true, op_id: Some(op_id), ..intent("pay", &params) };
+    let begun = scope.begin(pay(lost)).await.unwrap();
+    // While it is under way it is not unknown.
+    assert_eq!(scope.unknown_since(lost).await.unwrap(), None);
+    scope.finish(begun.ticket, outcome(ResultStatus::Unknown)).await.unwrap();
+    drop(scope.begin(pay(died)).await.unwrap());
+    assert_eq!(vault.sweep_unfinished(NOW).await.unwrap(), 1);
+    let stranger = vault.scope(vault.create_tenant("other", "Other").await.unwrap().id);
+    let receipt = json!({ "receipt": 17 });
+    let done = Outcome { output: Some(&receipt), ..outcome(ResultStatus::Success) };
+    for op_id in [lost, died] {
+        let began = scope.unknown_since(op_id).await.unwrap().unwrap();
+        let first = &scope.audit_events(0, 1).await.unwrap()[0];
+        assert!(began >= first.executed_at, "{began} {}", first.executed_at);
+        assert_eq!(stranger.unknown_since(op_id).await.unwrap(), None);
+        stranger.reconcile(op_id, done).await.unwrap();
+        assert!(scope.unknown_since(op_id).await.unwrap().is_some());
+        scope.reconcile(op_id, done).await.unwrap();
+        assert_eq!(scope.unknown_since(op_id).await.unwrap(), None);
+        let repeated = scope.begin(pay(op_id)).await.unwrap().repeated.unwrap();
+        assert_eq!(
+            (repeated.status, repeated.output.as_ref()),
+            (ResultStatus::Success, Some(&receipt))
+        );
+    }
+    // What is known stays as it is.
+    let begun = scope.begin(pay(paid)).await.unwrap();
+    scope.finish(begun.ticket, outcome(ResultStatus::Error)).await.unwrap();
+    scope.reconcile(paid, done).await.unwrap();
+    let repeated = scope.begin(pay(paid)).await.unwrap().repeated.unwrap();
+    assert_eq!(repeated.status, ResultStatus::Error);
 }
 
 async fn an_operation_id_is_not_used_for_something_else(store: Store) {

@@ -42,6 +42,8 @@ async fn d1_what_was_spent_counts_for_its_time_unless_it_is_taken_back(store: St
     assert!(!spend(second, (401, "EUR")).await);
     // Another currency has a limit of its own.
     assert!(spend(second, (1000, "USD")).await);
+    assert_eq!(scope.spent_by(first).await.unwrap(), [(600, "EUR".to_owned())]);
+    assert_eq!(scope.spent_by(second).await.unwrap(), [(1000, "USD".to_owned())]);
     scope.unspend(first).await.unwrap();
     assert!(spend(second, (1000, "EUR")).await);
     assert!(!spend(first, (1, "EUR")).await);
