@@ -1,6 +1,6 @@
 //! Custom dimensions and metrics: parameters of events that reports can tell by, or count.
 
-use resto_core::{Action, Api, Code, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -116,43 +116,36 @@ impl Action for CreateCustomDimension {
     async fn run(self, api: &Api) -> Result<CustomDimension> {
         let path = "/v1beta/properties/{}/customDimensions";
         // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.customDimensions/create
-        let created: Result<CustomDimension> = api
+        let scope = json!(self.scope.unwrap_or(Scope::Event));
+        let is_it =
+            |one: &CustomDimension| one.parameter_name == self.parameter_name && scope == one.scope;
+        let found: CustomDimension = api
             .post(path, &[&self.property_id])
             .at(ADMIN)
             .fields(json!({
                 "parameterName": self.parameter_name,
                 "displayName": self.display_name,
-                "scope": self.scope.unwrap_or(Scope::Event),
+                "scope": scope,
                 "description": self.description,
             }))
-            .send()
-            .await;
-        let scope = json!(self.scope.unwrap_or(Scope::Event));
-        let is_it =
-            |one: &CustomDimension| one.parameter_name == self.parameter_name && scope == one.scope;
-        let found = found(api, path, &self.property_id, "customDimensions", created, is_it).await?;
+            .send_or_find(|| find(api, path, &self.property_id, "customDimensions", is_it))
+            .await?;
         Ok(found.named())
     }
 }
 
-/// What was created; where the answer was lost, the one that is there: the names are unique.
-async fn found<T: DeserializeOwned>(
+/// The one that is there: the names are unique.
+async fn find<T: DeserializeOwned>(
     api: &Api,
     path: &'static str,
     property: &Id,
     list: &str,
-    created: Result<T>,
     is_it: impl Fn(&T) -> bool,
-) -> Result<T> {
-    match created {
-        Err(error) if error.code() == Code::UnknownOutcome => {
-            // A property has at most 175 of them with Analytics 360.
-            let all = api.get(path, &[property]).at(ADMIN).query("pageSize", 200);
-            let page: Result<Page<T>> = all.list_in(list).await;
-            page.ok().and_then(|page| page.items.into_iter().find(is_it)).ok_or(error)
-        }
-        created => created,
-    }
+) -> Result<Option<T>> {
+    // A property has at most 175 of them with Analytics 360.
+    let all = api.get(path, &[property]).at(ADMIN).query("pageSize", 200);
+    let page: Page<T> = all.list_in(list).await?;
+    Ok(page.items.into_iter().find(is_it))
 }
 
 /// What the numbers of a metric are.
@@ -238,7 +231,8 @@ impl Action for CreateCustomMetric {
         let restricted =
             (unit == Unit::Currency).then(|| [self.money.unwrap_or(Money::RevenueData)]);
         // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.customMetrics/create
-        let created: Result<CustomMetric> = api
+        let is_it = |one: &CustomMetric| one.parameter_name == self.parameter_name;
+        let mut metric: CustomMetric = api
             .post(path, &[&self.property_id])
             .at(ADMIN)
             .fields(json!({
@@ -249,11 +243,8 @@ impl Action for CreateCustomMetric {
                 "restrictedMetricType": restricted,
                 "description": self.description,
             }))
-            .send()
-            .await;
-        let is_it = |one: &CustomMetric| one.parameter_name == self.parameter_name;
-        let mut metric =
-            found(api, path, &self.property_id, "customMetrics", created, is_it).await?;
+            .send_or_find(|| find(api, path, &self.property_id, "customMetrics", is_it))
+            .await?;
         metric.report_name = format!("customEvent:{}", metric.parameter_name);
         Ok(metric)
     }
@@ -261,6 +252,7 @@ impl Action for CreateCustomMetric {
 
 #[cfg(test)]
 mod tests {
+    use resto_core::Code;
     use resto_testing::FakeApi;
     use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Key events: the events that matter most to the business, which reports count as such.
 
-use resto_core::{Action, Api, Code, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -134,27 +134,20 @@ impl Action for CreateKeyEvent {
             _ => "ONCE_PER_EVENT",
         };
         // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.keyEvents/create
-        let created: Result<KeyEvent> = api
-            .post("/v1beta/properties/{}/keyEvents", &[&self.property_id])
+        api.post("/v1beta/properties/{}/keyEvents", &[&self.property_id])
             .at(ADMIN)
             .fields(json!({
                 "eventName": self.event_name,
                 "countingMethod": counting,
                 "defaultValue": worth,
             }))
-            .send()
-            .await;
-        match created {
-            // The answer was lost; a property has at most fifty, each of another name.
-            Err(error) if error.code() == Code::UnknownOutcome => {
+            .send_or_find(async || {
+                // A property has at most fifty, each of another name.
                 let all = PageRequest { cursor: None, limit: Some(100) };
-                let found = list(api, &self.property_id, &all).await.ok().and_then(|page| {
-                    page.items.into_iter().find(|event| event.event_name == self.event_name)
-                });
-                found.ok_or(error)
-            }
-            created => created,
-        }
+                let page = list(api, &self.property_id, &all).await?;
+                Ok(page.items.into_iter().find(|event| event.event_name == self.event_name))
+            })
+            .await
     }
 }
 
@@ -191,6 +184,7 @@ impl Action for DeleteKeyEvent {
 
 #[cfg(test)]
 mod tests {
+    use resto_core::Code;
     use resto_testing::FakeApi;
     use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Labels: Gmail's own, such as the inbox, and those that people make.
 
-use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -100,18 +100,15 @@ impl Action for CreateLabel {
         // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.labels/create
         let request = api.post("/gmail/v1/users/me/labels", &[]);
         let body = json!({"name": name, "labelListVisibility": "labelShow", "messageListVisibility": "show"});
-        let lost = match request.json(&body).send().await {
-            Err(error) if error.code() == Code::UnknownOutcome => error,
-            answered => return answered,
-        };
         // A name belongs to one label only.
-        let labels = all(api).await.unwrap_or_default();
-        labels.into_iter().find(|label| label.name == name).ok_or(lost)
+        let find = async || Ok(all(api).await?.into_iter().find(|label| label.name == name));
+        request.json(&body).send_or_find(find).await
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use resto_core::Code;
     use resto_testing::FakeApi;
     use serde_json::Value;
 

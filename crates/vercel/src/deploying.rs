@@ -1,6 +1,6 @@
 //! New deployments: of the linked repository, or of files.
 
-use resto_core::{Action, Api, Code, Error, Page, Result, Risk};
+use resto_core::{Action, Api, Error, Page, Result, Risk};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -73,8 +73,7 @@ impl Action for DeployProject {
         };
         let production = self.environment == Some(Target::Production);
         // https://vercel.com/docs/rest-api/deployments/create-a-new-deployment
-        let started = self
-            .at
+        self.at
             .scope
             .on(api, api.post("/v13/deployments", &[]))
             .query("skipAutoDetectionConfirmation", "1")
@@ -87,20 +86,14 @@ impl Action for DeployProject {
                 "files": files,
                 "meta": {OPERATION: api.op_id().to_string()},
             }))
-            .send()
-            .await;
-        match started {
-            Err(error) if error.code() == Code::UnknownOutcome => {
-                self.started(api, &project).await.ok_or(error)
-            }
-            other => other,
-        }
+            .send_or_find(|| self.started(api, &project))
+            .await
     }
 }
 
 impl DeployProject {
     /// The deployment whose answer was lost, if it is there.
-    async fn started(&self, api: &Api, project: &Project) -> Option<Deployment> {
+    async fn started(&self, api: &Api, project: &Project) -> Result<Option<Deployment>> {
         // https://vercel.com/docs/rest-api/deployments/list-deployments
         let newest: Page<Deployment> = self
             .at
@@ -109,10 +102,10 @@ impl DeployProject {
             .query("projectId", &project.id)
             .query("limit", 20)
             .list_in("deployments")
-            .await
-            .ok()?;
+            .await?;
         let operation = api.op_id().to_string();
-        newest.items.into_iter().find(|one| one.facts.meta.get(OPERATION) == Some(&operation))
+        let is_it = |one: &Deployment| one.facts.meta.get(OPERATION) == Some(&operation);
+        Ok(newest.items.into_iter().find(is_it))
     }
 }
 
@@ -131,6 +124,7 @@ fn source(project: &Project, reference: &str, sha: Option<&str>) -> Result<serde
 
 #[cfg(test)]
 mod tests {
+    use resto_core::Code;
     use resto_testing::FakeApi;
     use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! DNS records of domains whose name servers are Vercel's.
 
-use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -29,9 +29,13 @@ impl Zone {
     }
 
     /// The first of the newest hundred records that is the wanted one.
-    async fn find(&self, api: &Api, wanted: impl Fn(&DnsRecord) -> bool) -> Option<DnsRecord> {
+    async fn find(
+        &self,
+        api: &Api,
+        wanted: impl Fn(&DnsRecord) -> bool,
+    ) -> Result<Option<DnsRecord>> {
         let newest = PageRequest { cursor: None, limit: Some(100) };
-        self.list(api, &newest).await.ok()?.items.into_iter().find(wanted)
+        Ok(self.list(api, &newest).await?.items.into_iter().find(wanted))
     }
 }
 
@@ -188,21 +192,17 @@ impl Action for CreateDnsRecord {
         }
         let fields = self.fields()?;
         // https://vercel.com/docs/rest-api/dns/create-a-dns-record
-        let created: Result<Created> = self
+        let created: Created = self
             .at
             .scope
             .on(api, api.post("/v2/domains/{}/records", &[&self.at.domain]))
             .fields(Value::Object(fields))
-            .send()
-            .await;
-        let id = match created {
-            Ok(answer) => answer.uid,
-            // The answer was lost; whether the record is there can be read.
-            Err(error) if error.code() == Code::UnknownOutcome => {
-                self.at.find(api, |record| self.is(record)).await.ok_or(error)?.id
-            }
-            Err(error) => return Err(error),
-        };
+            .send_or_find(async || {
+                let found = self.at.find(api, |record| self.is(record)).await?;
+                Ok(found.map(|record| Created { uid: record.id }))
+            })
+            .await?;
+        let id = created.uid;
         Ok(CreatedRecord { id, name: self.relative_name().to_owned(), domain: self.at.domain })
     }
 }
@@ -300,7 +300,8 @@ impl Action for DeleteDnsRecord {
     type Output = DeletedRecord;
 
     async fn run(self, api: &Api) -> Result<DeletedRecord> {
-        let record = self.at.find(api, |record| record.id == self.record_id).await;
+        let record =
+            self.at.find(api, |record| record.id == self.record_id).await.unwrap_or_default();
         let path = "/v2/domains/{}/records/{}";
         // https://vercel.com/docs/rest-api/dns/delete-a-dns-record
         self.at

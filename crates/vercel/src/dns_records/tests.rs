@@ -1,3 +1,4 @@
+use resto_core::Code;
 use resto_testing::FakeApi;
 use serde_json::{Value, json};
 
