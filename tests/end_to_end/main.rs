@@ -54,6 +54,7 @@ mod provider;
 mod randomness;
 mod readme;
 mod recipe;
+mod reconciling;
 mod refresh;
 mod refusals;
 mod registrar;
