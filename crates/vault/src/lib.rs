@@ -45,6 +45,7 @@ mod statuses;
 mod sweep;
 mod tenants;
 mod timestamp;
+mod together;
 mod tokens;
 mod vault;
 mod verify;

@@ -107,7 +107,8 @@ impl Vault {
         }
         // A token made before the root key was exchanged is known by the hash of that time.
         for hash in self.inner.keyring.token_macs(token)? {
-            if let Some(caller) = self.find_token(hash.to_vec()).await? {
+            let looked = self.inner.callers.get(hash, || self.find_token(hash.to_vec()));
+            if let Some(caller) = looked.await? {
                 return Ok(Some(caller));
             }
         }

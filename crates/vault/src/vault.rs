@@ -9,12 +9,13 @@ use std::{
 };
 
 use crate::{
-    Anchors, Cipher, Error, Keyring, Result, TenantId,
+    Anchors, Caller, Cipher, Connection, Error, Keyring, Result, TenantId,
     alarm::Alarm,
     alerts::Noted,
     database::{Database, Tx, on},
     roots,
     sweep::UnderWay,
+    together::Together,
     writer::Writer,
 };
 
@@ -50,6 +51,9 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) under_way: UnderWay,
     anchors: OnceLock<Arc<dyn Anchors>>,
+    /// By the hashes of their tokens.
+    pub(crate) callers: Together<[u8; 32], Result<Option<Caller>>>,
+    pub(crate) connections: Together<(TenantId, String), Result<Option<Connection>>>,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }
@@ -97,6 +101,8 @@ impl Vault {
                 writer: Writer::default(),
                 under_way: UnderWay::default(),
                 anchors: OnceLock::new(),
+                callers: Together::default(),
+                connections: Together::default(),
                 // Whoever was here before may have been killed before it erased.
                 erasure_pending: AtomicBool::new(true),
             }),
