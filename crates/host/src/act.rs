@@ -66,7 +66,7 @@ impl Host {
     ) -> (Result<Value>, Option<Draft>) {
         let line = Arc::new(line);
         // Others have no second credential.
-        let kept = is_renewed(&connection).then(|| arguments.clone());
+        let kept = is_renewed(&connection, acting.caller.scope.now()).then(|| arguments.clone());
         let mut acted = self.act_once(&acting, &connection, sealed, arguments, &line).await;
         if let Some(arguments) = kept
             && acted.was_not_let_in()

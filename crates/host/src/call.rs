@@ -168,7 +168,7 @@ impl Host {
                 ),
             ));
         };
-        if let Some(wait) = paused(&connection) {
+        if let Some(wait) = paused(&connection, caller.scope.now()) {
             return Err(Error::new(
                 Code::RateLimited,
                 format!(
@@ -266,7 +266,7 @@ impl Host {
         let learning = connection.clone();
         let (result, _) = self.act(acting, connection, sealed, arguments, line).await;
         crash_point("action.answer_received");
-        let learnt = learn(&entry, &learning, &seen, &result, false);
+        let learnt = learn(&entry, &learning, &seen, &result, false, caller.scope.now());
         let nothing_done = result.as_ref().is_err_and(|error| {
             matches!(
                 error.code(),

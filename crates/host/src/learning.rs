@@ -22,13 +22,13 @@ pub(crate) struct Learnt {
 }
 
 /// For how many seconds more the provider wants no request, as it told whichever host.
-pub(crate) fn paused(connection: &Connection) -> Option<u64> {
+pub(crate) fn paused(connection: &Connection, now: OffsetDateTime) -> Option<u64> {
     let until = connection.rate_limits.as_ref()?.get(PAUSE)?.get("reset_at")?.as_u64()?;
-    until.checked_sub(now_s()).filter(|wait| *wait > 0)
+    until.checked_sub(seconds(now)).filter(|wait| *wait > 0)
 }
 
-fn now_s() -> u64 {
-    u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
+fn seconds(now: OffsetDateTime) -> u64 {
+    u64::try_from(now.unix_timestamp()).unwrap_or_default()
 }
 
 /// What a call, or the trial of one, showed.
@@ -38,6 +38,7 @@ pub(crate) fn learn(
     seen: &Mutex<Seen>,
     result: &Result<Value>,
     is_trial: bool,
+    now: OffsetDateTime,
 ) -> Learnt {
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let mut grants = Grants::read(&connection.permissions);
@@ -47,11 +48,11 @@ pub(crate) fn learn(
         (Err(_), Some(right)) => grants.lacked(right),
         (Err(_), None) => false,
     };
-    let pause = seen.pause_s.map(|seconds| RateLimit {
+    let pause = seen.pause_s.map(|after| RateLimit {
         resource: PAUSE.to_owned(),
         limit: None,
         remaining: 0,
-        reset_at: now_s().checked_add(seconds),
+        reset_at: seconds(now).checked_add(after),
     });
     let told: Map<String, Value> = [seen.rate_limit.as_ref(), pause.as_ref()]
         .into_iter()

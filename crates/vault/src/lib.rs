@@ -12,6 +12,7 @@ mod audit;
 mod batch;
 mod budgets;
 mod chain;
+mod clock;
 mod connections;
 mod crash;
 mod database;

@@ -132,6 +132,7 @@ impl Vault {
             on!(&mut tx, c => sqlx::query_as(text).bind(&hash).fetch_optional(c).await)?;
         drop(tx);
         let Some(row) = row else { return Ok(None) };
+        self.inner.clock.set(row.now_ms);
         let scope = self.scope(TenantId(row.tenant_id));
         let held = bounds(&hash, row.principal_id, &row.token, &row.scopes, row.expires_at);
         let known = self.inner.keyring.token_bounds(row.tenant_id, &held)?;

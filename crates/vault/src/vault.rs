@@ -8,10 +8,13 @@ use std::{
     },
 };
 
+use time::OffsetDateTime;
+
 use crate::{
     Anchors, Caller, Cipher, Connection, Error, Keyring, Result, TenantId,
     alarm::Alarm,
     alerts::Noted,
+    clock::Clock,
     database::{Database, Tx, on},
     roots,
     sweep::UnderWay,
@@ -51,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) under_way: UnderWay,
     anchors: OnceLock<Arc<dyn Anchors>>,
+    pub(crate) clock: Clock,
     /// By the hashes of their tokens.
     pub(crate) callers: Together<[u8; 32], Result<Option<Caller>>>,
     pub(crate) connections: Together<(TenantId, String), Result<Option<Connection>>>,
@@ -90,6 +94,7 @@ impl Vault {
         let database = Database::open(url).await?;
         database.check_schema().await?;
         let keyring = roots::admit(&database, keyring, cipher).await?;
+        let clock = Clock::told(database.look().await?.now_ms().await?);
         Ok(Self {
             inner: Arc::new(Inner {
                 database,
@@ -101,6 +106,7 @@ impl Vault {
                 writer: Writer::default(),
                 under_way: UnderWay::default(),
                 anchors: OnceLock::new(),
+                clock,
                 callers: Together::default(),
                 connections: Together::default(),
                 // Whoever was here before may have been killed before it erased.
@@ -171,7 +177,16 @@ impl Vault {
     /// # Errors
     /// [`Error::Database`].
     pub async fn answers(&self) -> Result<()> {
-        self.inner.database.look().await?.now_ms().await.map(drop)
+        let now_ms = self.inner.database.look().await?.now_ms().await?;
+        self.inner.clock.set(now_ms);
+        Ok(())
+    }
+
+    /// The time by the database's clock, as far as it is known without asking: each access token that is looked up, and each
+    /// batch of the audit trail, tells it anew.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.inner.clock.now()
     }
 
     /// The scope of one tenant. It is not looked up: the scope of a deleted tenant finds nothing but its audit trail.
@@ -222,6 +237,12 @@ impl TenantScope {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.vault.inner.keyring
+    }
+
+    /// As [`Vault::now`].
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.vault.now()
     }
 
     pub(crate) async fn read(&self) -> Result<Tx> {

@@ -13,7 +13,6 @@ use resto_vault::{CallPrint, Intent, Needs, Outcome, ResultStatus};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
@@ -354,7 +353,7 @@ impl Host {
         arguments: &Value,
         (op_id, tried, verdict): (Uuid, Tried, &Verdict),
     ) -> Approval {
-        let until = OffsetDateTime::now_utc() + HOLDS;
+        let until = caller.scope.now() + HOLDS;
         Approval {
             op_id,
             asked_by: caller.actor.clone(),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use resto_core::{Result, Risk};
 use serde_json::json;
-use time::OffsetDateTime;
 
 use crate::catalog::Entry;
 use crate::host::{Caller, Host, told};
@@ -23,7 +22,7 @@ impl Host {
     /// Notes that the caller is about to be told what outsiders may have written.
     pub(crate) async fn note_outsiders(&self, caller: &Caller) -> Result<()> {
         let (scope, reader) = (&caller.scope, caller.principal.id.to_string());
-        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let now = scope.now().unix_timestamp();
         let noted = scope.record(READ, &reader).await.map_err(told)?;
         let noted =
             noted.and_then(|at| at.as_i64()).map(|at| now.saturating_sub(at).unsigned_abs());

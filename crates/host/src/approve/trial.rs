@@ -89,7 +89,7 @@ impl Host {
         };
         let learning = connection.clone();
         let (result, draft) = self.act(acting, connection, sealed, arguments, line).await;
-        let learnt = learn(&entry, &learning, &seen, &result, draft.is_some());
+        let learnt = learn(&entry, &learning, &seen, &result, draft.is_some(), caller.scope.now());
         let told = if draft.is_some() { Ok(Value::Null) } else { result };
         self.finish(caller, ticket, &told, learnt).await;
         match (draft, told) {

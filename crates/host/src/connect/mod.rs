@@ -154,7 +154,7 @@ impl Host {
         let renews_at =
             candidate.expires_at.filter(|_| credential.secrets.contains_key("refresh_token"));
         if let Some(end) = renews_at {
-            let life = (end - OffsetDateTime::now_utc()).try_into().unwrap_or_default();
+            let life = (end - self.vault.now()).try_into().unwrap_or_default();
             jobs.push((Kind::Refresh.word(), due_in(life, life)));
         }
         let new = NewConnection {
@@ -239,7 +239,7 @@ impl Host {
             last_used_at: connection.last_used_at,
             key_age_days: connection.key_age_days(OffsetDateTime::now_utc()),
             expires_at: connection.expires_at,
-            renewed: is_renewed(connection),
+            renewed: is_renewed(connection, self.vault.now()),
             replaced: None,
         })
     }

@@ -229,7 +229,7 @@ impl Host {
     ) -> Result<Candidate> {
         let name = integration.name;
         let redeemed = (code, self.callback(integration)?);
-        let tokens = ours.redeem(&self.http, redeemed, waiting.verifier).await;
+        let tokens = ours.redeem(self, redeemed, waiting.verifier).await;
         crash_point("connect.tokens_received");
         let tokens = tokens.map_err(|none| {
             none.error(integration, |word| {

@@ -13,7 +13,6 @@ use resto_core::{
 use resto_vault::{Connection, Sealed, crash_point};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
@@ -114,7 +113,7 @@ impl Host {
         crash_point("disconnect.revoke_sent");
         let asked = adapter.identify(&api).await.map_err(|error| opening.redact_error(error));
         // A token that ended by itself says nothing of what else was allowed with it.
-        let ended = connection.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc());
+        let ended = connection.expires_at.is_some_and(|end| end <= self.vault.now());
         let proof = match (revoked, asked) {
             (Proof::Revoked, Err(error)) if error.code() == Code::AuthExpired => Some(error),
             (Proof::PersonMust { .. }, Err(error))

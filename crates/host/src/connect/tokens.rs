@@ -22,6 +22,7 @@ use url::Url;
 
 use super::client::OAuthClient;
 use super::revoke::INSTALLATION;
+use crate::host::Host;
 
 /// No token is said to live longer.
 const LONGEST: Duration = Duration::from_hours(24 * 3660);
@@ -110,12 +111,11 @@ impl Tokens {
     fn read(
         told: &StandardTokenResponse<Extra, BasicTokenType>,
         lifetime: Option<Duration>,
+        now: OffsetDateTime,
     ) -> Self {
         // Whoever says nothing, or nonsense, ends never as far as we know.
-        let after = |rest: Duration| {
-            OffsetDateTime::now_utc()
-                .saturating_add(rest.min(LONGEST).try_into().unwrap_or_default())
-        };
+        let after =
+            |rest: Duration| now.saturating_add(rest.min(LONGEST).try_into().unwrap_or_default());
         let extra = told.extra_fields();
         Self {
             // EXPOSE: to be sealed.
@@ -171,7 +171,7 @@ impl OAuthClient<'_> {
     /// Exchanges a code for tokens, once.
     pub async fn redeem(
         &self,
-        http: &Http,
+        host: &Host,
         (code, callback): (AuthorizationCode, Url),
         verifier: Option<String>,
     ) -> Result<Tokens, NoTokens> {
@@ -184,14 +184,14 @@ impl OAuthClient<'_> {
         if let Some(verifier) = verifier {
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
-        let told = request.request_async(&self.door(http)).await.map_err(unanswered)?;
-        Ok(Tokens::read(&told, self.facts.access_lifetime))
+        let told = request.request_async(&self.door(&host.http)).await.map_err(unanswered)?;
+        Ok(Tokens::read(&told, self.facts.access_lifetime, host.vault.now()))
     }
 
     /// Gets new tokens, once; the access before lived this long.
     pub async fn renew(
         &self,
-        http: &Http,
+        host: &Host,
         refresh: &SecretString,
         lifetime: Option<Duration>,
     ) -> Result<Tokens, NoTokens> {
@@ -202,8 +202,8 @@ impl OAuthClient<'_> {
         if let Some(resource) = self.facts.resource {
             request = request.add_extra_param("resource", resource);
         }
-        let told = request.request_async(&self.door(http)).await.map_err(unanswered)?;
-        Ok(Tokens::read(&told, self.facts.access_lifetime.or(lifetime)))
+        let told = request.request_async(&self.door(&host.http)).await.map_err(unanswered)?;
+        Ok(Tokens::read(&told, self.facts.access_lifetime.or(lifetime), host.vault.now()))
     }
 
     fn door<'a>(&'a self, http: &'a Http) -> TokenUrlOnly<'a> {

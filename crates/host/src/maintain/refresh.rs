@@ -57,8 +57,7 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether the access of a connection is renewed without a person.
-pub(crate) fn is_renewed(connection: &Connection) -> bool {
-    let now = OffsetDateTime::now_utc();
+pub(crate) fn is_renewed(connection: &Connection, now: OffsetDateTime) -> bool {
     connection.auth_type == AuthType::OAuth2
         && connection
             .expires_at
@@ -73,13 +72,13 @@ pub(crate) fn due_in(left: Duration, life: Duration) -> Duration {
 }
 
 /// How much is left of an access, and how long it lives in all.
-fn life(connection: &Connection) -> (Duration, Duration) {
+fn life(connection: &Connection, now: OffsetDateTime) -> (Duration, Duration) {
     let Some(end) = connection.expires_at else {
         return (Duration::MAX, Duration::MAX);
     };
     let began = connection.renewed_at.unwrap_or(connection.connected_at);
     let until = |from: OffsetDateTime| Duration::try_from(end - from).unwrap_or_default();
-    (until(OffsetDateTime::now_utc()), until(began))
+    (until(now), until(began))
 }
 
 impl Host {
@@ -93,13 +92,13 @@ impl Host {
         integration: &'static Integration,
         connection: Connection,
     ) -> Result<Connection> {
-        let (left, life) = life(&connection);
+        let (left, life) = life(&connection, scope.now());
         // Whether a key still works, its provider says.
         let is_key = connection.auth_type == AuthType::ApiKey;
         if is_key || connection.status != Status::Active || left > TOO_SHORT.min(life / 10) {
             return Ok(connection);
         }
-        if !is_renewed(&connection) {
+        if !is_renewed(&connection, scope.now()) {
             return if left.is_zero() {
                 Err(self.access_ended(integration))
             } else {
@@ -130,9 +129,9 @@ impl Host {
         if now.generation != refused.generation {
             return now.status == Status::Active;
         }
-        let (_, life) = life(&now);
-        let age = now.renewed_at.map(|at| OffsetDateTime::now_utc() - at);
-        if age.is_some_and(|age| age < YOUNG.min(life / 2)) || !is_renewed(&now) {
+        let (_, life) = life(&now, scope.now());
+        let age = now.renewed_at.map(|at| scope.now() - at);
+        if age.is_some_and(|age| age < YOUNG.min(life / 2)) || !is_renewed(&now, scope.now()) {
             return false;
         }
         let renewed = self.renew(scope, integration, now.generation).await;
@@ -246,10 +245,10 @@ impl Host {
             // A person decides what happens with it; it may be active again by then.
             return Ok(Next::In(jittered(DAILY)));
         }
-        if !is_renewed(&connection) {
+        if !is_renewed(&connection, caller.scope.now()) {
             return Ok(Next::Never);
         }
-        let (left, life) = life(&connection);
+        let (left, life) = life(&connection, caller.scope.now());
         let rest = due_in(left, life);
         if wanted != Some(connection.generation) && !rest.is_zero() {
             return Ok(Next::In(rest));

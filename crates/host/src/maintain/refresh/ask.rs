@@ -66,7 +66,7 @@ impl Refresh<'_> {
                 && now.generation != connection.generation
             {
                 // Somebody else renewed it, or connected again: that is the answer.
-                let (left, life) = life(&now);
+                let (left, life) = life(&now, scope.now());
                 return Ok(due_in(left, life));
             }
             let word = word.clone();
@@ -102,7 +102,7 @@ impl Refresh<'_> {
         drop(credential);
         crash_point("refresh.sealed");
         let left = |end: OffsetDateTime| {
-            let life = (end - OffsetDateTime::now_utc()).try_into().unwrap_or_default();
+            let life = (end - scope.now()).try_into().unwrap_or_default();
             due_in(life, life)
         };
         let next = tokens.expires_at.map_or(DAILY, left);
@@ -115,8 +115,8 @@ impl Refresh<'_> {
 
     /// Asks for new tokens; whether an answer was lost that may have spent this refresh token.
     async fn ask(&self, refresh: &SecretString) -> (Result<Tokens, NoTokens>, bool) {
-        let (_, life) = life(&self.connection);
-        let ask = || self.ours.renew(&self.host.http, refresh, Some(life));
+        let (_, life) = life(&self.connection, self.host.vault.now());
+        let ask = || self.ours.renew(self.host, refresh, Some(life));
         let answer = ask().await;
         if matches!(answer, Err(NoTokens::Lost(_))) && self.ours.facts.rotates_refresh_token {
             return (ask().await, true);
