@@ -208,6 +208,8 @@ async fn renews_once_and_looks_at_the_date_when_the_answer_is_lost() {
     {
         let fake = fake()
             .await
+            // For the quote, and right before the order.
+            .on("GET", "/domain/get/acme.com", 200, acme("2027-01-01 10:00:00"))
             .on("GET", "/domain/get/acme.com", 200, acme("2027-01-01 10:00:00"))
             .on("GET", "/domain/get/acme.com", 200, acme(after))
             .on("POST", "/domain/renew/acme.com", 200, rehearsal("renewal", 1108, false))
