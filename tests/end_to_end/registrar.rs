@@ -130,6 +130,12 @@ fn orders() -> Vec<Step> {
         ),
         (
             "registrar_set_auto_renew",
+            json!({"domain": "acme.shop", "enabled": true}),
+            json!({"enabled": true}),
+            "",
+        ),
+        (
+            "registrar_set_auto_renew",
             json!({"domain": "acme.shop", "enabled": false}),
             json!({"enabled": false}),
             "",
@@ -222,10 +228,19 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_powerdns_keeps_and_s
     assert!(bought.contains("cannot sell acme.shop"), "{bought}");
 
     walk.assert_left_out("registrar", &[]);
-    assert_eq!(
-        walk.approved(),
-        ["registrar_purchase_domain", "registrar_renew_domain", "registrar_set_auto_renew"]
-    );
-    assert!(walk.asked[0].1.contains("12.50 USD"), "{:?}", walk.asked);
+    let told = |n: usize| (walk.asked[n].0.as_str(), walk.asked[n].1.as_str());
+    for (n, (tool, costs)) in [
+        ("registrar_purchase_domain", "It costs 12.50 USD. "),
+        ("registrar_renew_domain", "It costs 12.50 USD. "),
+        ("registrar_set_auto_renew", "It costs 12.50 USD. "),
+        ("registrar_set_auto_renew", "It costs nothing. "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(told(n).0, tool);
+        assert!(told(n).1.contains(costs), "{tool}: {}", told(n).1);
+    }
+    assert_eq!(walk.asked.len(), 4);
     product.must(&["audit", "--verify"], "");
 }

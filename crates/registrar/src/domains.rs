@@ -1,6 +1,6 @@
 //! The account's domains and their settings.
 
-use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Error, Money, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,15 @@ impl Action for SetAutoRenew {
     type Output = Setting;
 
     async fn run(self, api: &Api) -> Result<Setting> {
-        registrar(api)?.set_auto_renew(api, &self.domain, self.enabled).await?;
+        let registrar = registrar(api)?;
+        let price = match self.enabled {
+            true => registrar.renewal_price(api, &self.domain).await?,
+            false => Some(Money::nothing()),
+        };
+        if let Some(price) = price {
+            api.spend(&price).await?;
+        }
+        registrar.set_auto_renew(api, &self.domain, self.enabled).await?;
         Ok(Setting { domain: self.domain, enabled: self.enabled })
     }
 }

@@ -178,6 +178,7 @@ async fn changes_the_settings_that_can_be_changed() {
     );
     let on = json!({"domain": "acme.com", "enabled": true});
     fake.run::<SetAutoRenew>(on.clone()).await.unwrap();
+    assert!(fake.spent().is_empty(), "it tells no price");
     fake.run::<SetPrivacy>(on).await.unwrap();
     let bodies: Vec<Value> = fake.requests().await.into_iter().map(|r| r.body).collect();
     assert_eq!(bodies, [json!({"auto_renew": true}), json!({"privacy": true})]);

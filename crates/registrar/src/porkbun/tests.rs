@@ -1,4 +1,4 @@
-use resto_core::{Code, Risk};
+use resto_core::{Code, Money, Risk};
 use resto_testing::FakeApi;
 use serde_json::{Value, json};
 
@@ -287,8 +287,30 @@ async fn changes_the_settings_that_can_be_changed() {
     let setting = json!({"domain": "acme.com", "enabled": false});
     let error = fake.run::<SetAutoRenew>(setting.clone()).await.unwrap_err();
     assert!(error.message().contains("Locked."), "{error}");
+    assert_eq!(fake.spent(), [Money::nothing()]);
     let error = fake.run::<SetPrivacy>(setting).await.unwrap_err();
     assert_eq!(error.code(), Code::ActionRequired);
+}
+
+#[tokio::test]
+async fn d1_whoever_lets_a_domain_renew_by_itself_is_told_the_price_first() {
+    let fake = fake()
+        .await
+        .on("POST", "/domain/renew/acme.com", 200, rehearsal("renewal", 1108, false))
+        .on(
+            "POST",
+            "/domain/updateAutoRenew/acme.com",
+            200,
+            ok(json!({"results": {"acme.com": {"status": "SUCCESS"}}})),
+        );
+    fake.run::<SetAutoRenew>(json!({"domain": "acme.com", "enabled": true})).await.unwrap();
+    assert_eq!(fake.spent(), [Money::cents(1108)]);
+    assert_eq!(
+        posts(&fake, "/domain/renew/acme.com").await[0].body,
+        json!({"cost": 0, "dryRun": true})
+    );
+    let set = &posts(&fake, "/domain/updateAutoRenew/acme.com").await[0];
+    assert_eq!(set.body, json!({"status": "on"}));
 }
 
 #[tokio::test]
