@@ -108,7 +108,7 @@ async fn a_new_document_replaces_only_an_expired_one_of_its_tenant(store: Store)
     store.move_clock(Duration::from_mins(59)).await;
     assert!(!scope.put_new_record("turns", "t", &json!(3), None).await.unwrap());
     assert_eq!(scope.record("turns", "t").await.unwrap(), Some(json!(1)));
-    store.move_clock(Duration::from_mins(60)).await;
+    store.move_clock(Duration::from_hours(1)).await;
     assert!(scope.put_new_record("turns", "t", &json!(4), None).await.unwrap());
     // One without an end is never replaced.
     store.move_clock(Duration::from_hours(999)).await;
