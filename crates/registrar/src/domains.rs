@@ -85,9 +85,10 @@ impl Action for SetAutoRenew {
 
     async fn run(self, api: &Api) -> Result<Setting> {
         let registrar = registrar(api)?;
-        let price = match self.enabled {
-            true => registrar.renewal_price(api, &self.domain).await?,
-            false => Some(Money::nothing()),
+        let price = if self.enabled {
+            registrar.renewal_price(api, &self.domain).await?
+        } else {
+            Some(Money::nothing())
         };
         if let Some(price) = price {
             api.spend(&price).await?;
