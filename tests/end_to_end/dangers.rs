@@ -46,6 +46,8 @@ fn services_at(paid: Arc<AtomicU64>) -> Provider {
                 "id": "re_1", "object": "refund", "amount": 500, "currency": "eur", "status": "succeeded",
                 "created": 1_769_817_600, "payment_intent": "pi_1",
             }),
+            what if what.ends_with("/invitations") => json!([]),
+            what if what.ends_with("/permission") => json!({"role_name": "write"}),
             what if what.starts_with("GET /v1/payment_intents/") => json!({
                 "id": "pi_1", "object": "payment_intent", "amount": paid, "amount_received": paid,
                 "currency": "eur", "status": "succeeded", "created": 1_769_817_600,
