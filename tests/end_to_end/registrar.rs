@@ -117,6 +117,12 @@ fn orders() -> Vec<Step> {
             "renewal=/quote_id",
         ),
         (
+            "registrar_quote_domain",
+            json!({"domain": "acme.shop", "operation": "renew", "years": 1}),
+            json!({"total": price(), "operation": "renew"}),
+            "late=/quote_id",
+        ),
+        (
             "registrar_renew_domain",
             json!({"quote_id": "$renewal"}),
             json!({"expires_on": "2028-01-01"}),
@@ -222,7 +228,19 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_powerdns_keeps_and_s
     let server = product.serve();
     let mut walk = Walk::start(&server, vec![("registrar", namecom.seen())]);
 
+    // More than five minutes later.
+    let old = walk.call("registrar_quote_domain", &json!({"domain": "old.shop"}));
+    product.sql("UPDATE records SET expires_at = 1 WHERE collection = 'registrar_quotes'");
+    let late = json!({"quote_id": old["quote_id"], "auto_renew": false});
+    let refused = walk.refused("registrar_purchase_domain", &late);
+    assert!(refused.contains("has expired or was used. Nothing was bought"), "{refused}");
+    let nothing = walk.call("registrar_list_domains", &json!({}));
+    assert_eq!(nothing["items"], json!([]));
+
     walk.through(orders());
+    let late = json!({"quote_id": walk.kept("late")});
+    let refused = walk.refused("registrar_renew_domain", &late);
+    assert!(refused.contains("it was renewed since. Nothing was sent"), "{refused}");
     walk.through(zone());
     let bought = walk.refused("registrar_quote_domain", &json!({"domain": "acme.shop"}));
     assert!(bought.contains("cannot sell acme.shop"), "{bought}");

@@ -10,6 +10,7 @@ mod anchors;
 mod audit;
 #[cfg(test)]
 mod budgets;
+mod calls;
 #[cfg(test)]
 mod children;
 #[cfg(test)]
