@@ -10,6 +10,7 @@ mod anchors;
 mod audit;
 #[cfg(test)]
 mod budgets;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod children;
