@@ -138,6 +138,8 @@ pub struct Nameservers {
     domain: DomainName,
     /// Its name servers now.
     nameservers: Vec<String>,
+    /// Those it had, to go back to; absent where the registrar does not tell.
+    before: Option<Vec<String>>,
 }
 
 impl Action for SetNameservers {
@@ -176,7 +178,9 @@ impl Action for SetNameservers {
                 "invalid input: a domain has 2 to 12 different name servers. Nothing was changed.",
             ));
         }
-        registrar(api)?.set_nameservers(api, &self.domain, &names).await?;
-        Ok(Nameservers { domain: self.domain, nameservers: names })
+        let registrar = registrar(api)?;
+        let before = registrar.domain(api, &self.domain).await?.nameservers;
+        registrar.set_nameservers(api, &self.domain, &names).await?;
+        Ok(Nameservers { domain: self.domain, nameservers: names, before })
     }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn claim(api: &Api, purchase: &Purchase, quote_id: &str) -> Res
     } else {
         // Noted before it is sent: without a note nothing was, unless it is this very moment.
         format!(
-            "{what} under the quote `{first}`, and is about to be sent or was interrupted before. Nothing was sent now. Ask get_order for `{first}` in a minute; if it does not know it then, nothing was ordered, and a quote of in an hour works."
+            "{what} under the quote `{first}`, and is about to be sent or was interrupted before. Nothing was sent now. Ask get_order for `{first}` in a minute; if it does not know it then, nothing was ordered, and a quote asked for in an hour works."
         )
     };
     Err(Error::new(Code::Conflict, happened))

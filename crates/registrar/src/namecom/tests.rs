@@ -237,6 +237,7 @@ async fn lists_domains_and_changes_their_settings() {
         json!({"domain": "acme.com", "nameservers": ["ns1.example.net", "ns2.example.net"]});
     let set = fake.run::<SetNameservers>(names).await.unwrap();
     assert_eq!(set["nameservers"], json!(["ns1.example.net", "ns2.example.net"]));
+    assert_eq!(set["before"], json!(["ns1.name.com", "ns2.name.com"]));
 }
 
 #[tokio::test]

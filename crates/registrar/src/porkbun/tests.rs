@@ -277,7 +277,8 @@ async fn changes_the_settings_that_can_be_changed() {
         (&json!(true), &json!(false), &json!("2027-01-01"))
     );
     let names = json!({"domain": "acme.com", "nameservers": ["NS1.example.net.", "ns2.example.net", "ns1.example.net"]});
-    fake.run::<SetNameservers>(names).await.unwrap();
+    let set = fake.run::<SetNameservers>(names).await.unwrap();
+    assert_eq!(set["before"], json!(["curitiba.ns.porkbun.com"]));
     assert_eq!(
         posts(&fake, "/domain/updateNs/acme.com").await[0].body,
         json!({"ns": ["ns1.example.net", "ns2.example.net"]})
