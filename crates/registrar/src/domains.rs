@@ -133,7 +133,7 @@ pub struct SetNameservers {
 
 /// Who answers for a domain.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Nameservers {
+pub struct Delegation {
     /// The domain.
     domain: DomainName,
     /// Its name servers now.
@@ -151,9 +151,9 @@ impl Action for SetNameservers {
         "use Cloudflare or Vercel DNS",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
-    type Output = Nameservers;
+    type Output = Delegation;
 
-    async fn run(self, api: &Api) -> Result<Nameservers> {
+    async fn run(self, api: &Api) -> Result<Delegation> {
         let wrong = |text: &str| {
             Error::invalid(
                 "nameservers",
@@ -181,6 +181,6 @@ impl Action for SetNameservers {
         let registrar = registrar(api)?;
         let before = registrar.domain(api, &self.domain).await?.nameservers;
         registrar.set_nameservers(api, &self.domain, &names).await?;
-        Ok(Nameservers { domain: self.domain, nameservers: names, before })
+        Ok(Delegation { domain: self.domain, nameservers: names, before })
     }
 }
