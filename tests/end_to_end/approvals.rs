@@ -12,15 +12,15 @@ use crate::provider::{Provider, Reply, repository};
 use crate::wire::Message;
 
 const KEY: &str = "github_pat_of_a_test";
-const DELETE: &str = "github_delete_repository";
+pub const DELETE: &str = "github_delete_repository";
 const CREATE: &str = "github_create_issue";
 
-fn hello() -> Value {
+pub fn hello() -> Value {
     json!({"owner": "octocat", "repo": "hello-world"})
 }
 
 /// A GitHub that deletes what it is told to, and numbers the issues that it creates.
-fn github() -> Provider {
+pub fn github() -> Provider {
     let issues = AtomicUsize::new(0);
     Provider::github(move |request| match request.first.split(' ').next().unwrap() {
         "DELETE" => Reply(204, Vec::new(), String::new()),
@@ -41,12 +41,12 @@ fn issue(number: usize) -> Value {
 }
 
 /// How often something was changed.
-fn changes(provider: &Provider) -> usize {
+pub fn changes(provider: &Provider) -> usize {
     provider.requests().iter().filter(|request| !request.first.starts_with("GET")).count()
 }
 
 /// Calls as a client that shows forms.
-fn by_form(server: &Server<'_>, params: &Value) -> Value {
+pub fn by_form(server: &Server<'_>, params: &Value) -> Value {
     server.call_with(&[], &json!({"elicitation": {}}), params.clone()).json()
 }
 
@@ -55,13 +55,17 @@ fn delete() -> Value {
 }
 
 fn answer(asked: &Value, result: &Value) -> Value {
-    let mut params = delete();
+    answer_to(delete(), asked, result)
+}
+
+/// The call with what its person answered.
+pub fn answer_to(mut params: Value, asked: &Value, result: &Value) -> Value {
     params["requestState"] = asked["result"]["requestState"].clone();
     params["inputResponses"] = json!({ "approval": result });
     params
 }
 
-fn typed(name: &str) -> Value {
+pub fn typed(name: &str) -> Value {
     json!({"action": "accept", "content": {"name": name}})
 }
 
@@ -75,7 +79,7 @@ fn refusal(answer: &Value) -> Value {
 
 /// The path of the page on which a call that was refused is approved.
 #[track_caller]
-fn page_of(server: &Server<'_>, answer: &Value) -> String {
+pub fn page_of(server: &Server<'_>, answer: &Value) -> String {
     let refused = refusal(answer);
     assert_eq!(refused["code"], "action_required", "{refused}");
     let origin = server.url.trim_end_matches("/mcp");
@@ -324,6 +328,31 @@ fn the_same_call_again_is_not_done_again_unless_it_is_meant() {
         call(0, None, &other);
         assert_eq!(changes(&provider), before + 3);
     });
+}
+
+#[test]
+fn d1_the_same_call_is_done_anew_two_minutes_later() {
+    let provider = github();
+    let product = Product::connected(&provider.url, KEY);
+    let server = product.serve();
+    let issue = json!({"owner": "octocat", "repo": "hello-world", "title": "x"});
+    let number = || {
+        let called = server.call(&[], CREATE, &issue).json()["result"].clone();
+        let is_repeated = called["_meta"]["dev.resto/repeated"] == true;
+        (called["structuredContent"]["number"].clone(), is_repeated)
+    };
+    // As if so much time had gone by.
+    let pass = |seconds: u32| {
+        product.sql(&format!(
+            "UPDATE integration_operations SET expires_at = expires_at - {seconds}000"
+        ))
+    };
+    assert_eq!(number(), (json!(1), false));
+    pass(60);
+    assert_eq!(number(), (json!(1), true));
+    pass(60);
+    assert_eq!(number(), (json!(2), false));
+    assert_eq!(changes(&provider), 2);
 }
 
 #[test]

@@ -37,10 +37,17 @@ fn services_at(paid: Arc<AtomicU64>) -> Provider {
                 "access_token": "plainly-fake", "refresh_token": "plainly-fake-too", "expires_in": 3600,
                 "token_type": "Bearer", "scope": "https://www.googleapis.com/auth/gmail.modify https://www.googleapis.com/auth/gmail.settings.basic https://www.googleapis.com/auth/contacts",
             }),
+            "POST /v1/subscriptions" => json!({
+                "id": "sub_1", "object": "subscription", "status": "incomplete", "customer": "cus_1", "currency": "eur",
+                "collection_method": "charge_automatically", "cancel_at_period_end": false, "created": 1_769_817_600,
+                "items": {"object": "list", "data": []},
+            }),
             "POST /v1/refunds" => json!({
                 "id": "re_1", "object": "refund", "amount": 500, "currency": "eur", "status": "succeeded",
                 "created": 1_769_817_600, "payment_intent": "pi_1",
             }),
+            what if what.ends_with("/invitations") => json!([]),
+            what if what.ends_with("/permission") => json!({"role_name": "write"}),
             what if what.starts_with("GET /v1/payment_intents/") => json!({
                 "id": "pi_1", "object": "payment_intent", "amount": paid, "amount_received": paid,
                 "currency": "eur", "status": "succeeded", "created": 1_769_817_600,
@@ -148,6 +155,10 @@ fn no_dangerous_action_runs_without_an_approval() {
         if name == "stripe_change_subscription" {
             // Of a preview, which it needs in most cases.
             arguments["computed_at"] = json!("2026-02-02T02:40:00Z");
+        }
+        if name == "registrar_set_auto_renew" {
+            // To turn it on, Porkbun tells the price by a rehearsal, which would look like a change here.
+            arguments["enabled"] = false.into();
         }
         let plain = server.call(&[], name, &arguments).json();
         assert_eq!(plain["result"]["isError"], true, "{name}: {plain}");
@@ -265,4 +276,37 @@ fn money_is_spent_up_to_the_approved_price_and_the_caps() {
     assert_eq!(refund(&server, "pi_4")["isError"], false);
     assert!(text(&refund(&server, "pi_5")).contains("15.00 EUR was spent"));
     assert_eq!(changes(&provider).len(), 3);
+}
+
+#[test]
+fn d1_whoever_approves_what_costs_nothing_is_told_so() {
+    let provider = services();
+    let product = Product::at(&provider.url);
+    // Nothing may be spent at all.
+    configuration(
+        &product,
+        &provider.url,
+        "[spend.per_day]\ndefault = 0\n[spend.per_action]\ndefault = 0\n",
+    );
+    connect(&product);
+    let server = product.serve();
+    let browser = Browser::of(&product, &server, "local");
+    let start = |more: Value| {
+        let mut arguments = json!({"customer": "cus_1", "items": [{"price": "price_1"}]});
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.call(&[], "stripe_create_subscription", &arguments).json()["result"].clone()
+    };
+    let off = json!({"domain": "acme.com", "enabled": false});
+    let off = server.call(&[], "registrar_set_auto_renew", &off).json()["result"].clone();
+    assert!(text(&off).contains("acme.com. It costs nothing. owner"), "{off}");
+    let asked = start(json!({}));
+    assert!(text(&asked).contains("cus_1. It costs nothing. owner"), "{asked}");
+    let trial = start(json!({"trial_days": 14}));
+    assert!(text(&trial).contains("Its price is not known beforehand. It moves or"), "{trial}");
+    assert_eq!(changes(&provider).len(), 0);
+    approve(&server, &browser, &asked, "<dt>Costs</dt><dd>nothing</dd>");
+    let started = start(json!({}));
+    assert_eq!(started["isError"], false, "{started}");
+    assert_eq!(changes(&provider), ["POST /v1/subscriptions HTTP/1.1"]);
+    assert_eq!(product.sql("SELECT count(*) FROM spending").trim(), "0");
 }

@@ -102,7 +102,7 @@ fn jwk(key: &KeyPair, kid: &str) -> Value {
 }
 
 /// An installation where the tenant `acme` has GitHub connected and comes with tokens of this issuer.
-fn product(issuer: &Issuer, github: &Provider) -> Product {
+pub fn product(issuer: &Issuer, github: &Provider) -> Product {
     let product = Product::at(&github.url);
     product.configure(&format!(
         "[identity]\nissuer = \"{}\"\n[integrations.github]\nbase_url = \"{}\"\n",

@@ -48,6 +48,7 @@ mod pages;
 mod places;
 mod postgres;
 mod powerdns;
+mod principals;
 mod process;
 mod product;
 mod provider;

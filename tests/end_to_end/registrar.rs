@@ -117,6 +117,12 @@ fn orders() -> Vec<Step> {
             "renewal=/quote_id",
         ),
         (
+            "registrar_quote_domain",
+            json!({"domain": "acme.shop", "operation": "renew", "years": 1}),
+            json!({"total": price(), "operation": "renew"}),
+            "late=/quote_id",
+        ),
+        (
             "registrar_renew_domain",
             json!({"quote_id": "$renewal"}),
             json!({"expires_on": "2028-01-01"}),
@@ -126,6 +132,12 @@ fn orders() -> Vec<Step> {
             "registrar_list_domains",
             json!({}),
             json!({"items": [{"name": "acme.shop", "auto_renew": true}]}),
+            "",
+        ),
+        (
+            "registrar_set_auto_renew",
+            json!({"domain": "acme.shop", "enabled": true}),
+            json!({"enabled": true}),
             "",
         ),
         (
@@ -216,16 +228,37 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_powerdns_keeps_and_s
     let server = product.serve();
     let mut walk = Walk::start(&server, vec![("registrar", namecom.seen())]);
 
+    // More than five minutes later.
+    let old = walk.call("registrar_quote_domain", &json!({"domain": "old.shop"}));
+    product.sql("UPDATE records SET expires_at = 1 WHERE collection = 'registrar_quotes'");
+    let late = json!({"quote_id": old["quote_id"], "auto_renew": false});
+    let refused = walk.refused("registrar_purchase_domain", &late);
+    assert!(refused.contains("has expired or was used. Nothing was bought"), "{refused}");
+    let nothing = walk.call("registrar_list_domains", &json!({}));
+    assert_eq!(nothing["items"], json!([]));
+
     walk.through(orders());
+    let late = json!({"quote_id": walk.kept("late")});
+    let refused = walk.refused("registrar_renew_domain", &late);
+    assert!(refused.contains("it was renewed since. Nothing was sent"), "{refused}");
     walk.through(zone());
     let bought = walk.refused("registrar_quote_domain", &json!({"domain": "acme.shop"}));
     assert!(bought.contains("cannot sell acme.shop"), "{bought}");
 
     walk.assert_left_out("registrar", &[]);
-    assert_eq!(
-        walk.approved(),
-        ["registrar_purchase_domain", "registrar_renew_domain", "registrar_set_auto_renew"]
-    );
-    assert!(walk.asked[0].1.contains("12.50 USD"), "{:?}", walk.asked);
+    let told = |n: usize| (walk.asked[n].0.as_str(), walk.asked[n].1.as_str());
+    for (n, (tool, costs)) in [
+        ("registrar_purchase_domain", "It costs 12.50 USD. "),
+        ("registrar_renew_domain", "It costs 12.50 USD. "),
+        ("registrar_set_auto_renew", "It costs 12.50 USD. "),
+        ("registrar_set_auto_renew", "It costs nothing. "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(told(n).0, tool);
+        assert!(told(n).1.contains(costs), "{tool}: {}", told(n).1);
+    }
+    assert_eq!(walk.asked.len(), 4);
     product.must(&["audit", "--verify"], "");
 }

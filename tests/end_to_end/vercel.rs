@@ -244,6 +244,7 @@ fn every_action_of_vercel_runs_at_its_stand_in() {
     assert_eq!(
         walk.approved(),
         [
+            "vercel_remove_environment_variable",
             "vercel_deploy_project",
             "vercel_deploy_project",
             "vercel_delete_deployment",

@@ -264,7 +264,20 @@ mod tests {
             json!({}),
         );
         let input = json!({"property_id": "123", "key_event_id": "9"});
-        assert_eq!(fake.run::<DeleteKeyEvent>(input).await.unwrap(), told());
+        let gone = fake.run::<DeleteKeyEvent>(input).await.unwrap();
+        assert_eq!(gone, told());
         assert_eq!(fake.requests().await[1].method, "DELETE");
+        // What it returned marks it again.
+        let fake = fake.on("POST", EVENTS, 200, purchase());
+        let again = json!({"property_id": "123", "event_name": gone["event_name"],
+            "counting": gone["counting_method"].as_str().unwrap().to_lowercase(),
+            "default_amount": gone["default_value"]["amount"],
+            "default_currency": gone["default_value"]["currency_code"]});
+        assert_eq!(fake.run::<CreateKeyEvent>(again).await.unwrap(), told());
+        assert_eq!(
+            fake.requests().await[2].body,
+            json!({"eventName": "purchase", "countingMethod": "ONCE_PER_EVENT",
+                "defaultValue": {"numericValue": 5.5, "currencyCode": "EUR"}})
+        );
     }
 }

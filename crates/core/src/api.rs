@@ -294,7 +294,8 @@ impl Api {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says what the next change costs, before it is sent. An action that knows its price says it.
+    /// Says what the next change costs, before it is sent. An action that knows its price says it, and one that surely costs
+    /// nothing says [`Money::nothing`].
     ///
     /// # Errors
     /// It is more than a person approved or than may be spent: the change must not be sent.

@@ -139,6 +139,16 @@ pub trait Records: Send + Sync {
         expires_in: Option<Duration>,
     ) -> BoxFuture<'a, Result<()>>;
 
+    /// Writes a document where there is none that has not expired, and tells whether it did: of many
+    /// who write at once exactly one does.
+    fn put_new<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<bool>>;
+
     /// Reads a document that has not expired.
     fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>>;
 

@@ -23,6 +23,12 @@ impl Money {
         Self { minor, currency: "USD".to_owned() }
     }
 
+    /// The price of what surely costs nothing, whatever the currency: `XXX` is ISO 4217's word for none.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { minor: 0, currency: "XXX".to_owned() }
+    }
+
     /// Reads a decimal text such as `12.99`.
     ///
     /// # Errors
@@ -96,6 +102,9 @@ impl Money {
 
 impl std::fmt::Display for Money {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == Self::nothing() {
+            return f.write_str("nothing");
+        }
         write!(f, "{} {}", self.decimal(), self.currency)
     }
 }
@@ -170,6 +179,8 @@ mod tests {
         assert_eq!(Money::cents(1299).to_string(), "12.99 USD");
         assert_eq!(Money::cents(7).to_string(), "0.07 USD");
         assert_eq!(Money::parse("1500", "JPY").unwrap().to_string(), "1500 JPY");
+        assert_eq!(Money::cents(0).to_string(), "0.00 USD");
+        assert_eq!(Money::nothing().to_string(), "nothing");
     }
 
     #[test]

@@ -108,6 +108,8 @@ struct Invitation {
     id: u64,
     html_url: String,
     invitee: Option<Invitee>,
+    #[serde(default)]
+    permissions: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +155,7 @@ impl Action for InviteCollaborator {
     }
 }
 
-/// Removes a person from a repository, or withdraws their invitation. Their own forks of it go too.
+/// Removes a person from a repository, or withdraws their invitation. Their own forks of a private one are deleted.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RemoveCollaborator {
     #[serde(flatten)]
@@ -166,13 +168,21 @@ pub struct RemoveCollaborator {
 pub struct Removed {
     /// Login of the person. They may still have access through the organisation.
     pub login: String,
+    /// The role they had or were invited in, with which `invite_collaborator` invites again.
+    pub role: Option<String>,
     /// Whether an open invitation was withdrawn.
     pub invitation_withdrawn: bool,
 }
 
+#[derive(Deserialize)]
+struct Standing {
+    role_name: String,
+}
+
 impl Action for RemoveCollaborator {
     const NAME: &'static str = "remove_collaborator";
-    const RISK: Risk = Risk::Write;
+    // No invitation brings a fork back.
+    const RISK: Risk = Risk::Irreversible;
     const PHRASES: &'static [&'static str] = &[
         "revoke access to the repo",
         "remove a developer",
@@ -197,6 +207,13 @@ impl Action for RemoveCollaborator {
                 .as_ref()
                 .is_some_and(|invitee| invitee.login.eq_ignore_ascii_case(&self.login))
         });
+        // https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user
+        let standing: Option<Standing> = api
+            .get("/repos/{}/{}/collaborators/{}/permission", &[owner, repo, &self.login])
+            .send_optional()
+            .await?;
+        let invited = invitation.as_ref().and_then(|invitation| invitation.permissions.clone());
+        let role = invited.or(standing.map(|standing| standing.role_name));
         if let Some(invitation) = &invitation {
             // https://docs.github.com/rest/collaborators/invitations#delete-a-repository-invitation
             api.delete("/repos/{}/{}/invitations/{}", &[owner, repo, &invitation.id])
@@ -207,7 +224,7 @@ impl Action for RemoveCollaborator {
         api.delete("/repos/{}/{}/collaborators/{}", &[owner, repo, &self.login])
             .send_empty()
             .await?;
-        Ok(Removed { login: self.login, invitation_withdrawn: invitation.is_some() })
+        Ok(Removed { login: self.login, role, invitation_withdrawn: invitation.is_some() })
     }
 }
 
@@ -228,7 +245,8 @@ mod tests {
     }
 
     fn invitation() -> Value {
-        json!({"id": 42, "html_url": "https://github.com/acme/shop/invitations", "invitee": {"login": "Mona"}})
+        json!({"id": 42, "html_url": "https://github.com/acme/shop/invitations", "permissions": "triage",
+            "invitee": {"login": "Mona"}})
     }
 
     #[tokio::test]
@@ -282,11 +300,26 @@ mod tests {
             .await
             .on("GET", "/repos/acme/shop/invitations", 200, json!([invitation()]))
             .on("GET", "/repos/acme/shop/invitations", 200, json!([]))
+            .on(
+                "GET",
+                "/repos/acme/shop/collaborators/mona/permission",
+                404,
+                json!({"message": "mona is not a user"}),
+            )
+            .on(
+                "GET",
+                "/repos/acme/shop/collaborators/mona/permission",
+                200,
+                json!({"permission": "write", "role_name": "maintain", "user": {"login": "mona"}}),
+            )
             .on("DELETE", "/repos/acme/shop/invitations/42", 204, Value::Null)
             .on("DELETE", "/repos/acme/shop/collaborators/mona", 204, Value::Null);
-        for withdrawn in [true, false] {
+        for (withdrawn, role) in [(true, "triage"), (false, "maintain")] {
             let removed = fake.run::<RemoveCollaborator>(mona(json!({}))).await.unwrap();
-            assert_eq!(removed, json!({"login": "mona", "invitation_withdrawn": withdrawn}));
+            assert_eq!(
+                removed,
+                json!({"login": "mona", "role": role, "invitation_withdrawn": withdrawn})
+            );
         }
         let deleted: Vec<String> = fake
             .requests()

@@ -372,6 +372,21 @@ impl Records for Around {
         })
     }
 
+    fn put_new<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            if self.purse.is_trial() {
+                return Ok(self.get(collection, id).await?.is_none());
+            }
+            self.scope.put_new_record(collection, id, value, expires_in).await.map_err(told)
+        })
+    }
+
     fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
         Box::pin(async move { self.scope.record(collection, id).await.map_err(told) })
     }

@@ -8,7 +8,7 @@ mod orders;
 #[expect(clippy::needless_pass_by_value, reason = "prepared answers read better as values")]
 mod tests;
 
-use resto_core::{Api, Code, Error, Page, PageRequest, Result};
+use resto_core::{Api, Code, Error, Money, Page, PageRequest, Result};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -147,6 +147,15 @@ impl Registrar for Cloudflare {
             let nameservers = dns::zone(api, domain).await.ok().map(|zone| zone.name_servers);
             Ok(Domain { nameservers, ..found.result.domain() })
         })
+    }
+
+    /// Cloudflare tells prices only of names that can be bought.
+    fn renewal_price<'a>(
+        &'a self,
+        _api: &'a Api,
+        _domain: &'a DomainName,
+    ) -> Answer<'a, Option<Money>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn set_auto_renew<'a>(

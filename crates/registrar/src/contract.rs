@@ -47,6 +47,13 @@ pub(crate) trait Registrar: Sync {
     /// One of the account's domains.
     fn domain<'a>(&'a self, api: &'a Api, domain: &'a DomainName) -> Answer<'a, Domain>;
 
+    /// What the next renewal of a domain of the account costs today; `None` where the registrar does not tell.
+    fn renewal_price<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+    ) -> Answer<'a, Option<Money>>;
+
     /// Lets a domain be renewed by itself, or not.
     fn set_auto_renew<'a>(
         &'a self,

@@ -1,6 +1,6 @@
 //! The account's domains and their settings.
 
-use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Error, Money, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,16 @@ impl Action for SetAutoRenew {
     type Output = Setting;
 
     async fn run(self, api: &Api) -> Result<Setting> {
-        registrar(api)?.set_auto_renew(api, &self.domain, self.enabled).await?;
+        let registrar = registrar(api)?;
+        let price = if self.enabled {
+            registrar.renewal_price(api, &self.domain).await?
+        } else {
+            Some(Money::nothing())
+        };
+        if let Some(price) = price {
+            api.spend(&price).await?;
+        }
+        registrar.set_auto_renew(api, &self.domain, self.enabled).await?;
         Ok(Setting { domain: self.domain, enabled: self.enabled })
     }
 }
@@ -124,11 +133,13 @@ pub struct SetNameservers {
 
 /// Who answers for a domain.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Nameservers {
+pub struct Delegation {
     /// The domain.
     domain: DomainName,
     /// Its name servers now.
     nameservers: Vec<String>,
+    /// Those it had, to go back to; absent where the registrar does not tell.
+    before: Option<Vec<String>>,
 }
 
 impl Action for SetNameservers {
@@ -140,9 +151,9 @@ impl Action for SetNameservers {
         "use Cloudflare or Vercel DNS",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DOMAINS_WRITE;
-    type Output = Nameservers;
+    type Output = Delegation;
 
-    async fn run(self, api: &Api) -> Result<Nameservers> {
+    async fn run(self, api: &Api) -> Result<Delegation> {
         let wrong = |text: &str| {
             Error::invalid(
                 "nameservers",
@@ -167,7 +178,9 @@ impl Action for SetNameservers {
                 "invalid input: a domain has 2 to 12 different name servers. Nothing was changed.",
             ));
         }
-        registrar(api)?.set_nameservers(api, &self.domain, &names).await?;
-        Ok(Nameservers { domain: self.domain, nameservers: names })
+        let registrar = registrar(api)?;
+        let before = registrar.domain(api, &self.domain).await?.nameservers;
+        registrar.set_nameservers(api, &self.domain, &names).await?;
+        Ok(Delegation { domain: self.domain, nameservers: names, before })
     }
 }

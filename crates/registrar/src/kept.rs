@@ -53,10 +53,18 @@ pub(crate) async fn put(
     value: &impl Serialize,
     expires_in: Option<Duration>,
 ) -> Result<()> {
-    let value = serde_json::to_value(value).map_err(|error| {
-        Error::new(Code::Internal, format!("a record cannot be written: {error}"))
-    })?;
-    api.records().put(collection, id, &value, expires_in).await
+    api.records().put(collection, id, &written(value)?, expires_in).await
+}
+
+/// Writes a document where there is none: of many writers one does.
+pub(crate) async fn put_new(
+    api: &Api,
+    collection: &str,
+    id: &str,
+    value: &impl Serialize,
+    expires_in: Duration,
+) -> Result<bool> {
+    api.records().put_new(collection, id, &written(value)?, Some(expires_in)).await
 }
 
 /// Reads a document.
@@ -86,6 +94,11 @@ pub(crate) async fn take<T: DeserializeOwned>(
 /// Whether an id can be one that we gave.
 fn plausible(id: &str) -> bool {
     !id.is_empty() && id.len() <= 300
+}
+
+fn written(value: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Error::new(Code::Internal, format!("a record cannot be written: {error}")))
 }
 
 fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {

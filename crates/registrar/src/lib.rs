@@ -27,6 +27,7 @@ mod quotes;
 mod records;
 mod resolve;
 mod spf;
+mod turns;
 mod zone;
 
 pub use names::DomainName;

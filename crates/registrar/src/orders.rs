@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{Operation, Placed, Purchase, State, registrar};
 use crate::kept::{self, Owner};
 use crate::permissions::DOMAINS_READ;
+use crate::turns;
 
 /// The collection of the tenant's orders.
 const ORDERS: &str = "registrar_orders";
@@ -71,9 +72,13 @@ impl Kept {
         self.message = placed.message;
     }
 
-    /// Writes it down.
+    /// Writes it down. One that failed leaves the turn to others.
     pub async fn keep(&self, api: &Api, order_id: &str) -> Result<()> {
-        kept::put(api, ORDERS, order_id, self, None).await
+        kept::put(api, ORDERS, order_id, self, None).await?;
+        if self.state == State::Failed {
+            turns::give_back(api, &self.purchase, order_id).await?;
+        }
+        Ok(())
     }
 
     /// Reads one; `None` where nothing was ordered under this id.

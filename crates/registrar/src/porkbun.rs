@@ -275,6 +275,14 @@ impl Registrar for Porkbun {
         })
     }
 
+    fn renewal_price<'a>(
+        &'a self,
+        api: &'a Api,
+        domain: &'a DomainName,
+    ) -> Answer<'a, Option<Money>> {
+        Box::pin(orders::renewal_price(api, domain))
+    }
+
     fn set_auto_renew<'a>(
         &'a self,
         api: &'a Api,

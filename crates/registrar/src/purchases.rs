@@ -1,14 +1,14 @@
 //! Spending money: only against a fresh quote, never above its price, once, and looked up when the
 //! answer is lost.
 
-use resto_core::{Action, Api, Code, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Result, Risk};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::contract::{Operation, Purchase, State, registrar};
 use crate::orders::{DomainOrder, Kept};
 use crate::permissions::DOMAINS_WRITE;
-use crate::quotes::take;
+use crate::{quotes, turns};
 
 /// Buys a quoted domain. It charges the account and is not refunded; the same quote buys only once.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,7 +87,7 @@ async fn spend(
         order.keep(api, &quote_id).await?;
         return Ok(order.told(quote_id));
     }
-    let quote = take(api, &quote_id, operation).await?;
+    let quote = quotes::find(api, &quote_id, operation).await?;
     let purchase = Purchase {
         operation,
         domain: quote.domain,
@@ -97,9 +97,16 @@ async fn spend(
         auto_renew: wishes.auto_renew,
         privacy: wishes.privacy,
     };
+    let registrar = registrar(api)?;
+    if operation == Operation::Renew
+        && let Some(done) = registrar.follow(api, &purchase, None).await?
+    {
+        return Err(renewed_since(&purchase, done.expires_on.as_deref()));
+    }
+    quotes::take(api, &quote_id, &purchase.total).await?;
+    turns::claim(api, &purchase, &quote_id).await?;
     let mut order = Kept::new(api, purchase);
     order.keep(api, &quote_id).await?;
-    let registrar = registrar(api)?;
     let placed = match operation {
         Operation::Register => registrar.buy(api, &order.purchase).await,
         Operation::Renew => registrar.renew(api, &order.purchase).await,
@@ -139,4 +146,16 @@ async fn spend(
         details.message
     );
     Err(error)
+}
+
+fn renewed_since(purchase: &Purchase, ends: Option<&str>) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "{} ends on {} now, and on {} when this was quoted: it was renewed since. Nothing was sent. Ask for a new quote with quote_domain only if it is to be renewed once more.",
+            purchase.domain,
+            ends.unwrap_or("another date"),
+            purchase.expires_on.as_deref().unwrap_or("another date"),
+        ),
+    )
 }

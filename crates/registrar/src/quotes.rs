@@ -130,20 +130,21 @@ impl Action for QuoteDomain {
     }
 }
 
-/// Takes a quote for this operation out, so that it serves once.
+fn gone(quote_id: &str) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "The quote `{quote_id}` has expired or was used. Nothing was bought. Ask for a new one with quote_domain."
+        ),
+    )
+}
+
+/// A quote for this operation, which stays.
 ///
 /// # Errors
 /// There is none any more, or it is for something else or another account.
-pub(crate) async fn take(api: &Api, quote_id: &str, operation: Operation) -> Result<Kept> {
-    let gone = || {
-        Error::new(
-            Code::Conflict,
-            format!(
-                "The quote `{quote_id}` has expired or was used. Nothing was bought. Ask for a new one with quote_domain."
-            ),
-        )
-    };
-    let kept: Kept = kept::get(api, QUOTES, quote_id).await?.ok_or_else(gone)?;
+pub(crate) async fn find(api: &Api, quote_id: &str, operation: Operation) -> Result<Kept> {
+    let kept: Kept = kept::get(api, QUOTES, quote_id).await?.ok_or_else(|| gone(quote_id))?;
     if kept.operation != operation {
         return Err(Error::invalid(
             "quote_id",
@@ -151,7 +152,16 @@ pub(crate) async fn take(api: &Api, quote_id: &str, operation: Operation) -> Res
         ));
     }
     kept.owner.check(api, "quote")?;
+    Ok(kept)
+}
+
+/// Takes a quote out, so that it serves once.
+///
+/// # Errors
+/// So much may not be spent, or there is none any more.
+pub(crate) async fn take(api: &Api, quote_id: &str, total: &Money) -> Result<()> {
     // First: what may not be spent leaves the quote as it is.
-    api.spend(&kept.total).await?;
-    kept::take(api, QUOTES, quote_id).await?.ok_or_else(gone)
+    api.spend(total).await?;
+    let taken: Option<Kept> = kept::take(api, QUOTES, quote_id).await?;
+    taken.map(drop).ok_or_else(|| gone(quote_id))
 }

@@ -1,6 +1,6 @@
 //! New subscriptions, and how their first payment is made.
 
-use resto_core::{Action, Api, Error, Result, Risk};
+use resto_core::{Action, Api, Error, Money, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -97,14 +97,21 @@ impl Action for CreateSubscription {
             Payment::SendInvoice => None,
         };
         let discounts = self.coupon.map(|coupon| json!([{"coupon": coupon}]));
-        if matches!(self.payment, Payment::ChargeSaved) {
-            // As if there were no trial: it is charged when that ends.
-            let first = json!({
-                "customer": self.customer,
-                "subscription_details": {"items": self.items},
-                "discounts": discounts,
-            });
-            api.spend(&Upcoming::of(api, &first).await?.price()).await?;
+        match self.payment {
+            Payment::ChargeSaved => {
+                // As if there were no trial: it is charged when that ends.
+                let first = json!({
+                    "customer": self.customer,
+                    "subscription_details": {"items": self.items},
+                    "discounts": discounts,
+                });
+                api.spend(&Upcoming::of(api, &first).await?.price()).await?;
+            }
+            // What begins without a payment is charged by itself later, to a way to pay that may be saved.
+            Payment::CustomerPaysFirst if self.trial_days.is_some() || discounts.is_some() => {}
+            Payment::CustomerPaysFirst | Payment::SendInvoice => {
+                api.spend(&Money::nothing()).await?;
+            }
         }
         // https://docs.stripe.com/api/subscriptions/create
         let started = api.post("/v1/subscriptions", &[]).form(&json!({
@@ -124,7 +131,7 @@ impl Action for CreateSubscription {
 
 #[cfg(test)]
 mod tests {
-    use resto_core::{Code, Money};
+    use resto_core::Code;
     use resto_testing::FakeApi;
     use serde_json::{Value, json};
 
@@ -148,11 +155,12 @@ mod tests {
             FakeApi::new(&STRIPE).await.on("POST", "/v1/subscriptions", 200, started("incomplete"));
         let told = fake
             .run::<CreateSubscription>(
-                json!({"customer": "cus_1", "items": [{"price": "price_1"}], "trial_days": 14}),
+                json!({"customer": "cus_1", "items": [{"price": "price_1"}]}),
             )
             .await
             .unwrap();
         assert_eq!(told["status"], "incomplete");
+        assert_eq!(fake.spent(), [Money::nothing()]);
         assert_eq!(
             told["invoice"],
             json!({
@@ -163,10 +171,33 @@ mod tests {
         assert_eq!(
             fake.requests().await[0].body,
             json!({
-                "customer": "cus_1", "items": [{"price": "price_1", "quantity": "1"}], "trial_period_days": "14",
+                "customer": "cus_1", "items": [{"price": "price_1", "quantity": "1"}],
                 "payment_behavior": "default_incomplete", "expand": ["latest_invoice"],
             })
         );
+    }
+
+    #[tokio::test]
+    async fn d1_what_begins_before_it_is_paid_is_not_told_to_cost_nothing() {
+        for terms in [json!({"trial_days": 14}), json!({"coupon": "SPRING"})] {
+            let mut arguments = json!({"customer": "cus_1", "items": [{"price": "price_1"}]});
+            arguments.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+            let fake = FakeApi::new(&STRIPE).await.on(
+                "POST",
+                "/v1/subscriptions",
+                200,
+                started("trialing"),
+            );
+            // The description is older than discounts on new subscriptions.
+            let fake = match terms.get("coupon") {
+                Some(_) => fake.unofficial("POST", "/v1/subscriptions"),
+                None => fake,
+            };
+            fake.run::<CreateSubscription>(arguments).await.unwrap();
+            assert!(fake.spent().is_empty(), "{terms}");
+            let body = &fake.requests().await[0].body;
+            assert_eq!(body.get("trial_period_days").is_some(), terms.get("trial_days").is_some());
+        }
     }
 
     #[tokio::test]
@@ -214,6 +245,7 @@ mod tests {
         }))
         .await
         .unwrap();
+        assert_eq!(fake.spent(), [Money::nothing()]);
         assert_eq!(
             fake.requests().await[0].body,
             json!({

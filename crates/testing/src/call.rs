@@ -1,6 +1,8 @@
 //! What an action may ask of its host, as a fake: credentials, progress, secrets and documents.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -36,7 +38,8 @@ pub(crate) struct FakeCall {
     pub(crate) observed: Mutex<Vec<Observed>>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) secrets: Mutex<BTreeMap<String, SecretString>>,
-    records: FakeRecords,
+    pub(crate) records: FakeRecords,
+    pub(crate) operation: AtomicU32,
     pub(crate) account: OnceLock<Connected>,
     pub(crate) spent: Mutex<Vec<Money>>,
     pub(crate) files: Mutex<Vec<Vec<u8>>>,
@@ -53,7 +56,7 @@ impl Call for FakeCall {
     }
 
     fn op_id(&self) -> Uuid {
-        Uuid::from_u128(7)
+        Uuid::from_u128(7 + u128::from(self.operation.load(Ordering::Relaxed)))
     }
 
     fn reconciles(&self) -> Option<SystemTime> {
@@ -120,9 +123,41 @@ impl Call for FakeCall {
     }
 }
 
-/// Documents in memory; expiry is the host's business.
+/// Documents in memory, by a clock of their own that only a test moves.
 #[derive(Default)]
-struct FakeRecords(Mutex<BTreeMap<(String, String), Value>>);
+pub(crate) struct FakeRecords {
+    documents: Mutex<BTreeMap<(String, String), Document>>,
+    now: Mutex<Duration>,
+}
+
+struct Document {
+    value: Value,
+    /// By the fake's clock.
+    end: Option<Duration>,
+}
+
+impl FakeRecords {
+    pub(crate) fn pass(&self, time: Duration) {
+        let now = {
+            let mut now = self.now.lock().unwrap();
+            *now += time;
+            *now
+        };
+        self.documents
+            .lock()
+            .unwrap()
+            .retain(|_, document| document.end.is_none_or(|end| end > now));
+    }
+
+    fn document(&self, value: &Value, expires_in: Option<Duration>) -> Document {
+        let now = *self.now.lock().unwrap();
+        Document { value: value.clone(), end: expires_in.map(|rest| now + rest) }
+    }
+}
+
+fn key(collection: &str, id: &str) -> (String, String) {
+    (collection.to_owned(), id.to_owned())
+}
 
 impl Records for FakeRecords {
     fn put<'a>(
@@ -130,14 +165,31 @@ impl Records for FakeRecords {
         collection: &'a str,
         id: &'a str,
         value: &'a Value,
-        _expires_in: Option<Duration>,
+        expires_in: Option<Duration>,
     ) -> BoxFuture<'a, Result<()>> {
-        self.0.lock().unwrap().insert((collection.to_owned(), id.to_owned()), value.clone());
+        let document = self.document(value, expires_in);
+        self.documents.lock().unwrap().insert(key(collection, id), document);
         Box::pin(async { Ok(()) })
     }
 
+    fn put_new<'a>(
+        &'a self,
+        collection: &'a str,
+        id: &'a str,
+        value: &'a Value,
+        expires_in: Option<Duration>,
+    ) -> BoxFuture<'a, Result<bool>> {
+        let document = self.document(value, expires_in);
+        let mut documents = self.documents.lock().unwrap();
+        let place = documents.entry(key(collection, id));
+        let is_new = matches!(place, Entry::Vacant(_));
+        place.or_insert(document);
+        Box::pin(async move { Ok(is_new) })
+    }
+
     fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
-        let found = self.0.lock().unwrap().get(&(collection.to_owned(), id.to_owned())).cloned();
+        let documents = self.documents.lock().unwrap();
+        let found = documents.get(&key(collection, id)).map(|document| document.value.clone());
         Box::pin(async { Ok(found) })
     }
 
@@ -146,8 +198,8 @@ impl Records for FakeRecords {
         collection: &'a str,
         id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Value>>> {
-        let found = self.0.lock().unwrap().remove(&(collection.to_owned(), id.to_owned()));
-        Box::pin(async { Ok(found) })
+        let found = self.documents.lock().unwrap().remove(&key(collection, id));
+        Box::pin(async { Ok(found.map(|document| document.value)) })
     }
 
     fn list<'a>(
@@ -157,7 +209,7 @@ impl Records for FakeRecords {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
         let found = self
-            .0
+            .documents
             .lock()
             .unwrap()
             .iter()
@@ -165,7 +217,7 @@ impl Records for FakeRecords {
                 in_collection == collection && after.is_none_or(|after| id.as_str() > after)
             })
             .take(limit as usize)
-            .map(|((_, id), value)| (id.clone(), value.clone()))
+            .map(|((_, id), document)| (id.clone(), document.value.clone()))
             .collect();
         Box::pin(async { Ok(found) })
     }

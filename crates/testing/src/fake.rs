@@ -1,6 +1,7 @@
 //! A provider on loopback that answers what a test prepared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -284,6 +285,16 @@ impl FakeApi {
     #[must_use]
     pub fn spent(&self) -> Vec<Money> {
         self.call.spent.lock().unwrap().clone()
+    }
+
+    /// Lets the calls from now on be another operation than those before.
+    pub fn another_operation(&self) {
+        self.call.operation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets so much time pass for what actions keep: documents whose end it is are gone.
+    pub fn pass(&self, time: Duration) {
+        self.call.records.pass(time);
     }
 
     /// The messages of the progress reports so far.

@@ -23,6 +23,13 @@ pub(crate) fn sealed_name(collection: &str, id: &str) -> String {
     format!("{collection}/{id}")
 }
 
+/// What a document is written over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    All,
+    Expired,
+}
+
 fn check_key(collection: &str, id: &str) -> Result<()> {
     check_name("record's collection", collection, 100)?;
     check_name("record's id", id, 500)?;
@@ -45,6 +52,31 @@ impl TenantScope {
         value: &Value,
         expires_in: Option<Duration>,
     ) -> Result<()> {
+        self.write_record((collection, id), value, expires_in, Over::All).await.map(drop)
+    }
+
+    /// Stores a document where there is none, or one that has expired; whether it did. Of several who store at once, one
+    /// does.
+    ///
+    /// # Errors
+    /// As [`Self::put_record`].
+    pub async fn put_new_record(
+        &self,
+        collection: &str,
+        id: &str,
+        value: &Value,
+        expires_in: Option<Duration>,
+    ) -> Result<bool> {
+        self.write_record((collection, id), value, expires_in, Over::Expired).await
+    }
+
+    async fn write_record(
+        &self,
+        (collection, id): (&str, &str),
+        value: &Value,
+        expires_in: Option<Duration>,
+        over: Over,
+    ) -> Result<bool> {
         check_key(collection, id)?;
         let mut tx = self.write().await?;
         let key = self.active_key(&mut tx).await?;
@@ -62,13 +94,15 @@ impl TenantScope {
             expires_at.unwrap_or(0),
             value.to_string().as_bytes(),
         )?;
-        on!(&mut tx, c => sqlx::query(
+        let written = on!(&mut tx, c => sqlx::query(
             "INSERT INTO records (tenant_id, collection, id, sealed, key_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (tenant_id, collection, id) DO UPDATE
-             SET sealed = excluded.sealed, key_id = excluded.key_id, expires_at = excluded.expires_at",
+             SET sealed = excluded.sealed, key_id = excluded.key_id, expires_at = excluded.expires_at
+             WHERE $7 OR records.expires_at <= (SELECT now_ms FROM clock)",
         ).bind(self.tenant.0).bind(collection).bind(id).bind(&sealed).bind(key.key_id()).bind(expires_at)
-         .execute(c).await.map(drop))?;
-        tx.commit().await
+         .bind(over == Over::All).execute(c).await.map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(written > 0)
     }
 
     /// Reads a document; none when it has expired.

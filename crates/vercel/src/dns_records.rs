@@ -1,6 +1,6 @@
 //! DNS records of domains whose name servers are Vercel's.
 
-use resto_core::{Action, Api, Error, Page, PageRequest, Result, Risk};
+use resto_core::{Action, Api, Code, Error, Page, PageRequest, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -26,6 +26,31 @@ impl Zone {
             .page(page)
             .list_in("records")
             .await
+    }
+
+    /// The record of this id.
+    ///
+    /// # Errors
+    /// There is none, or none among the newest two thousand.
+    async fn record(&self, api: &Api, id: &str) -> Result<DnsRecord> {
+        let mut page = PageRequest { cursor: None, limit: Some(100) };
+        for _ in 0..20 {
+            let listed = self.list(api, &page).await?;
+            if let Some(found) = listed.items.into_iter().find(|record| record.id == id) {
+                return Ok(found);
+            }
+            page.cursor = listed.next_cursor;
+            if page.cursor.is_none() {
+                break;
+            }
+        }
+        Err(Error::new(
+            Code::NotFound,
+            format!(
+                "Vercel lists no DNS record `{id}` of {}. Nothing was deleted. Take the id from list_dns_records.",
+                self.domain
+            ),
+        ))
     }
 
     /// The first of the newest hundred records that is the wanted one.
@@ -270,7 +295,7 @@ impl CreateDnsRecord {
     }
 }
 
-/// Deletes a DNS record at Vercel. What it returns can be created again.
+/// Deletes a DNS record at Vercel. The `record` it returns can be created again.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteDnsRecord {
     #[serde(flatten)]
@@ -284,8 +309,8 @@ pub struct DeleteDnsRecord {
 pub struct DeletedRecord {
     /// Its id.
     record_id: String,
-    /// The record as it was, if it was among the newest hundred.
-    record: Option<DnsRecord>,
+    /// The record as it was.
+    record: DnsRecord,
 }
 
 impl Action for DeleteDnsRecord {
@@ -300,8 +325,8 @@ impl Action for DeleteDnsRecord {
     type Output = DeletedRecord;
 
     async fn run(self, api: &Api) -> Result<DeletedRecord> {
-        let record =
-            self.at.find(api, |record| record.id == self.record_id).await.unwrap_or_default();
+        // First: what nobody could tell any more is not deleted.
+        let record = self.at.record(api, &self.record_id).await?;
         let path = "/v2/domains/{}/records/{}";
         // https://vercel.com/docs/rest-api/dns/delete-a-dns-record
         self.at

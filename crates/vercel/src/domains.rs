@@ -25,6 +25,9 @@ pub struct ProjectDomain {
     /// The domain that it leads to, instead of showing the project.
     #[serde(default, rename(deserialize = "redirect"))]
     pub redirect_to: Option<String>,
+    /// How it leads there: 307 and 302 temporarily, 308 and 301 permanently.
+    #[serde(default, rename(deserialize = "redirectStatusCode"))]
+    pub redirect_status: Option<u16>,
     /// The branch whose previews it shows; absent: production.
     #[serde(default, rename(deserialize = "gitBranch"))]
     pub git_branch: Option<String>,
@@ -64,6 +67,15 @@ impl DomainIn {
     }
 }
 
+async fn list(api: &Api, at: &ProjectIn, page: &PageRequest) -> Result<Page<ProjectDomain>> {
+    // https://vercel.com/docs/rest-api/projects/retrieve-project-domains-by-project-by-id-or-name
+    at.scope
+        .on(api, api.get("/v9/projects/{}/domains", &[&at.project]))
+        .page(page)
+        .list_in("domains")
+        .await
+}
+
 /// Lists the domains of a project, newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListProjectDomains {
@@ -85,13 +97,7 @@ impl Action for ListProjectDomains {
     type Output = Page<ProjectDomain>;
 
     async fn run(self, api: &Api) -> Result<Page<ProjectDomain>> {
-        // https://vercel.com/docs/rest-api/projects/retrieve-project-domains-by-project-by-id-or-name
-        self.at
-            .scope
-            .on(api, api.get("/v9/projects/{}/domains", &[&self.at.project]))
-            .page(&self.page)
-            .list_in("domains")
-            .await
+        list(api, &self.at, &self.page).await
     }
 }
 
@@ -190,7 +196,7 @@ impl VerifyProjectDomain {
     }
 }
 
-/// Removes a domain from a project: the public no longer reaches the project under it.
+/// Removes a domain from a project: the public no longer reaches it there. What it returns can be added again.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RemoveProjectDomain {
     #[serde(flatten)]
@@ -207,6 +213,10 @@ pub struct RemovedDomain {
     project: String,
     /// Name of the domain.
     domain: String,
+    /// The domain as it was.
+    was: ProjectDomain,
+    /// The domains that led to it and were removed with it.
+    redirects: Vec<ProjectDomain>,
 }
 
 impl Action for RemoveProjectDomain {
@@ -221,6 +231,10 @@ impl Action for RemoveProjectDomain {
     type Output = RemovedDomain;
 
     async fn run(self, api: &Api) -> Result<RemovedDomain> {
+        // First: what nobody could tell any more is not removed.
+        let was = self.of.find(api).await?;
+        let redirects =
+            if self.remove_redirects { leading_to(api, &self.of).await? } else { Vec::new() };
         let DomainIn { at, domain } = self.of;
         let path = "/v9/projects/{}/domains/{}";
         // https://vercel.com/docs/rest-api/projects/remove-a-domain-from-a-project
@@ -229,8 +243,30 @@ impl Action for RemoveProjectDomain {
             .json(&json!({"removeRedirects": self.remove_redirects}))
             .send_empty()
             .await?;
-        Ok(RemovedDomain { project: at.project, domain })
+        Ok(RemovedDomain { project: at.project, domain, was, redirects })
     }
+}
+
+/// The domains of the project that lead to this one.
+async fn leading_to(api: &Api, to: &DomainIn) -> Result<Vec<ProjectDomain>> {
+    let mut page = PageRequest { cursor: None, limit: Some(100) };
+    let mut found = Vec::new();
+    for _ in 0..20 {
+        let listed = list(api, &to.at, &page).await?;
+        let leads = |one: &ProjectDomain| one.redirect_to.as_ref() == Some(&to.domain);
+        found.extend(listed.items.into_iter().filter(leads));
+        page.cursor = listed.next_cursor;
+        if page.cursor.is_none() {
+            return Ok(found);
+        }
+    }
+    Err(Error::new(
+        Code::Conflict,
+        format!(
+            "{} has too many domains to tell which of them lead to {}. Nothing was removed. Remove them one by one.",
+            to.at.project, to.domain
+        ),
+    ))
 }
 
 #[cfg(test)]

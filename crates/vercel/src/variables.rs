@@ -258,7 +258,7 @@ fn withhold(error: Error, name: &str, secret: &str) -> Error {
     told
 }
 
-/// Removes an environment variable. Its value is lost here; it is gone with the next deployment.
+/// Removes an environment variable. Its value is lost: nobody reads it back; it is gone with the next deployment.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RemoveEnvironmentVariable {
     #[serde(flatten)]
@@ -269,7 +269,7 @@ pub struct RemoveEnvironmentVariable {
 
 impl Action for RemoveEnvironmentVariable {
     const NAME: &'static str = "remove_environment_variable";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Irreversible;
     const PHRASES: &'static [&'static str] =
         &["delete an env var", "unset a configuration value", "remove an API key from the app"];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_WRITE;

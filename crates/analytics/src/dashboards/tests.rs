@@ -148,4 +148,13 @@ async fn a_deleted_dashboard_is_returned_and_gone() {
         assert_eq!(error.code(), Code::NotFound, "{error}");
         assert!(error.message().contains("`list_dashboards`"), "{error}");
     }
+    // What it returned makes it again.
+    let mut again = json!({"name": dashboard["name"], "property_id": dashboard["property_id"], "cards": dashboard["cards"]});
+    let period = dashboard["period"].as_object().unwrap().clone();
+    again.as_object_mut().unwrap().extend(period);
+    fake.another_operation();
+    let mut made = fake.run::<CreateDashboard>(again).await.unwrap();
+    assert_ne!(made["id"], *id);
+    made["id"] = id.clone();
+    assert_eq!(made, dashboard);
 }

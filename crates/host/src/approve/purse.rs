@@ -68,6 +68,9 @@ impl Caps {
     /// # Errors
     /// `denied`, naming the cap.
     pub(crate) async fn check(&self, scope: &TenantScope, price: &Money) -> Result<()> {
+        if price.minor == 0 {
+            return Ok(());
+        }
         self.check_action(price)?;
         let spent = scope.spent(&price.currency, DAY).await.map_err(told)?;
         let sum = u64::try_from(spent).unwrap_or(u64::MAX).saturating_add(price.minor);
@@ -134,17 +137,24 @@ impl Purse {
             Self::Trial(told) => {
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                 *told = match told.take() {
+                    Some(before) if before.minor == 0 => Some(price.clone()),
                     Some(before) => before.plus(price).or(Some(before)),
                     None => Some(price.clone()),
                 };
                 Ok(())
             }
+            // It counts against nothing, and is no more than whatever was approved.
+            Self::Open { .. } if price.minor == 0 => Ok(()),
             Self::Open { scope, caps, op_id, integration, tool, approved } => {
                 if let Some(approved) = approved.as_ref().filter(|most| !price.within(most)) {
+                    let approved = match approved.minor {
+                        0 => "it was approved as costing nothing".to_owned(),
+                        _ => format!("{approved} was approved"),
+                    };
                     return Err(Error::new(
                         Code::Conflict,
                         format!(
-                            "It costs {price} now, and {approved} was approved. Nothing was spent. Make the call again: a person is asked for the new price."
+                            "It costs {price} now, and {approved}. Nothing was spent. Make the call again: a person is asked for the new price."
                         ),
                     ));
                 }
@@ -159,6 +169,75 @@ impl Purse {
                     Spending::Over { spent } => Err(caps.over(price, spent)),
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::host::{Host, LOCAL_TENANT};
+
+    fn euros(minor: u64) -> Money {
+        Money { minor, currency: "EUR".to_owned() }
+    }
+
+    fn none() -> Caps {
+        let none = BTreeMap::from([("default".to_owned(), 0)]);
+        Caps { per_action: none.clone(), per_day: none }
+    }
+
+    fn open(scope: &TenantScope, caps: Caps, approved: Option<Money>) -> Purse {
+        Purse::Open {
+            scope: scope.clone(),
+            caps,
+            op_id: Uuid::new_v4(),
+            integration: "registrar",
+            tool: "registrar_set_auto_renew".to_owned(),
+            approved,
+        }
+    }
+
+    #[tokio::test]
+    async fn d1_nothing_counts_against_no_cap_and_lets_nothing_else_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&Config::of_a_test(folder.path())).await.unwrap();
+        let scope = host.owner(LOCAL_TENANT, "test").await.unwrap().scope;
+        let before = open(&scope, Caps::default(), None);
+        before.spend(&euros(700)).await.unwrap();
+        for nothing in [Money::nothing(), euros(0)] {
+            none().check(&scope, &nothing).await.unwrap();
+            let purse = open(&scope, none(), Some(nothing.clone()));
+            purse.spend(&nothing).await.unwrap();
+            // Nor where another price was approved, in another currency.
+            open(&scope, none(), Some(Money::cents(5))).spend(&nothing).await.unwrap();
+            let purse = open(&scope, Caps::default(), Some(nothing));
+            purse.spend(&Money::nothing()).await.unwrap();
+            for later in [euros(1), Money::cents(1)] {
+                let refused = purse.spend(&later).await.unwrap_err();
+                assert_eq!(refused.code(), Code::Conflict);
+                assert!(refused.message().contains("approved as costing nothing"), "{refused}");
+            }
+            assert!(none().check(&scope, &euros(1)).await.is_err());
+        }
+        assert_eq!(scope.spent("EUR", DAY).await.unwrap(), 700);
+        assert_eq!(scope.spent("XXX", DAY).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_trial_remembers_a_price_whether_nothing_came_before_or_after() {
+        for (told, price) in [
+            ([Money::nothing(), euros(5)], euros(5)),
+            ([euros(5), Money::nothing()], euros(5)),
+            ([euros(5), euros(2)], euros(7)),
+            ([Money::nothing(), Money::nothing()], Money::nothing()),
+        ] {
+            let purse = Purse::trial();
+            for one in &told {
+                purse.spend(one).await.unwrap();
+            }
+            assert_eq!(purse.price(), Some(price), "{told:?}");
         }
     }
 }

@@ -178,13 +178,23 @@ async fn changes_the_settings_that_can_be_changed() {
     );
     let on = json!({"domain": "acme.com", "enabled": true});
     fake.run::<SetAutoRenew>(on.clone()).await.unwrap();
+    assert!(fake.spent().is_empty(), "it tells no price");
     fake.run::<SetPrivacy>(on).await.unwrap();
     let bodies: Vec<Value> = fake.requests().await.into_iter().map(|r| r.body).collect();
     assert_eq!(bodies, [json!({"auto_renew": true}), json!({"privacy": true})]);
     let names =
         json!({"domain": "acme.com", "nameservers": ["ns1.example.net", "ns2.example.net"]});
+    let fake = fake.on("GET", ACME, 200, ok(registration())).on(
+        "GET",
+        "/zones",
+        200,
+        ok(json!([{"id": "z1", "name_servers": ["bob.ns.cloudflare.com"]}])),
+    );
     let error = fake.run::<SetNameservers>(names).await.unwrap_err();
-    assert_eq!((error.code(), fake.requests().await.len()), (Code::ActionRequired, 2));
+    assert_eq!(error.code(), Code::ActionRequired);
+    let requests = fake.requests().await;
+    let changes = requests.iter().filter(|request| request.method != "GET");
+    assert_eq!(changes.count(), 2, "only the settings");
 }
 
 #[tokio::test]

@@ -59,15 +59,15 @@ async fn allowed_years(api: &Api, domain: &DomainName) -> Result<Vec<u8>> {
 }
 
 async fn pricing(api: &Api, domain: &DomainName, years: u8) -> Result<Pricing> {
-    let pricing: Pricing = api
-        .get("/core/v1/domains/{}:getPricing", &[&domain.as_str()])
+    api.get("/core/v1/domains/{}:getPricing", &[&domain.as_str()])
         .query("years", years)
         .send()
-        .await?;
-    if pricing.premium {
-        return Err(not_sold(domain, Some("The registry wants a special price.".to_owned())));
-    }
-    Ok(pricing)
+        .await
+}
+
+/// Also of names at a special price, which are renewed for it.
+pub(super) async fn renewal_price(api: &Api, domain: &DomainName) -> Result<Option<Money>> {
+    dollars(pricing(api, domain, 1).await?.renewal_price.as_ref())
 }
 
 pub(super) async fn price(api: &Api, what: &Wanted) -> Result<Price> {
@@ -97,6 +97,9 @@ pub(super) async fn price(api: &Api, what: &Wanted) -> Result<Price> {
         ));
     }
     let told = pricing(api, domain, years).await?;
+    if told.premium {
+        return Err(not_sold(domain, Some("The registry wants a special price.".to_owned())));
+    }
     let renewal = dollars(told.renewal_price.as_ref())?;
     let total = match operation {
         Operation::Register => dollars(told.purchase_price.as_ref())?,

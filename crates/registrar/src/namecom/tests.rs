@@ -1,4 +1,4 @@
-use resto_core::{Code, Permissions, Proof, Risk};
+use resto_core::{Code, Money, Permissions, Proof, Risk};
 use resto_testing::FakeApi;
 use serde_json::{Value, json};
 
@@ -227,6 +227,7 @@ async fn lists_domains_and_changes_their_settings() {
     let domain = fake.run::<GetDomain>(json!({"domain": "acme.com"})).await.unwrap();
     assert_eq!(domain["nameservers"], json!(["ns1.name.com", "ns2.name.com"]));
     fake.run::<SetAutoRenew>(json!({"domain": "acme.com", "enabled": false})).await.unwrap();
+    assert_eq!(fake.spent(), [Money::nothing()]);
     fake.run::<SetPrivacy>(json!({"domain": "acme.com", "enabled": true})).await.unwrap();
     assert_eq!(
         sent(&fake, "PATCH", ACME).await,
@@ -236,6 +237,26 @@ async fn lists_domains_and_changes_their_settings() {
         json!({"domain": "acme.com", "nameservers": ["ns1.example.net", "ns2.example.net"]});
     let set = fake.run::<SetNameservers>(names).await.unwrap();
     assert_eq!(set["nameservers"], json!(["ns1.example.net", "ns2.example.net"]));
+    assert_eq!(set["before"], json!(["ns1.name.com", "ns2.name.com"]));
+}
+
+#[tokio::test]
+async fn d1_whoever_lets_a_domain_renew_by_itself_is_told_the_price_first() {
+    for premium in [false, true] {
+        let mut prices = pricing(json!(12.99), json!(15.1));
+        prices["premium"] = premium.into();
+        let fake = fake().await.on("GET", PRICING, 200, prices).on(
+            "PATCH",
+            ACME,
+            200,
+            acme("2027-01-01T00:00:00Z"),
+        );
+        fake.run::<SetAutoRenew>(json!({"domain": "acme.com", "enabled": true})).await.unwrap();
+        assert_eq!(fake.spent(), [Money::cents(1510)]);
+        let requests = fake.requests().await;
+        let paths: Vec<&str> = requests.iter().map(|request| request.path.as_str()).collect();
+        assert_eq!(paths, [PRICING, ACME]);
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use super::{check_one, get, renewal};
 use crate::contract::{Operation, Placed, Price, Purchase, State, Wanted, date, person_must};
 use crate::names::DomainName;
 
+/// Also for rehearsals.
+const RENEW: &str = "/domain/renew/{}";
+
 /// What an order would do.
 #[derive(Deserialize)]
 struct Rehearsal {
@@ -74,6 +77,25 @@ async fn requirements(api: &Api, domain: &DomainName) -> Result<()> {
     ))
 }
 
+async fn rehearse(
+    api: &Api,
+    path: &'static str,
+    domain: &DomainName,
+    body: &Value,
+) -> Result<Rehearsal> {
+    api.post(path, &[&domain.as_str()]).json(body).reads().answered().await
+}
+
+/// What a renewal would cost that is ordered today.
+pub(super) async fn renewal_price(api: &Api, domain: &DomainName) -> Result<Option<Money>> {
+    let rehearsal = rehearse(api, RENEW, domain, &renewal_rehearsal()).await?;
+    Ok(Some(Money::cents(rehearsal.cost)))
+}
+
+fn renewal_rehearsal() -> Value {
+    json!({"cost": 0, "dryRun": true})
+}
+
 pub(super) async fn price(api: &Api, what: &Wanted) -> Result<Price> {
     let Wanted { operation, domain, years } = what;
     let (path, body, later, expires_on) = match operation {
@@ -95,11 +117,10 @@ pub(super) async fn price(api: &Api, what: &Wanted) -> Result<Price> {
         }
         Operation::Renew => {
             let found = get(api, domain).await?;
-            ("/domain/renew/{}", json!({"cost": 0, "dryRun": true}), None, found.expires_on)
+            (RENEW, renewal_rehearsal(), None, found.expires_on)
         }
     };
-    let rehearsal: Rehearsal =
-        api.post(path, &[&domain.as_str()]).json(&body).reads().answered().await?;
+    let rehearsal = rehearse(api, path, domain, &body).await?;
     if rehearsal.premium {
         return Err(Error::new(
             Code::Conflict,
@@ -152,7 +173,7 @@ pub(super) async fn buy(api: &Api, purchase: &Purchase) -> Result<Placed> {
 
 pub(super) async fn renew(api: &Api, purchase: &Purchase) -> Result<Placed> {
     let done: Done = api
-        .post("/domain/renew/{}", &[&purchase.domain.as_str()])
+        .post(RENEW, &[&purchase.domain.as_str()])
         .json(&json!({"cost": purchase.total.minor}))
         .answered()
         .await?;

@@ -1,4 +1,4 @@
-use resto_core::{Code, Risk};
+use resto_core::{Code, Money, Risk};
 use resto_testing::FakeApi;
 use serde_json::{Value, json};
 
@@ -208,6 +208,8 @@ async fn renews_once_and_looks_at_the_date_when_the_answer_is_lost() {
     {
         let fake = fake()
             .await
+            // For the quote, and right before the order.
+            .on("GET", "/domain/get/acme.com", 200, acme("2027-01-01 10:00:00"))
             .on("GET", "/domain/get/acme.com", 200, acme("2027-01-01 10:00:00"))
             .on("GET", "/domain/get/acme.com", 200, acme(after))
             .on("POST", "/domain/renew/acme.com", 200, rehearsal("renewal", 1108, false))
@@ -275,7 +277,8 @@ async fn changes_the_settings_that_can_be_changed() {
         (&json!(true), &json!(false), &json!("2027-01-01"))
     );
     let names = json!({"domain": "acme.com", "nameservers": ["NS1.example.net.", "ns2.example.net", "ns1.example.net"]});
-    fake.run::<SetNameservers>(names).await.unwrap();
+    let set = fake.run::<SetNameservers>(names).await.unwrap();
+    assert_eq!(set["before"], json!(["curitiba.ns.porkbun.com"]));
     assert_eq!(
         posts(&fake, "/domain/updateNs/acme.com").await[0].body,
         json!({"ns": ["ns1.example.net", "ns2.example.net"]})
@@ -285,8 +288,30 @@ async fn changes_the_settings_that_can_be_changed() {
     let setting = json!({"domain": "acme.com", "enabled": false});
     let error = fake.run::<SetAutoRenew>(setting.clone()).await.unwrap_err();
     assert!(error.message().contains("Locked."), "{error}");
+    assert_eq!(fake.spent(), [Money::nothing()]);
     let error = fake.run::<SetPrivacy>(setting).await.unwrap_err();
     assert_eq!(error.code(), Code::ActionRequired);
+}
+
+#[tokio::test]
+async fn d1_whoever_lets_a_domain_renew_by_itself_is_told_the_price_first() {
+    let fake = fake()
+        .await
+        .on("POST", "/domain/renew/acme.com", 200, rehearsal("renewal", 1108, false))
+        .on(
+            "POST",
+            "/domain/updateAutoRenew/acme.com",
+            200,
+            ok(json!({"results": {"acme.com": {"status": "SUCCESS"}}})),
+        );
+    fake.run::<SetAutoRenew>(json!({"domain": "acme.com", "enabled": true})).await.unwrap();
+    assert_eq!(fake.spent(), [Money::cents(1108)]);
+    assert_eq!(
+        posts(&fake, "/domain/renew/acme.com").await[0].body,
+        json!({"cost": 0, "dryRun": true})
+    );
+    let set = &posts(&fake, "/domain/updateAutoRenew/acme.com").await[0];
+    assert_eq!(set.body, json!({"status": "on"}));
 }
 
 #[tokio::test]

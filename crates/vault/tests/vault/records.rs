@@ -12,6 +12,8 @@ on_both! {
     keeps_documents_by_collection_and_id
     an_expired_document_is_gone
     of_several_who_take_a_document_one_gets_it
+    of_many_who_store_a_new_document_one_does
+    a_new_document_replaces_only_an_expired_one_of_its_tenant
     a_changed_end_or_place_of_a_document_is_refused
     keeps_secrets_by_name
     a_secret_moved_to_another_name_is_refused
@@ -67,6 +69,57 @@ async fn of_several_who_take_a_document_one_gets_it(store: Store) {
         taken.extend(taker.await.unwrap());
     }
     assert_eq!(taken, [json!("verifier")]);
+}
+
+async fn of_many_who_store_a_new_document_one_does(store: Store) {
+    let (_vault, scope) = store.tenant().await;
+    let other = store.open().await;
+    for round in 0..4 {
+        // The first time there is none, and then one that has expired.
+        store.move_clock(Duration::from_hours(round)).await;
+        let writers = (0..16).map(|n| {
+            let scope = if n % 2 == 0 { scope.clone() } else { other.scope(scope.tenant()) };
+            tokio::spawn(async move {
+                let rest = Some(Duration::from_hours(1));
+                (n, scope.put_new_record("turns", "t", &json!(n), rest).await.unwrap())
+            })
+        });
+        let mut winners = Vec::new();
+        for writer in writers.collect::<Vec<_>>() {
+            let (n, is_written) = writer.await.unwrap();
+            winners.extend(is_written.then_some(n));
+        }
+        assert_eq!(winners.len(), 1, "{round} {winners:?}");
+        assert_eq!(scope.record("turns", "t").await.unwrap(), Some(json!(winners[0])));
+    }
+}
+
+async fn a_new_document_replaces_only_an_expired_one_of_its_tenant(store: Store) {
+    let (vault, scope) = store.tenant().await;
+    let other = vault.scope(vault.create_tenant("other", "Other").await.unwrap().id);
+    let hour = Some(Duration::from_hours(1));
+    assert!(
+        other.put_new_record("turns", "t", &json!("other"), Some(Duration::ZERO)).await.unwrap()
+    );
+    let others = "SELECT count(*) FROM records WHERE expires_at IS NOT NULL";
+    assert!(scope.put_new_record("turns", "t", &json!(1), hour).await.unwrap());
+    assert_eq!(store.number(others).await, 2, "another tenant's stays, expired or not");
+    assert!(!scope.put_new_record("turns", "t", &json!(2), hour).await.unwrap());
+    store.move_clock(Duration::from_mins(59)).await;
+    assert!(!scope.put_new_record("turns", "t", &json!(3), None).await.unwrap());
+    assert_eq!(scope.record("turns", "t").await.unwrap(), Some(json!(1)));
+    store.move_clock(Duration::from_hours(1)).await;
+    assert!(scope.put_new_record("turns", "t", &json!(4), None).await.unwrap());
+    // One without an end is never replaced.
+    store.move_clock(Duration::from_hours(999)).await;
+    assert!(!scope.put_new_record("turns", "t", &json!(5), hour).await.unwrap());
+    assert_eq!(scope.record("turns", "t").await.unwrap(), Some(json!(4)));
+    assert!(other.put_new_record("turns", "t", &json!("new"), hour).await.unwrap());
+    assert_eq!(other.record("turns", "t").await.unwrap(), Some(json!("new")));
+    assert_eq!(scope.record("turns", "t").await.unwrap(), Some(json!(4)));
+    assert!(scope.put_new_record("turns", "u", &json!(6), hour).await.unwrap());
+    let refused = scope.put_new_record("a/b", "t", &json!(7), hour).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))));
 }
 
 async fn a_changed_end_or_place_of_a_document_is_refused(store: Store) {

@@ -1,4 +1,3 @@
-use resto_core::Code;
 use resto_testing::FakeApi;
 use serde_json::{Value, json};
 
@@ -128,6 +127,42 @@ async fn deletes_a_record_and_tells_what_it_was() {
     );
     let asked = json!({"domain": "example.com", "record_id": "rec_1"});
     let gone = fake.run::<DeleteDnsRecord>(asked).await.unwrap();
-    assert_eq!((&gone["record_id"], &gone["record"]["priority"]), (&json!("rec_1"), &json!(10)));
+    assert_eq!(
+        gone,
+        json!({"record_id": "rec_1", "record": {"id": "rec_1", "name": "", "type": "MX", "value": "mail.example.net.",
+            "ttl_seconds": 60, "priority": 10, "created_at": "1970-01-01T00:00:00Z"}})
+    );
     assert_eq!(fake.requests().await[1].method, "DELETE");
+    // What it returned makes it again.
+    let mut again = gone["record"].clone();
+    for field in ["id", "created_at"] {
+        again.as_object_mut().unwrap().remove(field);
+    }
+    let sent = json!({"name": "", "type": "MX", "ttl": 60, "value": "mail.example.net.", "mxPriority": 10});
+    sends(FakeApi::new(&VERCEL).await, again, sent).await;
+}
+
+#[tokio::test]
+async fn deletes_no_record_that_it_could_not_tell() {
+    let last = json!({"records": [], "pagination": {"count": 0, "next": null, "prev": null}});
+    for (status, second, found) in [
+        (200, listed("mail.example.net."), true),
+        (200, last, false),
+        (500, json!({"error": {"code": "internal_error", "message": "No."}}), false),
+    ] {
+        // The first page is of newer records.
+        let mut newer = listed("mail.example.net.");
+        newer["records"][0]["id"] = "rec_2".into();
+        let fake = fake().await.on("GET", LIST, 200, newer).on("GET", LIST, status, second).on(
+            "DELETE",
+            DELETE,
+            200,
+            json!({}),
+        );
+        let asked = json!({"domain": "example.com", "record_id": "rec_1"});
+        let gone = fake.run::<DeleteDnsRecord>(asked).await;
+        assert_eq!(gone.is_ok(), found, "{gone:?}");
+        let deletions = fake.requests().await.iter().filter(|r| r.method == "DELETE").count();
+        assert_eq!(deletions, usize::from(found));
+    }
 }

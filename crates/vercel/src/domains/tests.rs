@@ -92,12 +92,56 @@ async fn verifies_a_domain_or_names_the_record_that_is_missing() {
     assert_eq!(fake.run::<VerifyProjectDomain>(asked()).await.unwrap()["verified"], true);
 }
 
+fn leading(to: &str) -> Value {
+    let mut leading = www(true);
+    leading["name"] = "old.example.com".into();
+    leading["redirect"] = to.into();
+    leading["redirectStatusCode"] = 307.into();
+    leading
+}
+
 #[tokio::test]
-async fn removes_a_domain_and_what_leads_to_it() {
-    let fake = FakeApi::new(&VERCEL).await.on("DELETE", WWW, 200, json!({}));
+async fn removes_a_domain_and_what_leads_to_it_and_tells_all_of_it() {
+    let listed = |domains: Value, next: Value| json!({"domains": domains, "pagination": {"count": 1, "next": next, "prev": null}});
+    let list = "/v9/projects/shop/domains";
+    let mut was = www(true);
+    was["gitBranch"] = "next".into();
+    let fake = FakeApi::new(&VERCEL)
+        .await
+        .on("GET", WWW, 200, was)
+        .on("GET", list, 200, listed(json!([leading("example.com"), www(true)]), 7.into()))
+        .on("GET", list, 200, listed(json!([leading("www.example.com")]), Value::Null))
+        .on("DELETE", WWW, 200, json!({}));
     let mut asked = asked();
     asked["remove_redirects"] = true.into();
     let removed = fake.run::<RemoveProjectDomain>(asked).await.unwrap();
-    assert_eq!(removed, json!({"project": "shop", "domain": "www.example.com"}));
-    assert_eq!(fake.requests().await[0].body, json!({"removeRedirects": true}));
+    assert_eq!(
+        (&removed["project"], &removed["domain"], &removed["was"]["git_branch"]),
+        (&json!("shop"), &json!("www.example.com"), &json!("next"))
+    );
+    assert_eq!(
+        removed["redirects"],
+        json!([{"name": "old.example.com", "apex": "example.com", "verified": true, "redirect_to": "www.example.com",
+            "redirect_status": 307, "created_at": "1970-01-01T00:00:00Z"}])
+    );
+    let requests = fake.requests().await;
+    assert_eq!(requests[2].query["until"], "7");
+    assert_eq!(requests[3].body, json!({"removeRedirects": true}));
+}
+
+#[tokio::test]
+async fn removes_no_domain_that_it_could_not_tell() {
+    let missing = json!({"error": {"code": "not_found", "message": "Domain not found"}});
+    let fake = FakeApi::new(&VERCEL).await.on("GET", WWW, 404, missing);
+    let error = fake.run::<RemoveProjectDomain>(asked()).await.unwrap_err();
+    assert_eq!((error.code(), fake.requests().await.len()), (Code::NotFound, 1));
+    let fake = FakeApi::new(&VERCEL).await.on("GET", WWW, 200, www(true)).on(
+        "DELETE",
+        WWW,
+        200,
+        json!({}),
+    );
+    let removed = fake.run::<RemoveProjectDomain>(asked()).await.unwrap();
+    assert_eq!(removed["redirects"], json!([]));
+    assert_eq!(fake.requests().await[1].body, json!({"removeRedirects": false}));
 }
