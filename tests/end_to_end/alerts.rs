@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::postgres::Database;
+use crate::postgres::{Database, put_ahead};
 use crate::process::{Conversation, run, tool};
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply, repository};
@@ -92,18 +92,8 @@ impl Alerted {
 
     /// Puts the database's clock ahead.
     fn ahead(&self, minutes: u64) {
-        let ahead = minutes * 60_000;
-        if self.database.is_some() {
-            self.sql(&format!(
-                "CREATE OR REPLACE VIEW clock AS
-                 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + {ahead} AS now_ms"
-            ));
-        } else {
-            self.sql("DROP VIEW clock");
-            self.sql(&format!(
-                "CREATE VIEW clock AS SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) + {ahead} AS now_ms"
-            ));
-        }
+        let ahead = Duration::from_mins(minutes);
+        put_ahead(&self.product, &|statement| self.sql(statement), ahead);
     }
 
     /// Waits until no delivery is due any more.

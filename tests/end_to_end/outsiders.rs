@@ -1,10 +1,13 @@
 //! An agent that has read what outsiders wrote may be steered by them: what it then does to reach others waits for a person.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::approvals::decide;
 use crate::browser::Browser;
 use crate::postgres::on_both;
+use crate::postgres::put_ahead;
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply};
 use crate::wire::Message;
@@ -117,10 +120,8 @@ fn d7_whoever_read_nothing_of_outsiders_or_read_it_long_ago_is_not_asked() {
     call(&server, &read_issue());
     page(&server, &call(&server, &steered()));
     // Twelve minutes pass.
-    product.sql("DROP VIEW clock");
-    product.sql(
-        "CREATE VIEW clock AS SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) + 720000 AS now_ms",
-    );
+    let sql = |statement: &str| product.sql(statement);
+    put_ahead(&product, &sql, Duration::from_mins(12));
     let done = call(&server, &steered());
     assert_eq!(done["isError"], false, "{done}");
 }

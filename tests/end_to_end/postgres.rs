@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -115,6 +116,22 @@ impl Database {
     pub fn migrated(&self, provider: &Provider) -> Product {
         self.product(provider, "owner").must(&["migrate"], "");
         self.product(provider, "serve")
+    }
+}
+
+/// Puts the clock of an installation's database, which `sql` reaches, ahead of the machine's.
+pub fn put_ahead(product: &Product, sql: &dyn Fn(&str) -> String, ahead: Duration) {
+    let ahead = ahead.as_millis();
+    if product.is_on_postgres() {
+        sql(&format!(
+            "CREATE OR REPLACE VIEW clock AS
+             SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + {ahead} AS now_ms"
+        ));
+    } else {
+        sql("DROP VIEW clock");
+        sql(&format!(
+            "CREATE VIEW clock AS SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) + {ahead} AS now_ms"
+        ));
     }
 }
 

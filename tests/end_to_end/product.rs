@@ -38,6 +38,11 @@ impl Product {
         Self { database: Some(database), ..self }
     }
 
+    /// Whether its database is PostgreSQL.
+    pub fn is_on_postgres(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Replaces its configuration file.
     pub fn configure(&self, toml: &str) {
         std::fs::write(self.path("config.toml"), toml).unwrap();

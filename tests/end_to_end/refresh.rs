@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::issuer::{Fault, Issuer, SCOPES};
-use crate::postgres::{on_both, on_both_with_sql};
+use crate::postgres::{on_both, on_both_with_sql, put_ahead};
 use crate::product::{Product, Server};
 
 const READ: &str = "github_get_repository";
@@ -321,6 +321,36 @@ fn an_access_is_renewed_before_anybody_calls_and_the_page_says_so() {
         assert!(page.contains("The access is renewed by itself"), "{page}");
         let generation = "SELECT generation FROM integration_credentials";
         assert!(sql(generation).trim().parse::<i64>().unwrap() >= 2);
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_ends_an_access_once_and_renews_it_once() {
+    let issuer = Issuer::start();
+    on_both_with_sql(&issuer.provider, |product, sql| {
+        issuer.configure(product);
+        let servers = [product.serve(), product.serve()];
+        let before = issuer.live_from_now(3600);
+        issuer.connect(product, &servers[0], "github");
+        put_ahead(product, sql, Duration::from_hours(2));
+        // Each learns the time with the first call that it takes.
+        for server in servers.iter().cycle().take(6) {
+            assert!(call(server).contains("octocat/hello-world"));
+        }
+        assert_eq!(issuer.renewals() - before, 1);
+        // What is new lives an hour from the time that it is, whatever this machine's clock says.
+        put_ahead(product, sql, Duration::from_mins(150));
+        for server in servers.iter().cycle().take(6) {
+            assert!(call(server).contains("octocat/hello-world"));
+        }
+        assert_eq!(issuer.renewals() - before, 1);
+        // Back again, it is taken for longer than it lives: the provider says so, and it is renewed.
+        put_ahead(product, sql, Duration::ZERO);
+        issuer.state().end_access();
+        for server in servers.iter().cycle().take(6) {
+            assert!(call(server).contains("octocat/hello-world"));
+        }
+        assert_eq!(issuer.renewals() - before, 2);
     });
 }
 

@@ -15,6 +15,8 @@ mod calls;
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod disk;
