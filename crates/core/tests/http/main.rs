@@ -4,6 +4,7 @@
 mod answers;
 mod bounds;
 mod exchange;
+mod headers;
 mod provider;
 mod redirects;
 mod tls;
