@@ -233,6 +233,10 @@ impl Action for ListDeployments {
     )];
     type Output = Page<Deployment>;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Page<Deployment>> {
         // https://vercel.com/docs/rest-api/deployments/list-deployments
         self.scope
@@ -263,6 +267,10 @@ impl Action for GetDeployment {
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = Deployment;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Deployment> {
         self.at.find(api).await
     }
@@ -282,6 +290,10 @@ impl Action for CancelDeployment {
         &["stop a deployment", "abort a build in progress", "stop the build"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = Deployment;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Deployment> {
         let found = self.at.find(api).await?;
