@@ -1,6 +1,8 @@
 //! What every published tool must keep, whoever wrote its adapter.
 
 use std::collections::BTreeSet;
+use std::fs::{read_dir, read_to_string};
+use std::path::Path;
 
 use resto_core::{ActionSpec, Adapter, Part, Shape, brief_schema, covers};
 use serde_json::{Value, json};
@@ -86,17 +88,25 @@ fn sample(schema: &Value, whole: bool) -> Value {
     }
 }
 
-/// The actions whose struct no test of the adapter's sources runs: `run::<Name>(` is looked for.
+/// The actions whose struct no test in the sources below this folder runs: `run::<Name>(` is looked for.
 #[must_use]
-pub fn untested_actions(adapter: &Adapter, sources: &[&str]) -> Vec<String> {
+pub fn untested_actions(adapter: &Adapter, sources: &Path) -> Vec<String> {
+    let sources = read_below(sources);
     adapter
         .actions()
         .iter()
         .filter(|action| {
             let name: String = action.title.split(' ').map(capitalised).collect();
-            !sources.iter().any(|source| source.contains(&format!("run::<{name}>(")))
+            !sources.contains(&format!("run::<{name}>("))
         })
         .map(|action| action.tool.clone())
+        .collect()
+}
+
+fn read_below(folder: &Path) -> String {
+    let entries = read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { read_below(&path) } else { read_to_string(path).unwrap() })
         .collect()
 }
 
