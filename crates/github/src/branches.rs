@@ -210,6 +210,32 @@ pub(crate) async fn start_branch(api: &Api, at: &Repo, name: &GitRef, sha: &str)
 
 #[cfg(test)]
 mod tests {
+    use resto_testing::FakeApi;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::GITHUB;
+
+    #[test]
+    fn d7_what_is_read_at_a_reference_is_marked_by_it() {
+        let adapter = crate::adapter();
+        for tool in ["github_read_file", "github_list_files", "github_list_commits"] {
+            let action = adapter.actions().iter().find(|action| action.tool == tool).unwrap();
+            let at = |reference: Value| json!({"owner": "o", "repo": "r", "path": "a", "ref": reference});
+            for (arguments, marked) in [
+                (at(Value::Null), false),
+                (at("main".into()), false),
+                (at("refs/pull/1/head".into()), true),
+                (at("9fceb02".into()), true),
+                // What cannot be read is held for the worst.
+                (at(7.into()), true),
+                (Value::Null, true),
+            ] {
+                assert_eq!((action.outsiders)(&arguments), marked, "{tool} {arguments}");
+            }
+        }
+    }
+
     #[test]
     fn d7_pull_requests_and_bare_commits_may_be_of_a_fork() {
         let id = "9fceb02d0ae598e95dc970b74767f19372d61af8";
@@ -247,12 +273,6 @@ mod tests {
             assert!(!may_be_of_a_fork(&GitRef(name.to_owned())), "{name}");
         }
     }
-
-    use resto_testing::FakeApi;
-    use serde_json::Value;
-
-    use super::*;
-    use crate::GITHUB;
 
     const SHA: &str = "7638417db6d59f3c431d3e1f261cc637155684cd";
 

@@ -202,10 +202,6 @@ impl Action for UpdateIssue {
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_WRITE;
     type Output = Issue;
 
-    fn tells_outsiders(&self) -> bool {
-        true
-    }
-
     async fn run(self, api: &Api) -> Result<Issue> {
         let changes = given(json!({
             "title": self.title,

@@ -211,10 +211,6 @@ impl Action for UpdatePullRequest {
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = PullRequest;
 
-    fn tells_outsiders(&self) -> bool {
-        true
-    }
-
     async fn run(self, api: &Api) -> Result<PullRequest> {
         let changes = given(json!({
             "title": self.title,

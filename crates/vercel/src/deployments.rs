@@ -291,10 +291,6 @@ impl Action for CancelDeployment {
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = Deployment;
 
-    fn tells_outsiders(&self) -> bool {
-        true
-    }
-
     async fn run(self, api: &Api) -> Result<Deployment> {
         let found = self.at.find(api).await?;
         if found.is_final() {
