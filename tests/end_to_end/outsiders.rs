@@ -10,6 +10,7 @@ use crate::postgres::on_both;
 use crate::postgres::put_ahead;
 use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply};
+use crate::standin::Google;
 use crate::wire::Message;
 
 /// A GitHub with an issue that tries to steer its readers, and a private repository.
@@ -30,6 +31,10 @@ fn github() -> Provider {
                     "full_name": "bakery/private", "private": true, "default_branch": "main",
                     "html_url": "https://github.com/bakery/private",
                 }),
+            ),
+            what if what.starts_with("GET /repos/bakery/public/contents/README.md") => Reply::json(
+                200,
+                &json!({"type": "file", "sha": "f", "size": 2, "encoding": "base64", "content": "SGk="}),
             ),
             what if what.starts_with("GET") => Reply::json(200, &json!([])),
             _ => Reply::json(201, &issue),
@@ -124,6 +129,51 @@ fn d7_whoever_read_nothing_of_outsiders_or_read_it_long_ago_is_not_asked() {
     put_ahead(&product, &sql, Duration::from_mins(12));
     let done = call(&server, &steered());
     assert_eq!(done["isError"], false, "{done}");
+}
+
+#[test]
+fn d7_a_file_of_a_pull_request_is_its_authors_and_one_of_a_branch_is_ours() {
+    let provider = github();
+    let product = Product::at(&provider.url);
+    let server = connected(&product);
+    let read = |reference: &str| {
+        let file =
+            json!({"owner": "bakery", "repo": "public", "path": "README.md", "ref": reference});
+        let result = call(&server, &("github_read_file", file));
+        assert_eq!(result["structuredContent"]["lines"]["text"], "Hi", "{result}");
+    };
+    read("main");
+    assert_eq!(call(&server, &publish())["isError"], false);
+    read("refs/pull/1/head");
+    let (tool, mut arguments) = publish();
+    arguments["body"] = json!("another one");
+    page(&server, &call(&server, &(tool, arguments)));
+}
+
+#[test]
+fn d7_a_preview_that_quotes_a_mail_tells_what_its_sender_wrote() {
+    let google = Google::start();
+    let product = Product::at("http://127.0.0.1:1");
+    product.configure(&google.configuration(&product, "gmail"));
+    let server = product.serve();
+    google.connect(&product, &server, "gmail");
+    // A person looks for it, whom nobody steers.
+    let found = product.must(&["call", "gmail_search_messages", r#"{"query": "is:unread"}"#], "");
+    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    let preview = |action: &str, arguments: Value| {
+        let arguments = json!({"action": action, "arguments": arguments});
+        call(&server, &("preview_action", arguments))["structuredContent"].clone()
+    };
+    let letter = json!({"to": ["eve@example.net"], "subject": "Hello", "text": "Hello."});
+    let told = preview("gmail_send_message", letter.clone());
+    assert!(told["steps"][0].as_str().unwrap().contains("without asking"), "{told}");
+    let message = &found["items"][0]["message_id"];
+    let told =
+        preview("gmail_forward_message", json!({"message_id": message, "to": ["eve@example.net"]}));
+    assert!(told["request"]["body"].is_string(), "{told}");
+    let asks = "A person is asked to approve it, under the default for outward after reading what outsiders may have written";
+    assert!(told["steps"][0].as_str().unwrap().contains(asks), "{told}");
+    page(&server, &call(&server, &("gmail_send_message", letter)));
 }
 
 #[test]

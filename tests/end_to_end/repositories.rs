@@ -225,10 +225,11 @@ fn every_action_of_github_that_its_emulator_knows_runs_there() {
         "github_set_workflow_variable",
     ];
     walk.assert_left_out("github", &lacks);
-    // What reaches others waits too, once the agent has read an issue or a pull request.
+    // What reaches others waits too, once the agent has searched code, compared commits, or read an issue or a pull request.
     assert_eq!(
         walk.approved(),
         [
+            "github_create_pull_request",
             "github_review_pull_request",
             "github_create_issue",
             "github_comment_issue",

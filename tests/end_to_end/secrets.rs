@@ -274,3 +274,35 @@ fn a_credential_that_the_provider_repeats_is_not_passed_on() {
         watched.look_into_files();
     });
 }
+
+#[test]
+fn d5_known_secrets_of_others_are_in_no_result_error_preview_or_trail() {
+    let token = ["ghp", "_"].concat() + &"aZ3bY4cX5dW6eV7f".repeat(3);
+    let told = token.clone();
+    let provider = Provider::github(move |request| match request.what() {
+        "GET /repos/octocat/hello-world" => Reply::json(
+            200,
+            &json!({"full_name": "octocat/hello-world", "private": false, "default_branch": "main", "html_url": "u",
+                "description": format!("Deploys with {told} today")}),
+        ),
+        _ => Reply::json(404, &json!({"message": format!("No access with {told}")})),
+    });
+    let product = Product::connected(&provider.url, "github_pat_of_a_test");
+    let server = product.serve();
+    let repository = |name: &str| json!({"owner": "octocat", "repo": name});
+    let issue =
+        json!({"owner": "octocat", "repo": "hello-world", "title": format!("Is {token} known?")});
+    let preview = json!({"action": "github_create_issue", "arguments": issue});
+    for (tool, arguments, words) in [
+        (READ, repository("hello-world"), "Deploys with [secret: GitHub token] today"),
+        (READ, repository("other"), "No access with [secret: GitHub token]"),
+        ("preview_action", preview, "Is [secret: GitHub token] known?"),
+    ] {
+        let answer = server.call(&[], tool, &arguments);
+        assert!(answer.body.contains(words), "{answer:?}");
+        assert!(!answer.body.contains(&token[..20]), "{answer:?}");
+    }
+    let trail = product.must(&["audit", "--json"], "").stdout;
+    assert!(trail.contains("No access with [secret: GitHub token]"), "{trail}");
+    assert!(!trail.contains(&token[..20]), "{trail}");
+}

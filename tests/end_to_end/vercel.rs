@@ -240,11 +240,14 @@ fn every_action_of_vercel_runs_at_its_stand_in() {
         ("vercel_list_projects", json!({}), json!({"items": []}), ""),
     ]);
     walk.assert_left_out("vercel", &[]);
-    // What reaches others waits too, once the agent has read what a build or a visitor said.
+    // What reaches others waits too, once the agent has read what a commit, a build or a visitor said.
     assert_eq!(
         walk.approved(),
         [
             "vercel_remove_environment_variable",
+            "vercel_deploy_project",
+            "vercel_roll_back_production",
+            "vercel_promote_deployment",
             "vercel_deploy_project",
             "vercel_deploy_project",
             "vercel_delete_deployment",

@@ -112,7 +112,6 @@ pub struct ExplainTrafficChange {
 impl Action for ExplainTrafficChange {
     const NAME: &'static str = "explain_traffic_change";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why did traffic drop",
         "reason for fewer visitors",
@@ -127,6 +126,10 @@ impl Action for ExplainTrafficChange {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Explanation;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Explanation> {
         let days = self.when.days()?;

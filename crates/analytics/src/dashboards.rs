@@ -283,7 +283,6 @@ pub struct ViewDashboard {
 impl Action for ViewDashboard {
     const NAME: &'static str = "view_dashboard";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["open a dashboard", "show the numbers of a saved overview", "Dashboard anzeigen"];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
@@ -293,6 +292,10 @@ impl Action for ViewDashboard {
         Part::notes("notes"),
     ];
     type Output = ShownDashboard;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<ShownDashboard> {
         let definition = Definition::find(api, &self.dashboard_id).await?;

@@ -118,6 +118,10 @@ impl Action for RunFunnelReport {
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Funnel;
 
+    fn tells_outsiders(&self) -> bool {
+        self.by.is_some()
+    }
+
     async fn run(self, api: &Api) -> Result<Funnel> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

@@ -61,7 +61,6 @@ pub struct RunReport {
 impl Action for RunReport {
     const NAME: &'static str = "run_report";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "custom report",
         "sessions by device, country or browser",
@@ -75,6 +74,10 @@ impl Action for RunReport {
     const VIEW: &'static [Part] =
         &[Part::table("", "rows.items", &["dimensions", "metrics"]), Part::notes("notes")];
     type Output = Report;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Report> {
         let (offset, days) = (offset(&self.page)?, self.when.days()?);
@@ -128,7 +131,6 @@ pub struct RunRealtimeReport {
 impl Action for RunRealtimeReport {
     const NAME: &'static str = "run_realtime_report";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "who is on the site right now",
         "visitors online at the moment",
@@ -139,6 +141,10 @@ impl Action for RunRealtimeReport {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = REPORTS;
     type Output = Report;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Report> {
         let page = PageRequest { cursor: None, limit: self.limit };

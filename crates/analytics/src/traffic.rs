@@ -56,7 +56,6 @@ pub struct GetTraffic {
 impl Action for GetTraffic {
     const NAME: &'static str = "get_traffic";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "how many visitors",
         "website traffic",
@@ -79,6 +78,10 @@ impl Action for GetTraffic {
         Part::notes("notes"),
     ];
     type Output = Traffic;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Traffic> {
         let days = self.when.days()?;

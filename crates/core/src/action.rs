@@ -46,9 +46,6 @@ pub trait Action: DeserializeOwned + JsonSchema + Send + 'static {
     /// What a business says when it wants this, in words that the name and the description lack: `who owes us money`.
     /// `find_actions` looks in them; in any language.
     const PHRASES: &'static [&'static str] = &[];
-    /// Whether its result may hold what people outside the business wrote, such as an issue or a mail: for a while after it,
-    /// a person is asked before this agent does what reaches others.
-    const OUTSIDERS: bool = false;
     /// The least that the credential needs: any one of these sets, each set whole. The sets differ
     /// by kind of credential. Names are the provider's, as `Integration::permissions` lists them.
     const PERMISSIONS: &'static [&'static [&'static str]];
@@ -57,6 +54,12 @@ pub trait Action: DeserializeOwned + JsonSchema + Send + 'static {
     /// The fields that an agent needs, never the provider's whole answer. It serves as the shape of
     /// the provider's answer (deserialised) and of ours (serialised).
     type Output: Serialize + JsonSchema + Send;
+
+    /// Whether its result, or the request that a preview of it shows, may hold what people outside the business wrote, such
+    /// as an issue or a mail: for a while after it, a person is asked before this agent does what reaches others.
+    fn tells_outsiders(&self) -> bool {
+        false
+    }
 
     /// Does it.
     ///

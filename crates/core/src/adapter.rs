@@ -179,8 +179,8 @@ pub struct ActionSpec {
     pub risk: Risk,
     /// What a business says when it wants this.
     pub phrases: &'static [&'static str],
-    /// Whether its result may hold what people outside the business wrote.
-    pub outsiders: bool,
+    /// [`Action::tells_outsiders`] with these arguments; also where they cannot be read.
+    pub outsiders: fn(&Value) -> bool,
     /// What a person sees of the result.
     pub view: &'static [Part],
     /// Any one of these sets of rights, each set whole.
@@ -204,7 +204,9 @@ impl ActionSpec {
             description,
             risk: A::RISK,
             phrases: A::PHRASES,
-            outsiders: A::OUTSIDERS,
+            outsiders: |arguments| {
+                A::deserialize(arguments).map_or(true, |action| action.tells_outsiders())
+            },
             view: A::VIEW,
             permissions: A::PERMISSIONS,
             input_schema,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::is_nfc;
 
 use crate::{Code, Error, Result};
 
@@ -16,7 +17,7 @@ pub trait PathArg: Sync {
     /// Appends the value, percent-encoded.
     ///
     /// # Errors
-    /// The value is empty, `.`, `..`, too long, or holds a character that no name holds.
+    /// The value is empty, `.`, `..`, too long, not in its composed form, or holds a character that no name holds.
     fn append(&self, path: &mut String) -> Result<()>;
 }
 
@@ -109,6 +110,11 @@ fn check(value: &str) -> Result<()> {
     if value.chars().any(char::is_control) || crate::clean(value) != value {
         return Err(invalid("", "has control or invisible characters"));
     }
+    // The same name written in two ways would pass a rule about the one and reach the other.
+    if !is_nfc(value) {
+        let what = "is not in Unicode normalization form C (NFC): write letters with their accents as one character";
+        return Err(invalid(value, what));
+    }
     Ok(())
 }
 
@@ -194,6 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn d2_refuses_names_that_are_not_in_their_composed_form() {
+        let ways: [fn(&str) -> Result<String>; 3] = [
+            |name| fill("/repos/{}", &[&name]),
+            |name| fill("/c/{}", &[&PathSegments(format!("a/{name}"))]),
+            |name| fill("/c/{}", &[&GitRef(format!("a/{name}"))]),
+        ];
+        for way in ways {
+            // As two characters, as jamo, as the sign for the unit.
+            for name in ["cafe\u{301}", "\u{1112}\u{1161}\u{11ab}", "\u{212b}"] {
+                let error = way(name).unwrap_err();
+                assert_eq!(error.code(), Code::InvalidInput);
+                assert!(error.message().contains("NFC"), "{error}");
+            }
+            for name in ["caf\u{e9}", "\u{d55c}", "\u{c5}", "日本語", "\u{fb01}"] {
+                assert!(way(name).is_ok(), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn a_template_and_its_values_must_agree() {
         assert_eq!(fill("/a/{}", &[]).unwrap_err().code(), Code::Internal);
         assert_eq!(fill("/a", &[&"x"]).unwrap_err().code(), Code::Internal);
@@ -212,6 +238,8 @@ mod tests {
     const NASTY: &str = "(\\PC|[\u{0}-\u{20}]|[./\\\\%?#@:&=~;,]|%2[eEfF]|%5[cC]|\\.\\.){1,12}";
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
         /// D2: whatever the values are, the address keeps its origin and its shape.
         #[test]
         fn a_value_stays_inside_its_segment(owner in NASTY, repo in NASTY) {

@@ -98,19 +98,19 @@ fn is_denied(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The length of the terminal escape sequence at the start of `text` (ECMA-48 CSI and OSC).
+/// The length of the terminal escape sequence at the start of `text` (ECMA-48: CSI, and the strings OSC, DCS, SOS, PM, APC).
 fn escape_len(text: &str) -> Option<usize> {
-    let (body, introducer) = if let Some(body) = text.strip_prefix("\u{1b}[") {
-        (body, '[')
-    } else if let Some(body) = text.strip_prefix('\u{9b}') {
-        (body, '[')
-    } else if let Some(body) = text.strip_prefix("\u{1b}]") {
-        (body, ']')
-    } else if let Some(body) = text.strip_prefix('\u{9d}') {
-        (body, ']')
-    } else {
-        return None;
+    let mut chars = text.chars();
+    let introducer = match chars.next()? {
+        '\u{1b}' => chars.next()?,
+        // The same in eight bits.
+        c1 @ '\u{80}'..='\u{9f}' => char::from_u32(u32::from(c1) - 0x40)?,
+        _ => return None,
     };
+    if !matches!(introducer, '[' | ']' | 'P' | 'X' | '^' | '_') {
+        return None;
+    }
+    let body = chars.as_str();
     let start = text.len() - body.len();
     if introducer == '[' {
         let end = body.find(|c: char| !matches!(c, '\u{20}'..='\u{3f}'))?;
@@ -167,6 +167,9 @@ fn is_denied_entity(entity: &str) -> bool {
         .and_then(char::from_u32)
         .is_none_or(|c| is_denied(c) || is_selector(c))
 }
+
+#[cfg(test)]
+mod corpus;
 
 #[cfg(test)]
 mod tests {

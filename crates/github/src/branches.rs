@@ -156,6 +156,17 @@ pub(crate) async fn resolve(api: &Api, at: &Repo, reference: &GitRef) -> Result<
     Ok(Start { sha: answer.sha, tree: answer.commit.tree.sha })
 }
 
+/// Whether a name may lead to what people outside wrote: to a pull request, or to a commit of a fork, which GitHub serves
+/// through the repository that it came from. Every other name is a branch or a tag, which only members of the repository set.
+pub(crate) fn may_be_of_a_fork(reference: &GitRef) -> bool {
+    let name = reference.0.to_lowercase();
+    let is_id = |word: &str| word.len() >= 4 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    // As `git describe` names a commit.
+    let id = name.rsplit_once("-g").map_or(name.as_str(), |(_, id)| id);
+    let is_plain = name.chars().all(|c| c.is_alphanumeric() || "-_./+#@".contains(c));
+    is_id(&name) || is_id(id) || name.split('/').any(|part| part == "pull") || !is_plain
+}
+
 /// The commit that a branch points to.
 pub(crate) async fn tip(api: &Api, at: &Repo, branch: &GitRef) -> Result<String> {
     #[derive(Deserialize)]
@@ -204,6 +215,64 @@ mod tests {
 
     use super::*;
     use crate::GITHUB;
+
+    #[test]
+    fn d7_what_is_read_at_a_reference_is_marked_by_it() {
+        let adapter = crate::adapter();
+        for tool in ["github_read_file", "github_list_files", "github_list_commits"] {
+            let action = adapter.actions().iter().find(|action| action.tool == tool).unwrap();
+            let at = |reference: Value| json!({"owner": "o", "repo": "r", "path": "a", "ref": reference});
+            for (arguments, marked) in [
+                (at(Value::Null), false),
+                (at("main".into()), false),
+                (at("refs/pull/1/head".into()), true),
+                (at("9fceb02".into()), true),
+                // What cannot be read is held for the worst.
+                (at(7.into()), true),
+                (Value::Null, true),
+            ] {
+                assert_eq!((action.outsiders)(&arguments), marked, "{tool} {arguments}");
+            }
+        }
+    }
+
+    #[test]
+    fn d7_pull_requests_and_bare_commits_may_be_of_a_fork() {
+        let id = "9fceb02d0ae598e95dc970b74767f19372d61af8";
+        for name in [
+            "refs/pull/1/head",
+            "refs/pull/1/merge",
+            "pull/1/head",
+            "PULL/1/head",
+            id,
+            &id[..7],
+            &id.to_uppercase(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "v1.2-14-g2414721",
+            "mallory:main",
+            "main^2",
+            "main~1",
+            "main@{1}",
+            " pull/1/head",
+            "%70ull/1/head",
+        ] {
+            assert!(may_be_of_a_fork(&GitRef(name.to_owned())), "{name}");
+        }
+        for name in [
+            "main",
+            "HEAD",
+            "refs/heads/main",
+            "feat/pulling",
+            "v1.2.0",
+            "release-2026-01",
+            "fix-gauge",
+            "café",
+            "dependabot/npm/@types/node-22.1",
+            "a1",
+        ] {
+            assert!(!may_be_of_a_fork(&GitRef(name.to_owned())), "{name}");
+        }
+    }
 
     const SHA: &str = "7638417db6d59f3c431d3e1f261cc637155684cd";
 

@@ -58,6 +58,10 @@ impl Action for SearchCode {
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Page<CodeMatch>;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Page<CodeMatch>> {
         let query = match (&self.owner, &self.repo) {
             (Some(owner), Some(repo)) => format!("{} repo:{owner}/{repo}", self.query),

@@ -64,7 +64,6 @@ pub struct GetIssue {
 impl Action for GetIssue {
     const NAME: &'static str = "get_issue";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "read a ticket and its comments",
         "show one bug",
@@ -73,6 +72,10 @@ impl Action for GetIssue {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = IssueDetails;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<IssueDetails> {
         let Repo { owner, repo } = &self.at;

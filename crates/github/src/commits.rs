@@ -4,6 +4,7 @@ use resto_core::{Action, Api, GitRef, Page, PageRequest, PathSegments, Result, R
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::branches::may_be_of_a_fork;
 use crate::excerpts::Excerpt;
 use crate::permissions::CONTENTS_READ;
 use crate::repos::Repo;
@@ -94,6 +95,10 @@ impl Action for ListCommits {
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Page<Commit>;
 
+    fn tells_outsiders(&self) -> bool {
+        self.r#ref.as_ref().is_some_and(may_be_of_a_fork)
+    }
+
     async fn run(self, api: &Api) -> Result<Page<Commit>> {
         // https://docs.github.com/rest/commits/commits#list-commits
         let page: Page<Answer> = api
@@ -168,6 +173,10 @@ impl Action for CompareCommits {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Comparison;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Comparison> {
         #[derive(Deserialize)]

@@ -6,6 +6,7 @@ use resto_core::{Action, Api, Code, Error, GitRef, PathSegments, Result, Risk, c
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::branches::may_be_of_a_fork;
 use crate::permissions::CONTENTS_READ;
 use crate::repos::Repo;
 
@@ -83,6 +84,10 @@ impl Action for ReadFile {
         &["show the content of a file", "open source file", "view code"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = File;
+
+    fn tells_outsiders(&self) -> bool {
+        self.r#ref.as_ref().is_some_and(may_be_of_a_fork)
+    }
 
     async fn run(self, api: &Api) -> Result<File> {
         let get = || {

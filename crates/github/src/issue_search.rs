@@ -30,7 +30,6 @@ pub struct SearchIssues {
 impl Action for SearchIssues {
     const NAME: &'static str = "search_issues";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "find tickets about a topic",
         "is there already a bug report",
@@ -38,6 +37,10 @@ impl Action for SearchIssues {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = Page<Issue>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<Issue>> {
         // Without one of these GitHub refuses the tokens of apps.

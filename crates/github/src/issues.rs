@@ -83,7 +83,6 @@ pub struct ListIssues {
 impl Action for ListIssues {
     const NAME: &'static str = "list_issues";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open bugs",
         "ticket backlog",
@@ -94,6 +93,10 @@ impl Action for ListIssues {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_READ;
     type Output = Page<Issue>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<Issue>> {
         // https://docs.github.com/rest/issues/issues#list-repository-issues

@@ -118,7 +118,6 @@ impl GetPullRequest {
 impl Action for GetPullRequest {
     const NAME: &'static str = "get_pull_request";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "show one PR",
         "is it mergeable",
@@ -127,6 +126,10 @@ impl Action for GetPullRequest {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_AND_CHECKS_READ;
     type Output = PullRequestDetails;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<PullRequestDetails> {
         let mut standing = self.standing(api).await?;

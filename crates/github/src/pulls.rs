@@ -76,7 +76,6 @@ pub struct ListPullRequests {
 impl Action for ListPullRequests {
     const NAME: &'static str = "list_pull_requests";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open PRs",
         "pending code reviews",
@@ -85,6 +84,10 @@ impl Action for ListPullRequests {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_READ;
     type Output = Page<PullRequest>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<PullRequest>> {
         // https://docs.github.com/rest/pulls/pulls#list-pull-requests

@@ -93,7 +93,6 @@ pub struct GetWorkflowRun {
 impl Action for GetWorkflowRun {
     const NAME: &'static str = "get_workflow_run";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why did CI break",
         "failing test log",
@@ -103,6 +102,10 @@ impl Action for GetWorkflowRun {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_READ;
     type Output = WorkflowRunDetails;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<WorkflowRunDetails> {
         let Repo { owner, repo } = &self.at;

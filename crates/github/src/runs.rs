@@ -87,7 +87,6 @@ pub struct ListWorkflowRuns {
 impl Action for ListWorkflowRuns {
     const NAME: &'static str = "list_workflow_runs";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "recent builds",
         "CI status",
@@ -97,6 +96,10 @@ impl Action for ListWorkflowRuns {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_READ;
     type Output = Page<WorkflowRun>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<WorkflowRun>> {
         // https://docs.github.com/rest/actions/workflow-runs#list-workflow-runs-for-a-repository

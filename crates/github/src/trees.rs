@@ -4,6 +4,7 @@ use resto_core::{Action, Api, Code, Error, GitRef, PathSegments, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::branches::may_be_of_a_fork;
 use crate::permissions::CONTENTS_READ;
 use crate::repos::Repo;
 
@@ -108,6 +109,10 @@ impl Action for ListFiles {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_READ;
     type Output = Files;
+
+    fn tells_outsiders(&self) -> bool {
+        self.r#ref.as_ref().is_some_and(may_be_of_a_fork)
+    }
 
     async fn run(self, api: &Api) -> Result<Files> {
         let (mut items, mut truncated) = match &self.path {

@@ -117,6 +117,10 @@ impl Action for ReplyToThread {
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Sent;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Sent> {
         let mut cc = mailboxes("cc", &self.cc)?;
         let files = files(self.attachments)?;

@@ -32,7 +32,6 @@ pub struct GetAttachment {
 impl Action for GetAttachment {
     const NAME: &'static str = "get_attachment";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "open an attachment",
         "download a file from an email",
@@ -43,6 +42,10 @@ impl Action for GetAttachment {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Attachment;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Attachment> {
         let message = whole(api, &self.message_id).await?;

@@ -103,6 +103,10 @@ impl Action for CreateDraft {
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Written;
 
+    fn tells_outsiders(&self) -> bool {
+        self.thread_id.is_some()
+    }
+
     async fn run(self, api: &Api) -> Result<Written> {
         let mut mail = Mail::of(api, self.letter)?;
         if let Some(thread_id) = &self.thread_id {
@@ -132,6 +136,10 @@ impl Action for ListDrafts {
         &["my unsent emails", "which drafts are there", "Entwürfe", "brouillons", "borradores"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_READ;
     type Output = Page<DraftSummary>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<DraftSummary>> {
         #[derive(Deserialize)]

@@ -46,6 +46,10 @@ impl Action for ForwardMessage {
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_SEND;
     type Output = Sent;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Sent> {
         let (to, cc, bcc) =
             (mailboxes("to", &self.to)?, mailboxes("cc", &self.cc)?, mailboxes("bcc", &self.bcc)?);

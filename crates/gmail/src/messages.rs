@@ -129,7 +129,6 @@ pub struct SearchMessages {
 impl Action for SearchMessages {
     const NAME: &'static str = "search_messages";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "find an email",
         "search mail from a sender",
@@ -142,6 +141,10 @@ impl Action for SearchMessages {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Page<Summary>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<Summary>> {
         #[derive(Deserialize)]
@@ -176,7 +179,6 @@ pub struct GetMessage {
 impl Action for GetMessage {
     const NAME: &'static str = "get_message";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "read one email",
         "open a mail",
@@ -187,6 +189,10 @@ impl Action for GetMessage {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Whole;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Whole> {
         Ok(Whole::of(whole(api, &self.message_id).await?, MAX_TEXT))

@@ -122,7 +122,6 @@ pub struct ListThreads {
 impl Action for ListThreads {
     const NAME: &'static str = "list_threads";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "inbox",
         "new emails",
@@ -135,6 +134,10 @@ impl Action for ListThreads {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Page<Overview>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<Overview>> {
         Ok(find(api, &self.search).await?.map(Overview::from))
@@ -156,7 +159,6 @@ pub struct ListUnansweredThreads {
 impl Action for ListUnansweredThreads {
     const NAME: &'static str = "list_unanswered_threads";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "emails I still have to answer",
         "who waits for my reply",
@@ -167,6 +169,10 @@ impl Action for ListUnansweredThreads {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Page<Overview>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Page<Overview>> {
         let days = self.days.unwrap_or(14).clamp(1, 365);
@@ -217,11 +223,14 @@ pub struct GetThread {
 impl Action for GetThread {
     const NAME: &'static str = "get_thread";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["read a whole conversation", "email thread", "what was said in the exchange"];
     const PERMISSIONS: &'static [&'static [&'static str]] = MAIL_READ;
     type Output = Conversation;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Conversation> {
         let latest = self.latest.unwrap_or(10).clamp(1, 25) as usize;

@@ -170,6 +170,7 @@ impl Host {
             holder: Some(Holder {
                 principal: acting.caller.principal.id,
                 tool: action.tool.clone(),
+                outsiders: (action.outsiders)(&arguments),
             }),
         };
         let api = Api::new(

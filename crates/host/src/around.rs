@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use resto_core::{
     Admission, Answer, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error,
     File, FileLink, HttpRequest, Integration, Money, Observed, Question, RateLimit, Records,
-    Result, Scheme, SecretRef,
+    Result, Scheme, SecretRef, Secrets,
 };
 use resto_vault::{Credential, Sealed, TenantScope};
 use secrecy::SecretString;
@@ -129,27 +129,27 @@ impl Opening {
         self.sealed.open().is_ok()
     }
 
-    /// Takes the credential out of a result.
+    /// Takes the credential and other secrets out of a result.
     pub fn redact(&self, result: Result<Value>) -> Result<Value> {
         match self.sealed.open() {
             Ok(credential) => redact(&credential.secrets, result),
             // What does not open was not sent either.
-            Err(_) => result,
+            Err(_) => redact(&Secrets::default(), result),
         }
     }
 
-    /// Takes the credential out of a request that was not sent.
+    /// Takes the credential and other secrets out of a request that was not sent.
     pub fn redact_draft(&self, draft: &Draft) -> Result<Draft> {
         let value = serde_json::to_value(draft).unwrap_or_default();
         let value = self.redact(Ok(value))?;
         serde_json::from_value(value).map_err(|_| crate::call::fault())
     }
 
-    /// Takes the credential out of an error.
+    /// Takes the credential and other secrets out of an error.
     pub fn redact_error(&self, error: Error) -> Error {
         match self.sealed.open() {
             Ok(credential) => redact_error(&credential.secrets, error),
-            Err(_) => error,
+            Err(_) => redact_error(&Secrets::default(), error),
         }
     }
 }

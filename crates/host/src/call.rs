@@ -115,9 +115,13 @@ impl Host {
             Ok(()) => self.admit_call(caller, &entry, &arguments, &line).await,
             Err(error) => Err(self.offer_consent(caller, &entry, error).await.into()),
         };
+        let tells_outsiders = line.calls == Calls::Agent && (entry.action.outsiders)(&arguments);
         let ground = match admitted {
             Ok(Admitted::Run(ground)) => ground,
             Ok(Admitted::Done(output)) => {
+                if tells_outsiders {
+                    self.note_outsiders(caller).await?;
+                }
                 return Ok(Called { output, origin, is_repeated: false, files: Vec::new() });
             }
             Err(Stop::Told(error)) => return Err(error.into()),
@@ -131,7 +135,7 @@ impl Host {
                 return Err(failed);
             }
         };
-        if entry.action.outsiders && line.calls == Calls::Agent {
+        if tells_outsiders {
             self.note_outsiders(caller).await?;
         }
         // In a task of its own: a client that goes away does not stop it half way.

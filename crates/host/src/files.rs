@@ -28,6 +28,8 @@ struct Kept {
     principal: String,
     /// The action that handed it out.
     tool: String,
+    /// Whether it may hold what people outside the business wrote.
+    outsiders: bool,
     media_type: String,
     data: String,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Held {
 pub(crate) struct Holder {
     pub principal: PrincipalId,
     pub tool: String,
+    /// Whether its result, of which the files are part, may hold what people outside the business wrote.
+    pub outsiders: bool,
 }
 
 impl Holder {
@@ -53,6 +57,7 @@ impl Holder {
         let kept = Kept {
             principal: self.principal.to_string(),
             tool: self.tool.clone(),
+            outsiders: self.outsiders,
             media_type: link.media_type.clone(),
             data: STANDARD.encode(&file.bytes),
         };
@@ -104,7 +109,7 @@ impl Host {
         let outcome = Outcome { error_message: message.as_deref(), ..Outcome::of(status) };
         caller.scope.record_event(intent, outcome).await.map_err(told)?;
         allowed?;
-        if entry.action.outsiders {
+        if kept.outsiders {
             self.note_outsiders(caller).await?;
         }
         Ok(Some(Held { media_type: kept.media_type, data: kept.data }))
@@ -132,7 +137,7 @@ mod tests {
             bytes: b"%PDF".to_vec(),
         };
         let tool = "gmail_get_attachment".to_owned();
-        let holder = Holder { principal: ours.principal.id, tool };
+        let holder = Holder { principal: ours.principal.id, tool, outsiders: true };
         let link = holder.keep(&ours.scope, &file).await.unwrap();
         // It is found, and no longer allowed: nothing is connected.
         let refused = host.file(&ours, &link.uri).await.err().unwrap();

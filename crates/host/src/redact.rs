@@ -1,5 +1,7 @@
-//! Takes a credential out of what its provider repeats of it, so that neither an agent nor the audit
-//! trail gets it.
+//! Takes a credential out of what its provider repeats of it, and every other known secret out of what the provider
+//! tells, so that neither an agent nor the audit trail gets it.
+
+mod known;
 
 use std::borrow::Cow;
 
@@ -7,13 +9,15 @@ use resto_core::{Error, Result, Secrets, clean};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use self::known::{without_known, without_known_or_cut};
+
 /// What stands in its place.
 const MARK: &str = "[credential]";
 
 /// Less of it than this many bytes is chance: a prefix that all keys have, or a short user name.
 const MIN_RUN: usize = 16;
 
-/// A result without the credential.
+/// A result without the credential and other secrets.
 pub(crate) fn redact(secrets: &Secrets, result: Result<Value>) -> Result<Value> {
     result.map_err(|error| redact_error(secrets, error)).map(|mut value| {
         redact_value(secrets, &mut value);
@@ -21,14 +25,14 @@ pub(crate) fn redact(secrets: &Secrets, result: Result<Value>) -> Result<Value> 
     })
 }
 
-/// A name that the provider gave, on one line, cleaned and without the credential.
+/// A name that the provider gave, on one line, cleaned and without the credential and other secrets.
 pub(crate) fn redact_name(secrets: &Secrets, name: &str) -> String {
     let mut name = clean(name).replace(char::is_control, " ");
     redact_text(secrets, &mut name);
     name
 }
 
-/// An error without the credential.
+/// An error without the credential and other secrets.
 pub(crate) fn redact_error(secrets: &Secrets, mut error: Error) -> Error {
     let details = error.details_mut();
     let optional = [
@@ -40,6 +44,7 @@ pub(crate) fn redact_error(secrets: &Secrets, mut error: Error) -> Error {
     ];
     for text in optional.into_iter().flatten().chain([&mut details.message]) {
         redact_text(secrets, text);
+        replace(text, without_known_or_cut);
     }
     error
 }
@@ -68,6 +73,13 @@ fn redact_text(secrets: &Secrets, text: &mut String) {
         if let Cow::Owned(without) = without(text, secret.expose_secret()) {
             *text = without;
         }
+    }
+    replace(text, without_known);
+}
+
+fn replace(text: &mut String, without: fn(&str) -> Cow<'_, str>) {
+    if let Cow::Owned(without) = without(text) {
+        *text = without;
     }
 }
 
@@ -126,6 +138,25 @@ mod tests {
         let told = redact(&secrets(), Err(cut)).unwrap_err();
         assert_eq!(told.message(), "No access with [credential]");
         assert_eq!(told.details().url.as_deref(), Some("[credential]"));
+    }
+
+    #[test]
+    fn d5_takes_known_secrets_of_others_out_of_results_errors_and_names() {
+        let other = ["ghp", "_"].concat() + &"aZ3bY4cX5dW6eV7f".repeat(3);
+        let output = json!({"env": {&other: 1}, "files": [{"text": format!("{KEY} {other}")}]});
+        let told = json!({
+            "env": {"[secret: GitHub token]": 1},
+            "files": [{"text": "[credential] [secret: GitHub token]"}],
+        });
+        assert_eq!(redact(&secrets(), Ok(output)).unwrap(), told);
+        let cut = &other[..30];
+        let mut error = Error::new(Code::NotFound, format!("GitHub said: {cut}. Ask.")).url(cut);
+        error.details_mut().said = Some(cut.to_owned());
+        let error = redact(&Secrets::default(), Err(error)).unwrap_err();
+        assert_eq!(error.message(), "GitHub said: [secret: GitHub token]. Ask.");
+        assert_eq!(error.details().said.as_deref(), Some("[secret: GitHub token]"));
+        assert_eq!(error.details().url.as_deref(), Some("[secret: GitHub token]"));
+        assert_eq!(redact_name(&secrets(), &format!("of\n{other}")), "of [secret: GitHub token]");
     }
 
     #[test]

@@ -89,11 +89,14 @@ pub struct Propagation {
 impl Action for CheckPropagation {
     const NAME: &'static str = "check_propagation";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["has the DNS change arrived everywhere", "is the record visible yet", "DNS propagation"];
     const PERMISSIONS: &'static [&'static [&'static str]] = NOTHING;
     type Output = Propagation;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Propagation> {
         check(&self, &Resolvers::by(api.dns_servers())).await

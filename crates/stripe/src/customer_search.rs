@@ -26,7 +26,6 @@ pub struct SearchCustomers {
 impl Action for SearchCustomers {
     const NAME: &'static str = "search_customers";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "find a customer by email or name",
         "look up a client",
@@ -37,6 +36,10 @@ impl Action for SearchCustomers {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_READ;
     type Output = InMode<Page<Customer>>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<InMode<Page<Customer>>> {
         let page = match (self.email, self.text) {

@@ -78,11 +78,14 @@ pub struct GetCustomer {
 impl Action for GetCustomer {
     const NAME: &'static str = "get_customer";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["details of one customer", "customer record", "show a client of ours"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CUSTOMER_READ;
     type Output = InMode<Customer>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<InMode<Customer>> {
         Ok(in_mode(api, read(api, &self.customer).await?))

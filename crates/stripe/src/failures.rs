@@ -86,7 +86,6 @@ pub struct ExplainFailedPayment {
 impl Action for ExplainFailedPayment {
     const NAME: &'static str = "explain_failed_payment";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why was a card declined",
         "payment did not work",
@@ -97,6 +96,10 @@ impl Action for ExplainFailedPayment {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = FAILURE_READ;
     type Output = InMode<Explanation>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<InMode<Explanation>> {
         // https://docs.stripe.com/api/payment_intents/retrieve

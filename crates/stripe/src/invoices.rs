@@ -79,7 +79,6 @@ pub struct ListInvoices {
 impl Action for ListInvoices {
     const NAME: &'static str = "list_invoices";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "unpaid invoices",
         "overdue bills",
@@ -90,6 +89,10 @@ impl Action for ListInvoices {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = INVOICE_READ;
     type Output = InMode<Page<Invoice>>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<InMode<Page<Invoice>>> {
         // https://docs.stripe.com/api/invoices/list

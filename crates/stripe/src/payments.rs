@@ -64,7 +64,6 @@ pub struct ListPayments {
 impl Action for ListPayments {
     const NAME: &'static str = "list_payments";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "latest payments",
         "who paid",
@@ -76,6 +75,10 @@ impl Action for ListPayments {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PAYMENT_READ;
     type Output = InMode<Page<Payment>>;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<InMode<Page<Payment>>> {
         // https://docs.stripe.com/api/payment_intents/list

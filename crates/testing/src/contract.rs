@@ -1,6 +1,8 @@
 //! What every published tool must keep, whoever wrote its adapter.
 
 use std::collections::BTreeSet;
+use std::fs::{read_dir, read_to_string};
+use std::path::Path;
 
 use resto_core::{ActionSpec, Adapter, Part, Shape, brief_schema, covers};
 use serde_json::{Value, json};
@@ -44,22 +46,67 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
             if !action.view.is_empty() {
                 published["view"] = json!(action.view);
             }
+            if let Some(when) = outsiders(action) {
+                published["outsiders"] = when.into();
+            }
             published
         })
         .collect()
 }
 
-/// The actions whose struct no test of the adapter's sources runs: `run::<Name>(` is looked for.
+/// Whether what an action tells is marked as that of outsiders: always, never, or by what it is asked for.
+fn outsiders(action: &ActionSpec) -> Option<&'static str> {
+    let schema = Value::Object(action.input_schema.clone());
+    match [false, true].map(|whole| (action.outsiders)(&sample(&schema, whole))) {
+        [true, _] => Some("always"),
+        [false, true] => Some("by arguments"),
+        [false, false] => None,
+    }
+}
+
+/// The least that a schema takes, or a value for each of its fields; a git reference is one to a pull request.
+fn sample(schema: &Value, whole: bool) -> Value {
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+            let fields = schema["properties"].as_object().into_iter().flatten();
+            fields
+                .filter(|(name, _)| whole || required.contains(&json!(name)))
+                .map(|(name, field)| match name.as_str() {
+                    "ref" => (name.clone(), "pull/1/head".into()),
+                    _ => (name.clone(), sample(field, whole)),
+                })
+                .collect()
+        }
+        Some("array") => json!([sample(&schema["items"], whole)]),
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(1.into()),
+        Some("boolean") => json!(true),
+        _ => json!("acme.com"),
+    }
+}
+
+/// The actions whose struct no test in the sources below this folder runs: `run::<Name>(` is looked for.
 #[must_use]
-pub fn untested_actions(adapter: &Adapter, sources: &[&str]) -> Vec<String> {
+pub fn untested_actions(adapter: &Adapter, sources: &Path) -> Vec<String> {
+    let sources = read_below(sources);
     adapter
         .actions()
         .iter()
         .filter(|action| {
             let name: String = action.title.split(' ').map(capitalised).collect();
-            !sources.iter().any(|source| source.contains(&format!("run::<{name}>(")))
+            !sources.contains(&format!("run::<{name}>("))
         })
         .map(|action| action.tool.clone())
+        .collect()
+}
+
+fn read_below(folder: &Path) -> String {
+    let entries = read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { read_below(&path) } else { read_to_string(path).unwrap() })
         .collect()
 }
 

@@ -48,11 +48,14 @@ pub struct GetBuildLogs {
 impl Action for GetBuildLogs {
     const NAME: &'static str = "get_build_logs";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["build output", "log of a deployment", "what is the build doing"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = BuildLog;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<BuildLog> {
         let limit = self.limit.unwrap_or(USUAL).clamp(1, 300);

@@ -233,6 +233,10 @@ impl Action for ListDeployments {
     )];
     type Output = Page<Deployment>;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Page<Deployment>> {
         // https://vercel.com/docs/rest-api/deployments/list-deployments
         self.scope
@@ -262,6 +266,10 @@ impl Action for GetDeployment {
         &["status of a deployment", "is it live yet", "preview URL", "what was deployed"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = Deployment;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<Deployment> {
         self.at.find(api).await

@@ -54,7 +54,6 @@ pub struct ExplainFailedBuild {
 impl Action for ExplainFailedBuild {
     const NAME: &'static str = "explain_failed_build";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] = &[
         "why did the deployment fail",
         "build error",
@@ -64,6 +63,10 @@ impl Action for ExplainFailedBuild {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = FailedBuild;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<FailedBuild> {
         let found = self.at.find(api).await?;

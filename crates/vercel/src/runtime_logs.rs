@@ -65,11 +65,14 @@ pub struct GetRuntimeLogs {
 impl Action for GetRuntimeLogs {
     const NAME: &'static str = "get_runtime_logs";
     const RISK: Risk = Risk::Read;
-    const OUTSIDERS: bool = true;
     const PHRASES: &'static [&'static str] =
         &["server logs", "errors of the live app", "what is the app printing"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = RuntimeLog;
+
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
 
     async fn run(self, api: &Api) -> Result<RuntimeLog> {
         let found = self.at.find(api).await?;

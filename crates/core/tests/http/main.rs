@@ -5,6 +5,7 @@ mod answers;
 mod bounds;
 mod exchange;
 mod find;
+mod headers;
 mod provider;
 mod redirects;
 mod tls;

@@ -37,6 +37,10 @@ impl Action for UpdateDraft {
     const PERMISSIONS: &'static [&'static [&'static str]] = DRAFTS_WRITE;
     type Output = Written;
 
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Written> {
         let draft = find(api, &self.draft_id, "raw").await?;
         let mut mail = read(api, &draft.message)?;

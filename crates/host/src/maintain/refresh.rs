@@ -132,7 +132,9 @@ impl Host {
         let (_, life) = life(&now, scope.now());
         let age = now.renewed_at.map(|at| scope.now() - at);
         // Before its own beginning, where the clock was set back, it is of any age.
-        if age.is_some_and(|age| !age.is_negative() && age < YOUNG.min(life / 2)) || !is_renewed(&now, scope.now()) {
+        if age.is_some_and(|age| !age.is_negative() && age < YOUNG.min(life / 2))
+            || !is_renewed(&now, scope.now())
+        {
             return false;
         }
         let renewed = self.renew(scope, integration, now.generation).await;

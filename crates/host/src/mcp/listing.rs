@@ -159,3 +159,6 @@ pub fn own_tool(own: &OwnTool) -> Tool {
         None => tool,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,7 +198,7 @@ impl Remote {
             description: format!("{} says: {}", self.integration.name, told.description),
             risk,
             phrases: &[],
-            outsiders: true,
+            outsiders: |_| true,
             view: &[],
             permissions: &[],
             input_schema: told.input_schema.clone(),

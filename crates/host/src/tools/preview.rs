@@ -55,6 +55,10 @@ impl Own for PreviewAction {
         entry.check(&arguments)?;
         host.allow(caller, &entry).await?;
         let (tool, risk) = (&entry.action.tool, entry.action.risk);
+        // The request that is shown is made of what was read, and the call comes after that.
+        if risk.is_unsafe() && (entry.action.outsiders)(&arguments) {
+            host.note_outsiders(caller).await?;
+        }
         let case = Case {
             tenant: &caller.tenant,
             entry: &entry,
