@@ -30,13 +30,22 @@ pub struct Request<'a> {
     pub(crate) reads: bool,
     /// Goes without the credential.
     pub(crate) unsigned: bool,
-    /// A change that the provider's idempotency key does not protect.
-    pub(crate) once: bool,
-    /// A change that is the same made twice.
-    pub(crate) repeats: bool,
+    /// How often it may be made where it is a change.
+    pub(crate) again: Again,
     /// How long to read an answer that may have no end.
     pub(crate) listens: Option<Duration>,
     pub(crate) idempotency_key: Option<HeaderValue>,
+}
+
+/// Whether a change may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Where the provider's idempotency key protects it.
+    ByKey,
+    /// Not even there.
+    Never,
+    /// It is the same made twice.
+    Freely,
 }
 
 /// A text from a provider.
@@ -67,8 +76,7 @@ impl<'a> Request<'a> {
             paging: &api.provider.paging,
             reads: false,
             unsigned: false,
-            once: false,
-            repeats: false,
+            again: Again::ByKey,
             listens: None,
             idempotency_key: None,
         }
@@ -159,14 +167,14 @@ impl<'a> Request<'a> {
     /// Says that the provider heeds its idempotency key elsewhere but not here: this change is sent
     /// once only.
     pub fn once(mut self) -> Self {
-        self.once = true;
+        self.again = Again::Never;
         self
     }
 
     /// Says that this change, made twice, is the same as made once, such as to store a file under the digest of its
     /// content: it is repeated as a GET would be.
     pub fn repeats(mut self) -> Self {
-        self.repeats = true;
+        self.again = Again::Freely;
         self
     }
 

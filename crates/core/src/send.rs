@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::http::is_loopback;
 use crate::reply::{Failure, Reply, unknown_outcome};
+use crate::request::Again;
 use crate::text::quote;
 use crate::{Api, Code, Draft, Error, Request, Result, Risk};
 
@@ -37,7 +38,7 @@ impl Request<'_> {
 
     /// Whether sending it again does no harm.
     fn is_repeatable(&self) -> bool {
-        self.is_safe() || self.repeats || self.idempotency_key.is_some()
+        self.is_safe() || self.again == Again::Freely || self.idempotency_key.is_some()
     }
 
     /// The part of the provider's API that it goes to.
@@ -71,14 +72,16 @@ impl Request<'_> {
             ));
         }
         let url = self.url()?;
-        if !self.is_safe() && !self.once && api.provider.idempotency_header.is_some() {
+        let by_key = self.again == Again::ByKey && api.provider.idempotency_header.is_some();
+        if !self.is_safe() && by_key {
             // The same operation counts its changes in the same order, so a repeated one has the same key.
             let count = api.changes.fetch_add(1, Ordering::Relaxed);
             self.idempotency_key =
                 HeaderValue::try_from(format!("resto-{}-{count}", api.op_id())).ok();
         }
         if !self.is_safe() {
-            if self.repeats || (self.idempotency_key.is_some() && api.is_key_known()) {
+            if self.again == Again::Freely || (self.idempotency_key.is_some() && api.is_key_known())
+            {
                 api.keep(|| self.draft(&url))?;
             } else {
                 api.withhold(|| self.draft(&url))?;

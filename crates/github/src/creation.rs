@@ -118,8 +118,9 @@ impl CreateRepository {
     /// The repository whose answer was lost.
     async fn find(&self, api: &Api) -> Result<Option<Repository>> {
         let named = self.named(api).await?;
-        let made =
-            named.filter(|one| one["created_at"].as_str().is_some_and(|at| is_since(api, at)));
+        let made = named.filter(|one| {
+            one.get("created_at").and_then(Value::as_str).is_some_and(|at| is_since(api, at))
+        });
         Ok(made.and_then(|made| serde_json::from_value(made).ok()))
     }
 

@@ -20,8 +20,9 @@ pub(crate) fn found<T: DeserializeOwned>(
 ) -> Option<T> {
     // GitHub keeps its own line ends.
     let plain = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
-    let is_it = is_since(api, one[made_at].as_str()?)
-        && plain(one["body"].as_str().unwrap_or_default()) == plain(text.unwrap_or_default());
+    let field = |name: &str| one.get(name).and_then(Value::as_str);
+    let is_it = is_since(api, field(made_at)?)
+        && plain(field("body").unwrap_or_default()) == plain(text.unwrap_or_default());
     is_it.then(|| serde_json::from_value(one).ok())?
 }
 
@@ -80,7 +81,7 @@ mod tests {
             let told = fake.run::<A>(input.clone()).await;
             match (told, expected) {
                 (Ok(told), Some(expected)) => {
-                    assert!(told.to_string().contains(expected), "{told}")
+                    assert!(told.to_string().contains(expected), "{told}");
                 }
                 (Err(error), None) => assert_eq!(error.code(), Code::UnknownOutcome, "{error}"),
                 (told, _) => panic!("{} {shown}: {told:?}", A::NAME),

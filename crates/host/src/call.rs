@@ -243,7 +243,8 @@ impl Host {
         if let Some(stored) = repeated {
             let done = match (stored.status, ticket.op_id()) {
                 (ResultStatus::Unknown, Some(op_id)) => {
-                    self.reconcile(caller, entry, arguments, line, op_id).await
+                    // Boxed: it is rarely needed, and large.
+                    Box::pin(self.reconcile(caller, entry, arguments, line, op_id)).await
                 }
                 _ => told_again(stored),
             };

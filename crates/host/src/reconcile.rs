@@ -77,7 +77,7 @@ impl Host {
             scope.reconcile(op_id, outcome).await.map_err(told)?;
         }
         // The operation is unknown and alerted to already; what is told here is that of looking.
-        let looked = found.as_ref().map(Clone::clone).map_err(|error| {
+        let looked = found.clone().map_err(|error| {
             let code = match error.code() {
                 Code::UnknownOutcome => Code::NotFound,
                 code => code,

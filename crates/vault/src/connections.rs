@@ -253,9 +253,12 @@ impl TenantScope {
     /// # Errors
     /// [`Error::CannotOpen`] when the row holds what no version of this program wrote, [`Error::Database`].
     pub async fn connection(&self, integration_id: &str) -> Result<Option<Connection>> {
-        let look = async || {
-            let row = self.look(Some(integration_id)).await?.pop();
-            row.map(Connection::from_row).transpose()
+        // Boxed: only one of many looks.
+        let look = || {
+            Box::pin(async {
+                let row = self.look(Some(integration_id)).await?.pop();
+                row.map(Connection::from_row).transpose()
+            })
         };
         let key = (self.tenant, integration_id.to_owned());
         let read = self.vault.inner.connections.get(key, look).await;

@@ -107,8 +107,9 @@ impl Vault {
         }
         // A token made before the root key was exchanged is known by the hash of that time.
         for hash in self.inner.keyring.token_macs(token)? {
-            let looked = self.inner.callers.get(hash, || self.find_token(hash.to_vec()));
-            if let Some(caller) = looked.await? {
+            // Boxed: only one of many looks.
+            let look = || Box::pin(self.find_token(hash.to_vec()));
+            if let Some(caller) = self.inner.callers.get(hash, look).await? {
                 return Ok(Some(caller));
             }
         }
