@@ -1,6 +1,7 @@
-//! What a business that asks for twenty times what it may have takes from the others, and who asks for nothing good: how
-//! long their calls take beside it, and without it.
+//! What others take from quiet businesses: one that asks for twenty times what it may have, one whose provider does not
+//! work, and clients that ask for nothing good. How long the calls of the quiet ones take beside them, and alone.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -8,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::load::{Client, Load, Target};
-use crate::servers::{Installation, Kind};
+use crate::servers::{IS_DOWN, Installation, Kind};
 use crate::siege::{SOCKETS, STREAMS, siege};
 
 /// What each may ask in a second: as much as Stripe lets a business, which is the most of all integrations.
@@ -49,6 +50,19 @@ pub async fn fairness(provider: &str) {
             FIRST.as_secs(),
         );
     }
+    IS_DOWN.store(true, Ordering::Relaxed);
+    let (stop, stopped) = watch::channel(());
+    let asking = tokio::spawn(asking(running.target.clone(), 1, stopped));
+    drop(quiet(&running.target, FIRST).await);
+    let beside = p99(quiet(&running.target, THEN).await);
+    drop(stop);
+    IS_DOWN.store(false, Ordering::Relaxed);
+    println!(
+        "beside one whose provider is down: p99 {:.1} ms ({:.2}), all answered, {} of its own failed",
+        beside * 1000.0,
+        beside / alone,
+        asking.await.unwrap(),
+    );
     let (stop, stopped) = watch::channel(());
     let besieging = tokio::spawn(siege(running.target.clone(), stopped));
     drop(quiet(&running.target, FIRST).await);

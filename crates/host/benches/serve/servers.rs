@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -67,6 +68,9 @@ pub fn provider() -> String {
                     while caller.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
                         // Nobody sends a body, or two requests at once.
                         if request.ends_with(b"\r\n\r\n") {
+                            if IS_DOWN.load(Ordering::Relaxed) && is_of(&request, 0) {
+                                return;
+                            }
                             caller.write_all(&answer).await.unwrap();
                             request.clear();
                         }
@@ -76,6 +80,19 @@ pub fn provider() -> String {
         });
     });
     format!("http://{address}")
+}
+
+/// Whether the provider closes the connection on the first business instead of answering.
+pub static IS_DOWN: AtomicBool = AtomicBool::new(false);
+
+/// The credential of a business.
+fn key(business: usize) -> String {
+    format!("github_pat_of_bench-{business}\n")
+}
+
+fn is_of(request: &[u8], business: usize) -> bool {
+    let key = key(business);
+    request.split(|byte| *byte == b'\r').any(|line| line.ends_with(key.trim_end().as_bytes()))
 }
 
 /// The product with businesses that are connected.
@@ -148,7 +165,7 @@ impl Installation {
             let tenant = format!("business-{n}");
             installation.run(&["tenant", "create", &tenant], "");
             let connect = ["--tenant", &tenant, "connect", "github", "--key-stdin"];
-            installation.run(&connect, "github_pat_of_a_bench");
+            installation.run(&connect, &key(n));
             let create = ["--tenant", &tenant, "token", "create", "--name", "bench", "--json"];
             let created: Value = serde_json::from_str(&installation.run(&create, "")).unwrap();
             installation.tokens.push(created["token"].as_str().unwrap().to_owned());
