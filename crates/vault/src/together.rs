@@ -18,6 +18,8 @@ struct Line<V> {
     turn: Arc<Turn<()>>,
     /// The look-up that has not begun.
     next: Option<Arc<OnceCell<V>>>,
+    /// How many stand in it: nobody is left behind in an empty one.
+    count: usize,
 }
 
 impl<K, V> Default for Together<K, V> {
@@ -33,37 +35,27 @@ impl<K: Clone + Eq + Hash, V: Clone> Together<K, V> {
         key: K,
         look: impl FnOnce() -> Looking,
     ) -> V {
-        let (turn, next) = {
-            let mut lines = self.lines();
-            let line = lines
-                .entry(key.clone())
-                .or_insert_with(|| Line { turn: Arc::default(), next: None });
-            (Arc::clone(&line.turn), Arc::clone(line.next.get_or_insert_default()))
-        };
+        let standing = self.stand(key);
         let looking = async {
-            let _turn = turn.lock().await;
-            self.begin(&key, &next);
-            let _end = End { together: self, key: &key };
+            let _turn = standing.turn.lock().await;
+            standing.begin();
             look().await
         };
-        next.get_or_init(|| looking).await.clone()
+        standing.next.get_or_init(|| looking).await.clone()
     }
 
-    /// From here on, whoever asks is served by another look-up.
-    fn begin(&self, key: &K, begun: &Arc<OnceCell<V>>) {
-        if let Some(line) = self.lines().get_mut(key)
-            && line.next.as_ref().is_some_and(|next| Arc::ptr_eq(next, begun))
-        {
-            line.next = None;
-        }
-    }
-
-    /// Forgets a line in which nobody stands.
-    fn end(&self, key: &K) {
+    /// Joins those who ask for a value, in the look-up that has not begun.
+    fn stand(&self, key: K) -> Standing<'_, K, V> {
         let mut lines = self.lines();
-        if lines.get(key).is_some_and(|line| line.next.is_none()) {
-            lines.remove(key);
-        }
+        let line = lines.entry(key.clone()).or_insert_with(|| Line {
+            turn: Arc::default(),
+            next: None,
+            count: 0,
+        });
+        line.count += 1;
+        let (turn, next) = (Arc::clone(&line.turn), Arc::clone(line.next.get_or_insert_default()));
+        drop(lines);
+        Standing { together: self, key, turn, next }
     }
 
     fn lines(&self) -> MutexGuard<'_, HashMap<K, Line<V>>> {
@@ -71,15 +63,34 @@ impl<K: Clone + Eq + Hash, V: Clone> Together<K, V> {
     }
 }
 
-/// The end of a look-up, also of one that is given up.
-struct End<'a, K: Clone + Eq + Hash, V: Clone> {
+/// Somebody who asks for a value, until they have it or give up.
+struct Standing<'a, K: Clone + Eq + Hash, V: Clone> {
     together: &'a Together<K, V>,
-    key: &'a K,
+    key: K,
+    turn: Arc<Turn<()>>,
+    next: Arc<OnceCell<V>>,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Drop for End<'_, K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> Standing<'_, K, V> {
+    /// From here on, whoever asks is served by another look-up.
+    fn begin(&self) {
+        if let Some(line) = self.together.lines().get_mut(&self.key)
+            && line.next.as_ref().is_some_and(|next| Arc::ptr_eq(next, &self.next))
+        {
+            line.next = None;
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Drop for Standing<'_, K, V> {
     fn drop(&mut self) {
-        self.together.end(self.key);
+        let mut lines = self.together.lines();
+        if let Some(line) = lines.get_mut(&self.key) {
+            line.count -= 1;
+            if line.count == 0 {
+                lines.remove(&self.key);
+            }
+        }
     }
 }
 
@@ -165,6 +176,20 @@ mod tests {
         begins.recv().await.unwrap();
         looked.let_through.add_permits(1);
         assert_eq!(third.await.unwrap(), 3);
+        assert!(looked.together.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_before_their_turn_is_forgotten() {
+        let (looked, mut begins) = looked();
+        let first = ask(&looked);
+        begins.recv().await.unwrap();
+        let second = ask(&looked);
+        settle().await;
+        second.abort();
+        assert!(second.await.unwrap_err().is_cancelled());
+        looked.let_through.add_permits(1);
+        assert_eq!(first.await.unwrap(), 1);
         assert!(looked.together.lines().is_empty());
     }
 
