@@ -114,7 +114,7 @@ impl World {
         self.count(&title);
         let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
         let issue = json!({
-            "number": 7, "title": title, "state": "open", "comments": 0, "user": {"login": "octocat"},
+            "number": 7, "title": title, "state": "open", "comments": 0, "user": {"login": "octocat", "id": 1},
             "html_url": "https://github.com/octocat/hello-world/issues/7", "created_at": now, "updated_at": now,
         });
         self.issues.lock().unwrap().insert(0, issue.clone());

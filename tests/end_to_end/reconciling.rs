@@ -30,7 +30,7 @@ fn forgetful(shows: &Arc<AtomicBool>) -> Provider {
         if request.first.starts_with("POST") {
             let title = request.json()["title"].clone();
             issues.lock().unwrap().push(json!({
-                "number": 7, "title": title, "state": "open", "comments": 0, "user": {"login": "octocat"},
+                "number": 7, "title": title, "state": "open", "comments": 0, "user": {"login": "octocat", "id": 1},
                 "html_url": "https://github.com/octocat/hello-world/issues/7",
                 "created_at": "2999-01-01T00:00:00Z", "updated_at": "2999-01-01T00:00:00Z",
             }));

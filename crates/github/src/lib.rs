@@ -122,7 +122,7 @@ pub static GITHUB: Integration = Integration {
         end_header: Some("github-authentication-token-expiration"),
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
         omits_empty_lists: false,
-        idempotency_header: None,
+        idempotency: None,
         classify: errors::classify,
         webhooks: Some(notices::NOTICES),
     }],

@@ -8,10 +8,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// By how much GitHub's clock may be behind ours.
-const SKEW: Duration = Duration::from_mins(1);
+/// By how much GitHub's clock may be behind ours: no more, so that nothing from before the operation is taken for its own.
+const SKEW: Duration = Duration::from_secs(5);
 
-/// One of a list as `T`, where it was made after the operation began, by the field `made_at`, and its text is what was given.
+/// One of a list as `T`, where the connected account made it after the operation began, by the field `made_at`, and its text
+/// is what was given.
 pub(crate) fn found<T: DeserializeOwned>(
     api: &Api,
     one: Value,
@@ -21,7 +22,9 @@ pub(crate) fn found<T: DeserializeOwned>(
     // GitHub keeps its own line ends.
     let plain = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
     let field = |name: &str| one.get(name).and_then(Value::as_str);
+    let author = one.get("user").and_then(|user| user.get("id")?.as_u64()).map(|id| id.to_string());
     let is_it = is_since(api, field(made_at)?)
+        && author.as_deref() == api.account().map(|account| account.id.as_str())
         && plain(field("body").unwrap_or_default()) == plain(text.unwrap_or_default());
     is_it.then(|| serde_json::from_value(one).ok())?
 }
@@ -43,7 +46,7 @@ pub(crate) fn is_since(api: &Api, time: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use resto_core::{Action, Code};
     use resto_testing::FakeApi;
@@ -72,11 +75,12 @@ mod tests {
         for again in [false, true] {
             let mut fake = FakeApi::new(&GITHUB)
                 .await
+                .connected("1")
                 .on("POST", change, 502, json!({"message": "Server Error"}))
                 .on("GET", "/user", 200, json!({"login": "o"}))
                 .on("GET", path, 200, shown.clone());
             if again {
-                fake = fake.reconciling(SystemTime::now() - Duration::from_mins(3));
+                fake = fake.reconciling(Duration::from_mins(3));
             }
             let told = fake.run::<A>(input.clone()).await;
             match (told, expected) {
@@ -111,6 +115,7 @@ mod tests {
             json!({"body": "See\nthe page.", "title": "Logo"}),
             json!({"body": "See\nthe page.", "created_at": EARLIER}),
             json!({"body": "See\nthe page.", "pull_request": {}}),
+            json!({"body": "See\nthe page.", "user": {"login": "hubot", "id": 2}}),
         ] {
             found::<CreateIssue>(&input, paths, &json!([issue(other)]), None).await;
         }
@@ -119,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn finds_a_comment_by_its_text() {
         let comment = |body: &str, at: &str| {
-            json!([{"id": 5, "user": {"login": "o"}, "body": body, "created_at": at, "updated_at": at,
+            json!([{"id": 5, "user": {"login": "o", "id": 1}, "body": body, "created_at": at, "updated_at": at,
                     "html_url": "https://github.com/o/r/issues/7#issuecomment-5"}])
         };
         let input = json!({"owner": "o", "repo": "r", "number": 7, "body": "Mine too."});
@@ -135,6 +140,7 @@ mod tests {
         let review = |state: &str, at: &str| {
             let mut review = crate::reviews::tests::review(5, state);
             review["submitted_at"] = json!(at);
+            review["user"]["id"] = json!(1);
             json!([review])
         };
         let input =
@@ -144,6 +150,12 @@ mod tests {
             .await;
         found::<ReviewPullRequest>(&input, paths, &review("APPROVED", EARLIER), None).await;
         found::<ReviewPullRequest>(&input, paths, &review("COMMENTED", LATER), None).await;
+        let mut of_another = review("APPROVED", LATER);
+        of_another[0]["user"]["id"] = json!(2);
+        found::<ReviewPullRequest>(&input, paths, &of_another, None).await;
+        let mut at_another = input.clone();
+        at_another["commit_sha"] = json!("bbb222");
+        found::<ReviewPullRequest>(&at_another, paths, &review("APPROVED", LATER), None).await;
     }
 
     #[tokio::test]

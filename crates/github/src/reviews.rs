@@ -175,8 +175,13 @@ impl ReviewPullRequest {
             Verdict::Comment => "COMMENTED",
         };
         let text = self.body.as_deref();
-        let mut newest =
-            page.items.into_iter().rev().filter_map(|one| found(api, one, "submitted_at", text));
+        let is_of_commit = |one: &Value| {
+            self.commit_sha
+                .as_deref()
+                .is_none_or(|sha| one.get("commit_id").and_then(Value::as_str) == Some(sha))
+        };
+        let of_commit = page.items.into_iter().rev().filter(is_of_commit);
+        let mut newest = of_commit.filter_map(|one| found(api, one, "submitted_at", text));
         Ok(newest.find(|review: &Review| review.state == state))
     }
 }

@@ -76,7 +76,7 @@ const SHAPES: &[Shape] = &[
 ];
 
 /// An id of a key has one length, and is no secret where it is cut.
-const AWS: (&str, &str) = ("AWS key", "\\b(?:AKIA|ASIA)[2-7A-Z]{16}\\b");
+const AWS: (&str, &str) = ("AWS key", "(?:AKIA|ASIA)[2-7A-Z]{16}\\b");
 
 /// RFC 7468, also with the headers of RFC 1421 and RFC 9580, in one line with `\n` for the ends of lines, and cut.
 const PEM: (&str, &str) = (
@@ -89,6 +89,19 @@ const PEM: (&str, &str) = (
     ),
 );
 
+/// What may stand before a prefix: the edge of a word, a part of a name, or the end of a character that is written by others.
+const BORDER: &str = "(?:\\b|_|%[0-9A-Fa-f]{2}|\\\\[nrt])";
+
+/// How much of what was found is what stands before it.
+fn border(found: &str) -> usize {
+    match found.as_bytes() {
+        [b'_', ..] => 1,
+        [b'%', ..] => 3,
+        [b'\\', ..] => 2,
+        _ => 0,
+    }
+}
+
 /// Finds all of them in one pass.
 struct Known {
     names: Vec<&'static str>,
@@ -98,7 +111,7 @@ struct Known {
 impl Known {
     fn of(pattern: fn(&Shape) -> String) -> Self {
         let shapes = SHAPES.iter().map(|shape| (shape.name, pattern(shape)));
-        let others = [AWS, PEM].map(|(name, pattern)| (name, pattern.to_owned()));
+        let others = [(AWS.0, format!("{BORDER}{}", AWS.1)), (PEM.0, PEM.1.to_owned())];
         let (names, patterns): (Vec<_>, Vec<_>) = shapes.chain(others).unzip();
         let regex =
             Regex::builder().syntax(syntax::Config::new().unicode(false)).build_many(&patterns);
@@ -112,7 +125,8 @@ impl Known {
         let mut out = String::new();
         let mut end = 0;
         for found in regex.find_iter(text) {
-            out.push_str(text.get(end..found.start()).unwrap_or_default());
+            let start = found.start() + border(text.get(found.range()).unwrap_or_default());
+            out.push_str(text.get(end..start).unwrap_or_default());
             let name = self.names.get(found.pattern().as_usize()).copied().unwrap_or("secret");
             out.extend(["[secret: ", name, "]"]);
             end = found.end();
@@ -128,14 +142,14 @@ impl Known {
 /// As a whole, or cut at the end of the text. Code has names that begin like a key and are shorter.
 static WHOLE: LazyLock<Known> = LazyLock::new(|| {
     Known::of(|Shape { prefix, class, len, rest, .. }| {
-        format!("\\b{prefix}(?:{class}{{{len},}}{rest}|{class}{{{CUT},}}\\z)")
+        format!("{BORDER}{prefix}(?:{class}{{{len},}}{rest}|{class}{{{CUT},}}\\z)")
     })
 });
 
 /// Cut anywhere: where we speak, more of our words follow what was cut of theirs.
 static CUT_ANYWHERE: LazyLock<Known> = LazyLock::new(|| {
     Known::of(|Shape { prefix, class, len, rest, .. }| {
-        format!("\\b{prefix}{class}{{{},}}{rest}", CUT.min(*len))
+        format!("{BORDER}{prefix}{class}{{{},}}{rest}", CUT.min(*len))
     })
 });
 

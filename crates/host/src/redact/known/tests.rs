@@ -57,7 +57,18 @@ fn pem(kind: &str, headers: &str, newline: &str) -> String {
 #[test]
 fn d5_takes_each_known_secret_out_wherever_it_stands() {
     for (name, secret) in secrets() {
-        for text in ["{}", "a {} b", "key={}\n", "\"{}\"", "https://u:{}@h/", "{},{}", "é{} é"] {
+        for text in [
+            "{}",
+            "a {} b",
+            "key={}\n",
+            "\"{}\"",
+            "https://u:{}@h/",
+            "{},{}",
+            "é{} é",
+            "u%3A{}",
+            "\\n{}",
+            "TOKEN_{}",
+        ] {
             let (text, clean) =
                 (text.replace("{}", &secret), text.replace("{}", &format!("[secret: {name}]")));
             assert_eq!(without_known(&text), clean);
