@@ -298,9 +298,9 @@ fn d1_whoever_approves_what_costs_nothing_is_told_so() {
     };
     let off = json!({"domain": "acme.com", "enabled": false});
     let off = server.call(&[], "registrar_set_auto_renew", &off).json()["result"].clone();
-    assert!(text(&off).contains("acme.com. It costs nothing. owner"), "{off}");
+    assert!(text(&off).contains("acme.com. It costs nothing now. owner"), "{off}");
     let asked = start(json!({}));
-    assert!(text(&asked).contains("cus_1. It costs nothing. owner"), "{asked}");
+    assert!(text(&asked).contains("cus_1. It costs nothing now. owner"), "{asked}");
     let trial = start(json!({"trial_days": 14}));
     assert!(text(&trial).contains("Its price is not known beforehand. It moves or"), "{trial}");
     assert_eq!(changes(&provider).len(), 0);

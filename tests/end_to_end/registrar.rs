@@ -251,7 +251,7 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_powerdns_keeps_and_s
         ("registrar_purchase_domain", "It costs 12.50 USD. "),
         ("registrar_renew_domain", "It costs 12.50 USD. "),
         ("registrar_set_auto_renew", "It costs 12.50 USD. "),
-        ("registrar_set_auto_renew", "It costs nothing. "),
+        ("registrar_set_auto_renew", "It costs nothing now. "),
     ]
     .into_iter()
     .enumerate()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -110,6 +110,8 @@ pub struct Api {
     /// Where changes are not sent: the first one.
     draft: Option<Mutex<Option<Draft>>>,
     began: SystemTime,
+    /// Whether a change was stopped because the call only finds out what came of it.
+    stopped: AtomicBool,
 }
 
 /// A change that was not sent: the request without its credential.
@@ -136,7 +138,7 @@ impl Api {
         call: Arc<dyn Call>,
         risk: Risk,
     ) -> Self {
-        let began = call.reconciles().unwrap_or_else(SystemTime::now);
+        let began = call.reconciles().map_or_else(SystemTime::now, |began| began.at);
         Self {
             http,
             provider,
@@ -150,6 +152,7 @@ impl Api {
             changes: AtomicU32::new(0),
             draft: None,
             began,
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -172,7 +175,26 @@ impl Api {
     /// `cancelled` or `unknown_outcome`, so that the action ends.
     pub fn withhold(&self, draft: impl FnOnce() -> Draft) -> Result<()> {
         self.keep(draft)?;
-        if self.reconciles() { Err(in_doubt(self.provider)) } else { Ok(()) }
+        if !self.reconciles() {
+            return Ok(());
+        }
+        self.stopped.store(true, Ordering::Relaxed);
+        Err(in_doubt(self.provider))
+    }
+
+    /// The result of an action, where the call only finds out what came of it: an error after a change that was not sent
+    /// says nothing of what was done.
+    ///
+    /// # Errors
+    /// As the action's, or `unknown_outcome`.
+    pub fn found_out<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            let is_told = error.code() == Code::UnknownOutcome;
+            if is_told || !self.stopped.load(Ordering::Relaxed) {
+                return error;
+            }
+            in_doubt(self.provider)
+        })
     }
 
     /// Keeps a change in place of sending it, where this client is for trying.

@@ -51,9 +51,9 @@ pub trait Call: Send + Sync {
     /// The id of this operation: the same when the same unsafe call is made again.
     fn op_id(&self) -> Uuid;
 
-    /// When this operation began, where it did before and what came of it is not known: this call only finds that out, and
-    /// sends no change that could be made twice.
-    fn reconciles(&self) -> Option<SystemTime> {
+    /// Where this operation began before and what came of it is not known: this call only finds that out, and sends no
+    /// change that could be made twice.
+    fn reconciles(&self) -> Option<Began> {
         None
     }
 
@@ -117,6 +117,15 @@ pub trait Call: Send + Sync {
 
     /// Keeps a file for the caller for a short while, and tells where it is read.
     fn hand_out<'a>(&'a self, file: &'a File) -> BoxFuture<'a, Result<FileLink>>;
+}
+
+/// When an operation began whose outcome is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Began {
+    /// By the clock by which the host goes.
+    pub at: SystemTime,
+    /// How long ago that is by the same clock; none where it says that it is still to come.
+    pub ago: Option<Duration>,
 }
 
 /// The account that a call operates.

@@ -53,6 +53,15 @@ pub struct Permission {
     pub allows: &'static str,
 }
 
+/// How a provider is told that a POST is the same as one before, which it then answers again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The header of the key, in lower case.
+    pub header: &'static str,
+    /// How long it surely knows a key.
+    pub lives: Duration,
+}
+
 /// A company behind an integration, and how its API behaves.
 #[derive(Debug)]
 pub struct Provider {
@@ -87,7 +96,7 @@ pub struct Provider {
     /// Whether an answer whose list is empty does not hold the list at all, as protocol buffers in JSON do.
     pub omits_empty_lists: bool,
     /// The header that makes a repeated change harmless, where the provider has one.
-    pub idempotency_header: Option<&'static str>,
+    pub idempotency: Option<Idempotency>,
     /// Reads the provider's own error bodies; `None` leaves it to the HTTP status.
     pub classify: fn(&Failure<'_>) -> Option<Error>,
     /// What it tells by itself of connections.
@@ -117,7 +126,7 @@ impl Provider {
         end_header: None,
         paging: Paging::Link { size: "per_page", max: 100, cursors: &["page"] },
         omits_empty_lists: false,
-        idempotency_header: None,
+        idempotency: None,
         classify: |_| None,
         webhooks: None,
     };

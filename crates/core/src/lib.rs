@@ -34,15 +34,16 @@ pub use adapter::{Account, ActionSpec, Adapter, Lifecycle, Permissions, Proof, R
 pub use api::{Api, Draft, Endpoints};
 pub use auth::{Auth, ClientAuth, KeyAuth, KeyField, OAuthConfig, Scheme};
 pub use call::{
-    Admission, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records, SecretRef,
-    Secrets,
+    Admission, Began, BoxFuture, Call, Connected, Credentials, Observed, RateLimit, Records,
+    SecretRef, Secrets,
 };
 pub use channel::{Channel, Streamed, challenge};
 pub use error::{Code, Details, Error, Result};
 pub use files::{File, FileLink};
 pub use http::{Bounds, Http, is_loopback, is_public, may_go_to};
 pub use integration::{
-    Category, Integration, Limits, Paging, Permission, Provider, RateHeaders, covers, least,
+    Category, Idempotency, Integration, Limits, Paging, Permission, Provider, RateHeaders, covers,
+    least,
 };
 pub use money::Money;
 pub use page::{Page, PageRequest};

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
@@ -15,10 +15,7 @@ use crate::http::is_loopback;
 use crate::reply::{Failure, Reply, unknown_outcome};
 use crate::request::Again;
 use crate::text::quote;
-use crate::{Api, Code, Draft, Error, Request, Result, Risk};
-
-/// How long a provider that heeds idempotency keys surely knows one: Stripe says 24 hours at least.
-const KEY_LIVES: Duration = Duration::from_hours(23);
+use crate::{Api, Began, Code, Draft, Error, Request, Result, Risk};
 
 /// Redirects that one request may follow.
 const MAX_REDIRECTS: usize = 3;
@@ -26,7 +23,9 @@ const MAX_REDIRECTS: usize = 3;
 impl Api {
     /// Whether the provider still knows the idempotency keys of this operation.
     fn is_key_known(&self) -> bool {
-        self.began().elapsed().unwrap_or_default() < KEY_LIVES
+        let Some(idempotency) = self.provider.idempotency else { return false };
+        let is_young = |began: Began| began.ago.is_some_and(|ago| ago < idempotency.lives);
+        self.call.reconciles().is_none_or(is_young)
     }
 }
 
@@ -72,7 +71,7 @@ impl Request<'_> {
             ));
         }
         let url = self.url()?;
-        let by_key = self.again == Again::ByKey && api.provider.idempotency_header.is_some();
+        let by_key = self.again == Again::ByKey && api.provider.idempotency.is_some();
         if !self.is_safe() && by_key {
             // The same operation counts its changes in the same order, so a repeated one has the same key.
             let count = api.changes.fetch_add(1, Ordering::Relaxed);
@@ -80,8 +79,9 @@ impl Request<'_> {
                 HeaderValue::try_from(format!("resto-{}-{count}", api.op_id())).ok();
         }
         if !self.is_safe() {
-            if self.again == Again::Freely || (self.idempotency_key.is_some() && api.is_key_known())
-            {
+            // Keys are for what is posted: a deletion is none of them, whatever else it carries.
+            let by_key = self.idempotency_key.is_some() && self.method == Method::POST;
+            if self.again == Again::Freely || (by_key && api.is_key_known()) {
                 api.keep(|| self.draft(&url))?;
             } else {
                 api.withhold(|| self.draft(&url))?;
@@ -213,10 +213,10 @@ impl Request<'_> {
             for (name, value) in api.provider.headers {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
-            if let Some(key) =
-                self.api.provider.idempotency_header.zip(self.idempotency_key.as_ref())
+            if let Some((idempotency, key)) =
+                self.api.provider.idempotency.zip(self.idempotency_key.as_ref())
             {
-                headers.insert(HeaderName::from_static(key.0), key.1.clone());
+                headers.insert(HeaderName::from_static(idempotency.header), key.clone());
             }
             if self.body.is_some() {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

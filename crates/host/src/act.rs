@@ -3,10 +3,9 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use futures::FutureExt as _;
-use resto_core::{Api, Code, Connected, Draft, Result, Risk, clean_json};
+use resto_core::{Api, Began, Code, Connected, Draft, Result, Risk, clean_json};
 use resto_vault::{Begun, Connection, Intent, Sealed};
 use serde_json::Value;
 use uuid::Uuid;
@@ -31,7 +30,7 @@ pub(crate) struct Acting<'a> {
     pub seen: Arc<Mutex<Seen>>,
     pub purse: Arc<Purse>,
     /// When it began, where it is only found out what came of it.
-    pub reconciles: Option<SystemTime>,
+    pub reconciles: Option<Began>,
 }
 
 /// What an action came to.
@@ -186,7 +185,8 @@ impl Host {
         // A fault in one action harms only this call.
         let ran = AssertUnwindSafe(action.run(arguments, &api)).catch_unwind().await;
         // Cleaned first: what is taken out then could hide a credential from what looks for it.
-        let cleaned = ran.unwrap_or_else(|_| Err(fault())).map(|mut output| {
+        let ran = api.found_out(ran.unwrap_or_else(|_| Err(fault())));
+        let cleaned = ran.map(|mut output| {
             clean_json(&mut output);
             output
         });

@@ -1,14 +1,16 @@
 //! What surrounds a running action: the line to its caller, the credential that is opened for each
 //! request, the tenant's secrets and documents.
 
+mod records;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use resto_core::{
-    Admission, Answer, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints, Error,
-    File, FileLink, HttpRequest, Integration, Money, Observed, Question, RateLimit, Records,
+    Admission, Answer, Began, BoxFuture, Call, Code, Connected, Credentials, Draft, Endpoints,
+    Error, File, FileLink, HttpRequest, Integration, Money, Observed, Question, RateLimit, Records,
     Result, Scheme, SecretRef, Secrets,
 };
 use resto_vault::{Credential, Sealed, TenantScope};
@@ -194,7 +196,7 @@ pub(crate) struct Around {
     /// What it may spend; with that of a trial, nothing is changed.
     pub purse: Arc<Purse>,
     /// When it began, where it only finds out what came of it.
-    pub reconciles: Option<SystemTime>,
+    pub reconciles: Option<Began>,
 }
 
 impl Around {
@@ -229,7 +231,7 @@ impl Call for Around {
         self.op_id
     }
 
-    fn reconciles(&self) -> Option<SystemTime> {
+    fn reconciles(&self) -> Option<Began> {
         self.reconciles
     }
 
@@ -354,60 +356,4 @@ impl Call for Around {
 /// What stands for a secret where nothing is sent.
 fn placeholder(name: &str) -> SecretString {
     SecretString::from(format!("[the secret {name}]"))
-}
-
-impl Records for Around {
-    fn put<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-        value: &'a Value,
-        expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            if self.purse.is_trial() {
-                return Ok(());
-            }
-            self.scope.put_record(collection, id, value, expires_in).await.map_err(told)
-        })
-    }
-
-    fn put_new<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-        value: &'a Value,
-        expires_in: Option<Duration>,
-    ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move {
-            if self.purse.is_trial() {
-                return Ok(self.get(collection, id).await?.is_none());
-            }
-            self.scope.put_new_record(collection, id, value, expires_in).await.map_err(told)
-        })
-    }
-
-    fn get<'a>(&'a self, collection: &'a str, id: &'a str) -> BoxFuture<'a, Result<Option<Value>>> {
-        Box::pin(async move { self.scope.record(collection, id).await.map_err(told) })
-    }
-
-    fn take<'a>(
-        &'a self,
-        collection: &'a str,
-        id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Value>>> {
-        if self.purse.is_trial() {
-            return self.get(collection, id);
-        }
-        Box::pin(async move { self.scope.take_record(collection, id).await.map_err(told) })
-    }
-
-    fn list<'a>(
-        &'a self,
-        collection: &'a str,
-        after: Option<&'a str>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(String, Value)>>> {
-        Box::pin(async move { self.scope.records(collection, after, limit).await.map_err(told) })
-    }
 }

@@ -91,7 +91,9 @@ pub(crate) fn decide(rules: &[Rule], case: &Case<'_>) -> Verdict {
     let risk = case.entry.action.risk;
     let mut needs_price = false;
     for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.fits(case)) {
-        let within = |most: &Money| case.price.is_some_and(|price| price.within(most));
+        // What is free is within every amount, of whatever currency.
+        let within =
+            |most: &Money| case.price.is_some_and(|price| price.minor == 0 || price.within(most));
         if !rule.at_most.as_ref().is_none_or(within) {
             needs_price |= case.price.is_none();
             continue;

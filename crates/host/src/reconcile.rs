@@ -2,10 +2,12 @@
 //! that it sends only what changes nothing, or what its provider knows by the same key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use resto_core::{Code, Error, Money, Result};
+use resto_core::{Began, Code, Error, Money, Result};
 use resto_vault::{Begun, Intent, Outcome, ResultStatus};
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::act::Acting;
@@ -56,7 +58,7 @@ impl Host {
         let found = match connection {
             // At another account there is nothing to be found, and all to be done.
             Some((connection, _)) if connection.connected_at > began => Err(Error::new(
-                Code::Conflict,
+                Code::UnknownOutcome,
                 format!("{} was connected anew since.", entry.integration().name),
             )),
             Some((connection, sealed)) => {
@@ -66,16 +68,20 @@ impl Host {
                     op_id: Some(op_id),
                     seen: Arc::default(),
                     purse: Arc::new(Purse::Again(spent.collect())),
-                    reconciles: Some(began.into()),
+                    reconciles: Some(Began { at: began.into(), ago: ago(scope.now(), began) }),
                 };
                 self.act(acting, connection, sealed, arguments, line).await.0
             }
             None => Err(fault()),
         };
-        if let Ok(output) = &found {
-            let outcome = Outcome { output: Some(output), ..Outcome::of(ResultStatus::Success) };
-            scope.reconcile(op_id, outcome).await.map_err(told)?;
-        }
+        let kept = match &found {
+            Ok(output) => {
+                let outcome =
+                    Outcome { output: Some(output), ..Outcome::of(ResultStatus::Success) };
+                scope.reconcile(op_id, outcome).await
+            }
+            Err(_) => Ok(()),
+        };
         // The operation is unknown and alerted to already; what is told here is that of looking.
         let looked = found.clone().map_err(|error| {
             let code = match error.code() {
@@ -85,14 +91,26 @@ impl Host {
             Error::new(code, error.message())
         });
         self.finish(caller, ticket, &looked, Learnt::default()).await;
+        kept.map_err(told)?;
         found
     }
+}
+
+fn ago(now: OffsetDateTime, began: OffsetDateTime) -> Option<Duration> {
+    (now - began).try_into().ok()
 }
 
 fn unknown(caller: &Caller, tool: &str, error: &Error) -> Error {
     let looked = match error.code() {
         Code::UnknownOutcome => error.message().to_owned(),
-        _ => format!("It could not be found out now: {}", summary(error)),
+        Code::AuthExpired
+        | Code::PermissionDenied
+        | Code::NotConnected
+        | Code::ProviderDown
+        | Code::RateLimited
+        | Code::Internal => format!("It could not be found out now: {}", summary(error)),
+        // What an action says of what it finds now is not about the call before.
+        _ => "What there is now does not tell.".to_owned(),
     };
     Error::new(
         Code::UnknownOutcome,

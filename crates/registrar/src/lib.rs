@@ -36,8 +36,8 @@ pub use resolve::{Content, Resolvers, Said};
 use std::time::Duration;
 
 use resto_core::{
-    Adapter, Auth, Category, Integration, KeyAuth, KeyField, Limits, Paging, Provider, RateHeaders,
-    Scheme,
+    Adapter, Auth, Category, Idempotency, Integration, KeyAuth, KeyField, Limits, Paging, Provider,
+    RateHeaders, Scheme,
 };
 
 /// The facts about domain registrars. A connection is with one of the providers.
@@ -85,7 +85,7 @@ pub static REGISTRAR: Integration = Integration {
                 next: "/result_info/cursor",
             },
             omits_empty_lists: false,
-            idempotency_header: None,
+            idempotency: None,
             classify: errors::cloudflare,
             webhooks: None,
         },
@@ -128,7 +128,11 @@ pub static REGISTRAR: Integration = Integration {
             // Its one long list has pages of a thousand, which the list of domains cuts itself.
             paging: Paging::Cursor { size: "count", max: 100, cursor: "start", next: "" },
             omits_empty_lists: false,
-            idempotency_header: Some("idempotency-key"),
+            // For 24 hours.
+            idempotency: Some(Idempotency {
+                header: "idempotency-key",
+                lives: Duration::from_hours(23),
+            }),
             classify: errors::porkbun,
             webhooks: None,
         },
@@ -167,7 +171,11 @@ pub static REGISTRAR: Integration = Integration {
             end_header: None,
             paging: Paging::Cursor { size: "perPage", max: 100, cursor: "page", next: "/nextPage" },
             omits_empty_lists: false,
-            idempotency_header: Some("x-idempotency-key"),
+            // For 12 hours.
+            idempotency: Some(Idempotency {
+                header: "x-idempotency-key",
+                lives: Duration::from_hours(11),
+            }),
             classify: errors::namecom,
             webhooks: None,
         },

@@ -143,6 +143,7 @@ async fn renewal(api: &Api, domain: &DomainName, on: bool) -> Result<()> {
     // The outcome of each domain is told apart from that of the request.
     let answer: Value = api
         .post("/domain/updateAutoRenew/{}", &[&domain.as_str()])
+        .once()
         .json(&json!({"status": if on { "on" } else { "off" }}))
         .answered()
         .await?;
@@ -314,6 +315,7 @@ impl Registrar for Porkbun {
     ) -> Answer<'a, ()> {
         Box::pin(async move {
             api.post("/domain/updateNs/{}", &[&domain.as_str()])
+                .once()
                 .json(&json!({"ns": names}))
                 .answered::<Value>()
                 .await
@@ -331,7 +333,7 @@ impl Registrar for Porkbun {
         domain: &'a DomainName,
         record: &'a DnsRecord,
     ) -> Answer<'a, ()> {
-        Box::pin(dns::write(api.post("/dns/create/{}", &[&domain.as_str()]), record))
+        Box::pin(dns::write(api.post("/dns/create/{}", &[&domain.as_str()]).once(), record))
     }
 
     fn replace_record<'a>(
@@ -341,7 +343,7 @@ impl Registrar for Porkbun {
         id: &'a str,
         record: &'a DnsRecord,
     ) -> Answer<'a, ()> {
-        Box::pin(dns::write(api.post("/dns/edit/{}/{}", &[&domain.as_str(), &id]), record))
+        Box::pin(dns::write(api.post("/dns/edit/{}/{}", &[&domain.as_str(), &id]).once(), record))
     }
 
     fn delete_record<'a>(
@@ -352,6 +354,7 @@ impl Registrar for Porkbun {
     ) -> Answer<'a, ()> {
         Box::pin(async move {
             api.post("/dns/delete/{}/{}", &[&domain.as_str(), &id])
+                .once()
                 .json(&json!({}))
                 .answered::<Value>()
                 .await

@@ -84,7 +84,12 @@ async fn spend(
     // Asked again for what is under way or done: tell how far it is, and send nothing.
     if let Some(mut order) = Kept::find(api, &quote_id).await? {
         order.follow(api).await?;
-        order.keep(api, &quote_id).await?;
+        // A note of what `get_order` looks up again.
+        let _ = order.keep(api, &quote_id).await;
+        if order.state == State::Unknown {
+            let error = Error::new(Code::UnknownOutcome, order.message.unwrap_or_default());
+            return Err(in_doubt(error, &quote_id));
+        }
         return Ok(order.told(quote_id));
     }
     let quote = quotes::find(api, &quote_id, operation).await?;
@@ -139,13 +144,16 @@ async fn spend(
     if !lost {
         return Err(error);
     }
-    let mut error = error;
+    Err(in_doubt(error, &quote_id))
+}
+
+fn in_doubt(mut error: Error, quote_id: &str) -> Error {
     let details = error.details_mut();
     details.message = format!(
         "{} It may have happened: ask get_order for `{quote_id}`, and do not buy it anew before.",
         details.message
     );
-    Err(error)
+    error
 }
 
 fn renewed_since(purchase: &Purchase, ends: Option<&str>) -> Error {

@@ -41,8 +41,8 @@ mod whole_lists;
 use std::time::Duration;
 
 use resto_core::{
-    Adapter, Auth, Category, ClientAuth, Integration, KeyAuth, KeyField, Limits, Method,
-    OAuthConfig, Paging, Provider, RateHeaders, Revocation, Revoking, Scheme, Signer,
+    Adapter, Auth, Category, ClientAuth, Idempotency, Integration, KeyAuth, KeyField, Limits,
+    Method, OAuthConfig, Paging, Provider, RateHeaders, Revocation, Revoking, Scheme, Signer,
 };
 
 /// The version of Stripe's API that all of this is written for.
@@ -130,7 +130,11 @@ pub static STRIPE: Integration = Integration {
             more: "/has_more",
         },
         omits_empty_lists: false,
-        idempotency_header: Some("idempotency-key"),
+        // https://docs.stripe.com/api/idempotent_requests: for 24 hours at least.
+        idempotency: Some(Idempotency {
+            header: "idempotency-key",
+            lives: Duration::from_hours(23),
+        }),
         classify: errors::classify,
         webhooks: Some(notices::NOTICES),
     }],

@@ -97,21 +97,22 @@ impl Action for CreateSubscription {
             Payment::SendInvoice => None,
         };
         let discounts = self.coupon.map(|coupon| json!([{"coupon": coupon}]));
+        // As if there were no trial: it is charged when that ends.
+        let first = json!({
+            "customer": self.customer,
+            "subscription_details": {"items": self.items},
+            "discounts": discounts,
+        });
         match self.payment {
-            Payment::ChargeSaved => {
-                // As if there were no trial: it is charged when that ends.
-                let first = json!({
-                    "customer": self.customer,
-                    "subscription_details": {"items": self.items},
-                    "discounts": discounts,
-                });
-                api.spend(&Upcoming::of(api, &first).await?.price()).await?;
-            }
+            Payment::ChargeSaved => api.spend(&Upcoming::of(api, &first).await?.price()).await?,
             // What begins without a payment is charged by itself later, to a way to pay that may be saved.
             Payment::CustomerPaysFirst if self.trial_days.is_some() || discounts.is_some() => {}
-            Payment::CustomerPaysFirst | Payment::SendInvoice => {
-                api.spend(&Money::nothing()).await?;
+            Payment::CustomerPaysFirst => {
+                if Upcoming::of(api, &first).await?.price().minor > 0 {
+                    api.spend(&Money::nothing()).await?;
+                }
             }
+            Payment::SendInvoice => api.spend(&Money::nothing()).await?,
         }
         // https://docs.stripe.com/api/subscriptions/create
         let started = api.post("/v1/subscriptions", &[]).form(&json!({
@@ -151,8 +152,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_customer_pays_first_unless_told_otherwise() {
-        let fake =
-            FakeApi::new(&STRIPE).await.on("POST", "/v1/subscriptions", 200, started("incomplete"));
+        let fake = FakeApi::new(&STRIPE)
+            .await
+            // The description is older than this way to ask.
+            .unofficial("POST", PREVIEW)
+            .on("POST", PREVIEW, 200, upcoming())
+            .on("POST", "/v1/subscriptions", 200, started("incomplete"));
         let told = fake
             .run::<CreateSubscription>(
                 json!({"customer": "cus_1", "items": [{"price": "price_1"}]}),
@@ -169,12 +174,26 @@ mod tests {
             })
         );
         assert_eq!(
-            fake.requests().await[0].body,
+            fake.requests().await[1].body,
             json!({
                 "customer": "cus_1", "items": [{"price": "price_1", "quantity": "1"}],
                 "payment_behavior": "default_incomplete", "expand": ["latest_invoice"],
             })
         );
+    }
+
+    #[tokio::test]
+    async fn d1_what_is_free_at_first_is_not_told_to_cost_nothing() {
+        let mut free = upcoming();
+        free["amount_due"] = json!(0);
+        let fake = FakeApi::new(&STRIPE)
+            .await
+            .unofficial("POST", PREVIEW)
+            .on("POST", PREVIEW, 200, free)
+            .on("POST", "/v1/subscriptions", 200, started("active"));
+        let arguments = json!({"customer": "cus_1", "items": [{"price": "price_1"}]});
+        fake.run::<CreateSubscription>(arguments).await.unwrap();
+        assert!(fake.spent().is_empty());
     }
 
     #[tokio::test]

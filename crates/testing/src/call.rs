@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use resto_core::{
-    BoxFuture, Call, Code, Connected, Credentials, Error, File, FileLink, Money, Observed, Records,
-    Result, Scheme, SecretRef, Secrets,
+    Began, BoxFuture, Call, Code, Connected, Credentials, Error, File, FileLink, Money, Observed,
+    Records, Result, Scheme, SecretRef, Secrets,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -43,7 +43,7 @@ pub(crate) struct FakeCall {
     pub(crate) account: OnceLock<Connected>,
     pub(crate) spent: Mutex<Vec<Money>>,
     pub(crate) files: Mutex<Vec<Vec<u8>>>,
-    pub(crate) reconciles: OnceLock<SystemTime>,
+    pub(crate) reconciles: OnceLock<Began>,
 }
 
 impl Call for FakeCall {
@@ -59,7 +59,7 @@ impl Call for FakeCall {
         Uuid::from_u128(7 + u128::from(self.operation.load(Ordering::Relaxed)))
     }
 
-    fn reconciles(&self) -> Option<SystemTime> {
+    fn reconciles(&self) -> Option<Began> {
         self.reconciles.get().copied()
     }
 

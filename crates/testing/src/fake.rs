@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use resto_core::{
-    Account, Action, Adapter, Api, Bounds, Connected, Endpoints, Http, Integration, Lifecycle,
-    Money, Observed, Permissions, Proof, Provider, Result, Risk,
+    Account, Action, Adapter, Api, Began, Bounds, Connected, Endpoints, Http, Integration,
+    Lifecycle, Money, Observed, Permissions, Proof, Provider, Result, Risk,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -172,9 +172,10 @@ impl FakeApi {
         self
     }
 
-    /// Lets actions only find out what came of the same operation before, which began at this time.
+    /// Lets actions only find out what came of the same operation before, which began so long ago.
     #[must_use]
-    pub fn reconciling(self, began: SystemTime) -> Self {
+    pub fn reconciling(self, ago: Duration) -> Self {
+        let began = Began { at: SystemTime::now() - ago, ago: Some(ago) };
         let _ = self.call.reconciles.set(began);
         self
     }
@@ -225,7 +226,8 @@ impl FakeApi {
         let arguments = arguments.into();
         fits(&spec.input_schema, &arguments, "arguments");
         let before = self.requests().await.len();
-        let result = spec.run(arguments, &self.api(spec.risk)).await;
+        let api = self.api(spec.risk);
+        let result = api.found_out(spec.run(arguments, &api).await);
         // Its refusal would look like one that the test expects.
         let unprepared = self.unprepared.lock().unwrap().clone();
         assert!(unprepared.is_empty(), "the test prepared no answer for {unprepared:?}");

@@ -49,10 +49,10 @@ pub(crate) fn payload(outcome: &Outcome<'_>) -> Result<Vec<u8>> {
 /// The state that an operation ends in.
 pub(crate) fn final_state(status: ResultStatus, reconciled: bool) -> &'static str {
     match status {
+        ResultStatus::Unknown => "unknown",
         _ if reconciled => "reconciled",
         ResultStatus::Success => "succeeded",
         ResultStatus::Error | ResultStatus::Denied => "failed",
-        ResultStatus::Unknown => "unknown",
     }
 }
 

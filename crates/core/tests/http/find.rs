@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use resto_core::{Api, Code, Result, Risk};
+use resto_core::{Api, Code, Error, Result, Risk};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -99,7 +99,23 @@ async fn a_call_that_reconciles_sends_again_what_the_provider_knows_by_its_key()
     let api = server.reconciling_api(minute(), true);
     let once = api.post("/x", &[]).once().send_empty().await;
     assert_eq!(once.unwrap_err().code(), Code::UnknownOutcome);
+    // What has the name by now may be another thing than what was to be deleted.
+    let deletion = api.delete("/things/{}", &[&"one"]).send_empty().await;
+    assert_eq!(deletion.unwrap_err().code(), Code::UnknownOutcome);
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_an_action_says_after_a_change_that_was_not_sent_is_not_told() {
+    let server = Server::saying([ok("{}")]).await;
+    let api = server.reconciling_api(minute(), false);
+    let nothing = || Err::<(), _>(Error::new(Code::ProviderDown, "Nothing was done."));
+    assert_eq!(api.found_out(nothing()).unwrap_err().code(), Code::ProviderDown);
+    api.post("/things", &[]).send_empty().await.unwrap_err();
+    let told = api.found_out(nothing()).unwrap_err();
+    assert_eq!(told.code(), Code::UnknownOutcome);
+    assert!(!told.message().contains("Nothing was done"), "{told}");
+    api.found_out(Ok(())).unwrap();
 }
 
 #[tokio::test]

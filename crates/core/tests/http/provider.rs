@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use resto_core::{
-    Api, Auth, Bounds, BoxFuture, Call, Code, Credentials, Endpoints, Error, Http, HttpRequest,
-    KeyAuth, Limits, Observed, Paging, Provider, RateHeaders, Records, Result, Risk, Scheme,
-    SecretRef, Secrets,
+    Api, Auth, Began, Bounds, BoxFuture, Call, Code, Credentials, Endpoints, Error, Http,
+    HttpRequest, Idempotency, KeyAuth, Limits, Observed, Paging, Provider, RateHeaders, Records,
+    Result, Risk, Scheme, SecretRef, Secrets,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -48,14 +48,17 @@ const FACTS: Provider = Provider {
     granted_header: Some("x-scopes"),
     end_header: None,
     omits_empty_lists: false,
-    idempotency_header: None,
+    idempotency: None,
     paging: Paging::Link { size: "per_page", max: 100, cursors: &["page", "after"] },
     webhooks: None,
     classify: |_| None,
 };
 static ACME: Provider = FACTS;
 /// As Acme, but it makes a change once however often it is sent under one key.
-static KEYED: Provider = Provider { idempotency_header: Some("idempotency-key"), ..FACTS };
+static KEYED: Provider = Provider {
+    idempotency: Some(Idempotency { header: "idempotency-key", lives: Duration::from_hours(23) }),
+    ..FACTS
+};
 /// As Acme, but it does not write lists that are empty.
 static TERSE: Provider = Provider { omits_empty_lists: true, ..FACTS };
 
@@ -108,7 +111,7 @@ pub struct Caller {
     /// Whether the credential cannot be opened.
     pub locked: AtomicBool,
     /// When the operation began, where the call only finds out what came of it.
-    reconciles: Option<SystemTime>,
+    reconciles: Option<Began>,
 }
 
 impl Caller {
@@ -158,7 +161,7 @@ impl Call for Caller {
         Uuid::nil()
     }
 
-    fn reconciles(&self) -> Option<SystemTime> {
+    fn reconciles(&self) -> Option<Began> {
         self.reconciles
     }
 
@@ -272,7 +275,8 @@ impl Server {
     /// A client that only finds out what came of an operation that began so long ago; with or without keys.
     pub fn reconciling_api(&self, ago: Duration, keyed: bool) -> Api {
         let provider = if keyed { &KEYED } else { &ACME };
-        let caller = Caller { reconciles: SystemTime::now().checked_sub(ago), ..Caller::default() };
+        let began = Began { at: SystemTime::now() - ago, ago: Some(ago) };
+        let caller = Caller { reconciles: Some(began), ..Caller::default() };
         client_for(caller, provider, &self.url, impatient(), Risk::Write).0
     }
 

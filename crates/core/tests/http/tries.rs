@@ -208,8 +208,8 @@ async fn keeps_what_a_support_team_asks_about_a_lost_change() {
 async fn does_not_know_what_became_of_a_change_that_was_not_answered() {
     let server = Server::start(answer(|_, _| Box::pin(std::future::pending()))).await;
     for bounds in [
-        Bounds { first_byte: Duration::from_millis(50), ..impatient() },
-        Bounds { total: Duration::from_millis(50), ..impatient() },
+        Bounds { first_byte: Duration::from_millis(500), ..impatient() },
+        Bounds { total: Duration::from_millis(500), ..impatient() },
     ] {
         let sent = server.requests().len();
         let (api, _) = server.api(bounds, Risk::Write);

@@ -139,7 +139,9 @@ impl Approval {
     /// Its price, and whether it can be undone.
     pub fn what_happens(&self) -> String {
         let price = match &self.price {
-            Some(price) if *price == Money::nothing() => return "It costs nothing.".to_owned(),
+            Some(price) if *price == Money::nothing() && self.risk == Risk::Spend => {
+                return "It costs nothing now.".to_owned();
+            }
             Some(price) => format!("It costs {price}. "),
             None if self.risk == Risk::Spend => "Its price is not known beforehand. ".to_owned(),
             None => String::new(),

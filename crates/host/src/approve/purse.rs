@@ -127,7 +127,11 @@ impl Purse {
     pub async fn spend(&self, price: &Money) -> Result<()> {
         match self {
             Self::Closed => Err(Error::new(Code::Internal, "Nothing may be spent here.")),
-            Self::Again(spent) if spent.iter().any(|most| price.within(most)) => Ok(()),
+            Self::Again(spent)
+                if price.minor == 0 || spent.iter().any(|most| price.within(most)) =>
+            {
+                Ok(())
+            }
             Self::Again(_) => Err(Error::new(
                 Code::Conflict,
                 format!(
@@ -239,5 +243,19 @@ mod tests {
             }
             assert_eq!(purse.price(), Some(price), "{told:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn d1_what_came_of_a_call_is_found_out_at_its_price_only() {
+        let purse = Purse::Again(vec![euros(500)]);
+        for again in [euros(500), euros(499), euros(0), Money::nothing()] {
+            purse.spend(&again).await.unwrap();
+        }
+        for other in [euros(501), Money::cents(500)] {
+            assert_eq!(purse.spend(&other).await.unwrap_err().code(), Code::Conflict);
+        }
+        let free = Purse::Again(Vec::new());
+        free.spend(&Money::nothing()).await.unwrap();
+        assert_eq!(free.spend(&euros(1)).await.unwrap_err().code(), Code::Conflict);
     }
 }

@@ -103,7 +103,7 @@ async fn show(host: &Host, person: &Person, print: &str, wrong: Option<Error>) -
         @match &asked.decided {
             Some(decided) if decided.approved => p.told role="status" { "Approved by " (decided.by) ". It runs when the agent makes the same call again; tell it that you approved." },
             Some(decided) => p.told role="status" { "Declined by " (decided.by) ". Nothing was done." },
-            None => (form(person, print, &asked)),
+            None => (form(person, print, &asked, host.vault.now())),
         }
     };
     let page = page(&asked.title, Some(person), &content);
@@ -133,8 +133,8 @@ fn told(asked: &Approval) -> Markup {
     }
 }
 
-fn form(person: &Person, print: &str, asked: &Approval) -> Markup {
-    let left = asked.until - OffsetDateTime::now_utc().unix_timestamp();
+fn form(person: &Person, print: &str, asked: &Approval, now: OffsetDateTime) -> Markup {
+    let left = asked.until - now.unix_timestamp();
     html! {
         form method="post" action=(format!("/approve/{print}")) {
             (csrf(person))

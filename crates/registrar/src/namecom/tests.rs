@@ -205,6 +205,9 @@ async fn renews_once_at_the_quoted_price() {
     assert_eq!(quote["quote_id"], "acme.com-15.10USD-00000007");
     let error = fake.run::<RenewDomain>(json!({"quote_id": quote["quote_id"]})).await.unwrap_err();
     assert_eq!(error.code(), Code::UnknownOutcome, "the date has not changed");
+    let again = fake.run::<RenewDomain>(json!({"quote_id": quote["quote_id"]})).await.unwrap_err();
+    assert_eq!(again.code(), Code::UnknownOutcome, "{again}");
+    assert!(again.message().contains("ask get_order for"), "{again}");
     assert_eq!(sent(&fake, "POST", RENEW).await, [json!({"years": 1, "purchasePrice": 15.10})]);
     let order = fake.run::<GetOrder>(json!({"order_id": quote["quote_id"]})).await.unwrap();
     assert_eq!(order["state"], "unknown");

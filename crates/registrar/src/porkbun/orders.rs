@@ -88,8 +88,12 @@ async fn rehearse(
 
 /// What a renewal would cost that is ordered today.
 pub(super) async fn renewal_price(api: &Api, domain: &DomainName) -> Result<Option<Money>> {
-    let rehearsal = rehearse(api, RENEW, domain, &renewal_rehearsal()).await?;
-    Ok(Some(Money::cents(rehearsal.cost)))
+    match rehearse(api, RENEW, domain, &renewal_rehearsal()).await {
+        Ok(rehearsal) => Ok(Some(Money::cents(rehearsal.cost))),
+        // What cannot be renewed now, such as a domain that was just bought, has no price yet.
+        Err(error) if error.code() == Code::Conflict => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn renewal_rehearsal() -> Value {
