@@ -335,20 +335,23 @@ fn a_clock_that_jumps_ends_an_access_once_and_renews_it_once() {
         put_ahead(product, sql, Duration::from_hours(2));
         // Each learns the time with the first call that it takes.
         for server in servers.iter().cycle().take(6) {
-            assert!(call(server).contains("octocat/hello-world"));
+            let answer = call(server);
+            assert!(answer.contains("octocat/hello-world"), "{answer}");
         }
         assert_eq!(issuer.renewals() - before, 1);
         // What is new lives an hour from the time that it is, whatever this machine's clock says.
         put_ahead(product, sql, Duration::from_mins(150));
         for server in servers.iter().cycle().take(6) {
-            assert!(call(server).contains("octocat/hello-world"));
+            let answer = call(server);
+            assert!(answer.contains("octocat/hello-world"), "{answer}");
         }
         assert_eq!(issuer.renewals() - before, 1);
         // Back again, it is taken for longer than it lives: the provider says so, and it is renewed.
         put_ahead(product, sql, Duration::ZERO);
         issuer.state().end_access();
         for server in servers.iter().cycle().take(6) {
-            assert!(call(server).contains("octocat/hello-world"));
+            let answer = call(server);
+            assert!(answer.contains("octocat/hello-world"), "{answer}");
         }
         assert_eq!(issuer.renewals() - before, 2);
     });

@@ -45,12 +45,15 @@ impl TenantScope {
         let cost = interval.saturating_mul(i64::from(requests.min(rate.burst).max(1)));
         let room = interval.saturating_mul(i64::from(rate.burst.max(1)));
         let mut tx = self.write().await?;
+        // It is never later than the whole room from now, unless the clock was set back.
         let taken: Option<i64> = on!(&mut tx, c => sqlx::query_scalar(
             "INSERT INTO budgets (tenant_id, name, full_at)
              SELECT $1, $2, k.now_ms * 1000 + $3 FROM clock k WHERE true
              ON CONFLICT (tenant_id, name) DO UPDATE SET full_at = CASE
-                WHEN budgets.full_at > excluded.full_at - $3 THEN budgets.full_at + $3 ELSE excluded.full_at END
+                WHEN budgets.full_at BETWEEN excluded.full_at - $3 AND excluded.full_at - $3 + $4
+                THEN budgets.full_at + $3 ELSE excluded.full_at END
              WHERE budgets.full_at + $3 <= excluded.full_at - $3 + $4
+                OR budgets.full_at > excluded.full_at - $3 + $4
              RETURNING full_at",
         ).bind(self.tenant.0).bind(name).bind(cost).bind(room).fetch_optional(c).await)?;
         if taken.is_some() {

@@ -133,9 +133,9 @@ impl Purse {
                 Ok(())
             }
             Self::Again(_) => Err(Error::new(
-                Code::Conflict,
+                Code::UnknownOutcome,
                 format!(
-                    "It costs {price} now, which is not what was spent before. Nothing was sent."
+                    "It costs {price} now, which is not what was spent before: nothing was sent now."
                 ),
             )),
             Self::Trial(told) => {
@@ -252,10 +252,10 @@ mod tests {
             purse.spend(&again).await.unwrap();
         }
         for other in [euros(501), Money::cents(500)] {
-            assert_eq!(purse.spend(&other).await.unwrap_err().code(), Code::Conflict);
+            assert_eq!(purse.spend(&other).await.unwrap_err().code(), Code::UnknownOutcome);
         }
         let free = Purse::Again(Vec::new());
         free.spend(&Money::nothing()).await.unwrap();
-        assert_eq!(free.spend(&euros(1)).await.unwrap_err().code(), Code::Conflict);
+        assert_eq!(free.spend(&euros(1)).await.unwrap_err().code(), Code::UnknownOutcome);
     }
 }

@@ -9,6 +9,7 @@ use crate::store::{Store, new_tenant, on_both};
 on_both! {
     e6_a_burst_is_granted_once_and_then_one_at_a_time
     e6_in_no_time_of_its_length_are_more_than_the_rate_granted
+    e6_a_clock_that_is_set_back_stops_nobody_and_lets_no_more_through
     e6_of_many_who_take_at_once_none_passes_the_limit
     e7_tenants_have_budgets_of_their_own_and_one_together
 }
@@ -34,6 +35,16 @@ async fn e6_a_burst_is_granted_once_and_then_one_at_a_time(store: Store) {
     assert_eq!(scope.take("github", &SLOW, 20).await.unwrap(), Taken::Granted);
     assert!(matches!(scope.take("github", &SLOW, 1).await.unwrap(), Taken::In(_)));
     drop(vault);
+}
+
+async fn e6_a_clock_that_is_set_back_stops_nobody_and_lets_no_more_through(store: Store) {
+    let (_, scope) = store.tenant().await;
+    store.move_clock(HOUR * 100).await;
+    assert_eq!(scope.take("github", &SLOW, 20).await.unwrap(), Taken::Granted);
+    store.move_clock(Duration::ZERO).await;
+    assert_eq!(scope.take("github", &SLOW, 20).await.unwrap(), Taken::Granted);
+    let Taken::In(wait) = scope.take("github", &SLOW, 1).await.unwrap() else { panic!() };
+    assert!(wait <= Duration::from_mins(3), "{wait:?}");
 }
 
 async fn e6_in_no_time_of_its_length_are_more_than_the_rate_granted(store: Store) {
