@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::act::Acting;
-use crate::approve::Purse;
+use crate::approve::{Purse, told_again};
 use crate::around::Line;
 use crate::call::{OP_ID, fault, intent, summary};
 use crate::catalog::Entry;
@@ -45,7 +45,11 @@ impl Host {
         op_id: Uuid,
     ) -> Result<Value> {
         let scope = &caller.scope;
-        let began = scope.unknown_since(op_id).await.map_err(told)?.ok_or_else(fault)?;
+        let Some(began) = scope.unknown_since(op_id).await.map_err(told)? else {
+            // Another call of the same has found it out meanwhile.
+            let known = scope.outcome(op_id).await.map_err(told)?;
+            return told_again(known.ok_or_else(fault)?);
+        };
         let spent = scope.spent_by(op_id).await.map_err(told)?;
         let spent = spent.into_iter().map(|(minor, currency)| Money {
             minor: u64::try_from(minor).unwrap_or_default(),
