@@ -48,7 +48,8 @@ pub(crate) fn learn(
         (Err(_), Some(right)) => grants.lacked(right),
         (Err(_), None) => false,
     };
-    let pause = seen.pause_s.map(|after| RateLimit {
+    // No pause is asked for by a wait of no time, which another host's second would make one.
+    let pause = seen.pause_s.filter(|after| *after > 0).map(|after| RateLimit {
         resource: PAUSE.to_owned(),
         limit: None,
         remaining: 0,
