@@ -17,6 +17,7 @@ use crate::host::{Caller, Host, told};
 use crate::learning::{Learnt, learn, paused};
 use crate::observe::Watched;
 use crate::policy::{Calls, check_rights};
+use crate::reconcile::unknown;
 use crate::tools::Done;
 
 /// Where a caller names its own operation.
@@ -244,7 +245,8 @@ impl Host {
             let done = match (stored.status, ticket.op_id()) {
                 (ResultStatus::Unknown, Some(op_id)) => {
                     // Boxed: it is rarely needed, and large.
-                    Box::pin(self.reconcile(caller, entry, arguments, line, op_id)).await
+                    let found = Box::pin(self.reconcile(caller, entry, arguments, line, op_id));
+                    found.await.map_err(|error| unknown(caller, tool, &error))
                 }
                 _ => told_again(stored),
             };

@@ -19,24 +19,11 @@ use crate::host::{Caller, Host, told};
 use crate::learning::Learnt;
 
 impl Host {
-    /// Finds out what came of an operation, and keeps it. What is not found out is told as unknown.
+    /// Finds out what came of an operation, and keeps it. What is not found out is told by [`unknown`].
     ///
     /// # Errors
     /// `unknown_outcome`, or what keeps it from being found out now.
     pub(crate) async fn reconcile(
-        self: &Arc<Self>,
-        caller: &Caller,
-        entry: Entry<'_>,
-        arguments: Value,
-        line: Line,
-        op_id: Uuid,
-    ) -> Result<Value> {
-        let tool = entry.action.tool.clone();
-        let looked = self.look(caller, entry, arguments, line, op_id).await;
-        looked.map_err(|error| unknown(caller, &tool, &error))
-    }
-
-    async fn look(
         self: &Arc<Self>,
         caller: &Caller,
         entry: Entry<'_>,
@@ -104,7 +91,8 @@ fn ago(now: OffsetDateTime, began: OffsetDateTime) -> Option<Duration> {
     (now - began).try_into().ok()
 }
 
-fn unknown(caller: &Caller, tool: &str, error: &Error) -> Error {
+/// That the outcome of a call is unknown still, and why.
+pub(crate) fn unknown(caller: &Caller, tool: &str, error: &Error) -> Error {
     let looked = match error.code() {
         Code::UnknownOutcome => error.message().to_owned(),
         Code::AuthExpired

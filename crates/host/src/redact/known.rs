@@ -49,7 +49,7 @@ const DOTTED: &str = "[0-9A-Za-z._-]";
 /// - Slack: <https://api.slack.com/concepts/token-types>
 /// - GitLab: <https://docs.gitlab.com/security/tokens/#token-prefixes>
 /// - npm: <https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/>
-/// - `PyPI`: <https://docs.pypi.org/api/secrets/>
+/// - `PyPI`: its tokens are macaroons, whose encoded head is always the same
 /// - `SendGrid`: <https://www.twilio.com/docs/sendgrid/ui/account-and-settings/api-keys>
 /// - Anthropic and `OpenAI`: <https://docs.github.com/en/code-security/reference/secret-security/supported-secret-scanning-patterns>
 const SHAPES: &[Shape] = &[
