@@ -101,14 +101,21 @@ fn each_call_is_a_span_of_its_callers_trace() {
     let all = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans");
     let span = all.iter().find(|span| span["traceId"] == TRACE).expect("the span of the trace");
     assert_eq!((&span["name"], &span["parentSpanId"]), (&json!("call"), &json!(PARENT)));
-    let attribute = |name: &str| {
+    let attribute = |span: &Value, name: &str| {
         let all = span["attributes"].as_array().unwrap();
         let found = all.iter().find(|one| one["key"] == name);
-        found.map(|one| one["value"]["stringValue"].clone()).unwrap_or_default()
+        found.map(|one| one["value"].clone()).unwrap_or_default()
     };
-    assert_eq!(attribute("tool"), READ);
-    assert_eq!(attribute("integration"), "github");
-    assert_eq!(attribute("status"), "success");
+    for (name, value) in [("tool", READ), ("integration", "github"), ("status", "success")] {
+        assert_eq!(attribute(span, name), json!({"stringValue": value}), "{name}");
+    }
+    let below = all.iter().find(|below| below["parentSpanId"] == span["spanId"]);
+    let below = below.expect("the span of the request to the provider");
+    assert_eq!((&below["name"], &below["kind"]), (&json!("GET /repos/{}/{}"), &json!(3)));
+    assert_eq!(attribute(below, "url.template"), json!({"stringValue": "/repos/{}/{}"}));
+    assert_eq!(attribute(below, "http.request.method"), json!({"stringValue": "GET"}));
+    assert_eq!(attribute(below, "server.address"), json!({"stringValue": "127.0.0.1"}));
+    assert_eq!(attribute(below, "http.response.status_code"), json!({"intValue": "200"}));
     for word in ["hello-world", "octocat", KEY] {
         assert!(!request.body.contains(word), "{word}");
     }

@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub(crate) method: Method,
     /// The one of the provider's other addresses that it goes to.
     pub(crate) at: Option<&'static str>,
+    /// The path before its values, from the source code.
+    pub(crate) template: &'static str,
     pub(crate) path: Result<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -61,15 +63,15 @@ impl<'a> Request<'a> {
     pub(crate) fn new(
         api: &'a Api,
         method: Method,
-        path: &'static str,
+        template: &'static str,
         args: &[&dyn PathArg],
     ) -> Self {
-        let path = fill(path, args);
         Self {
             api,
             method,
             at: None,
-            path,
+            template,
+            path: fill(template, args),
             query: Vec::new(),
             headers: Vec::new(),
             body: None,

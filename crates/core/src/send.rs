@@ -1,7 +1,7 @@
 //! Sending a request: within the bound on the whole, signed, again where that is safe, and its answer
 //! told apart.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::http::is_loopback;
@@ -108,13 +110,19 @@ impl Request<'_> {
         let started = Instant::now();
         // The first try of a change whose outcome is not known, if there was one.
         let mut doubt = None;
+        let resent = AtomicU32::new(0);
         let tries = (|| async {
             let admitted = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let _admitted = match admitted {
                 Some(admitted) => admitted,
                 None => api.call.admit().await?,
             };
-            request.attempt(&url, cut).await
+            let span = request.span(&url, resent.fetch_add(1, Ordering::Relaxed));
+            let tried = request.attempt(&url, cut).instrument(span.clone()).await;
+            tried.inspect_err(|error| {
+                span.record("otel.status_code", "ERROR")
+                    .record("error.type", error.code().as_str());
+            })
         })
         .retry(backoff)
         .notify(|error: &Error, _| {
@@ -153,6 +161,23 @@ impl Request<'_> {
             ) => doubt,
             _ => error,
         })
+    }
+
+    /// One try, by OpenTelemetry's names and without what fills the path: that may be an argument. Logs show it below the
+    /// level that is usual.
+    fn span(&self, url: &Url, resent: u32) -> Span {
+        tracing::debug_span!(
+            "request",
+            otel.kind = "client",
+            otel.name = %format_args!("{} {}", self.method, self.template),
+            otel.status_code = Empty,
+            http.request.method = %self.method,
+            http.request.resend_count = (resent > 0).then_some(resent),
+            http.response.status_code = Empty,
+            url.template = self.template,
+            server.address = url.host_str(),
+            error.type = Empty,
+        )
     }
 
     /// The request as it would be sent, without its credential.
@@ -199,6 +224,7 @@ impl Request<'_> {
             }
             let (reply, truncated) =
                 Reply::read(response, bounds, cut, until).await.map_err(|what| self.lost(&what))?;
+            Span::current().record("http.response.status_code", reply.status.as_u16());
             return self.judge(reply).map(|reply| (reply, truncated));
         }
         Err(self.lost("redirected too often"))

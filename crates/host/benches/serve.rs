@@ -16,6 +16,8 @@ mod fairness;
 mod load;
 #[path = "serve/servers.rs"]
 mod servers;
+#[path = "serve/sessions.rs"]
+mod sessions;
 #[path = "serve/siege.rs"]
 mod siege;
 
@@ -66,6 +68,9 @@ fn main() {
         }
         if is_named("fairness") {
             fairness::fairness(&provider).await;
+        }
+        if is_named("sessions") {
+            sessions::sessions(&provider).await;
         }
     });
 }

@@ -11,9 +11,12 @@ use resto_core::{
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use tracing::instrument::WithSubscriber as _;
+use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::call::{FakeCall, FakeCredentials};
+use crate::sent::Sent;
 use crate::{Way, form, note, official};
 
 /// A request as the provider saw it.
@@ -227,7 +230,13 @@ impl FakeApi {
         fits(&spec.input_schema, &arguments, "arguments");
         let before = self.requests().await.len();
         let api = self.api(spec.risk);
-        let result = api.found_out(spec.run(arguments, &api).await);
+        let sent = Sent::default();
+        let observed = Registry::default().with(sent.clone());
+        let result = api.found_out(spec.run(arguments, &api).with_subscriber(observed).await);
+        for request in sent.0.lock().unwrap().iter() {
+            let way = Way::Sending(format!("{} {request}", self.provider.id));
+            note(self.integration.id, &spec.tool, &way);
+        }
         // Its refusal would look like one that the test expects.
         let unprepared = self.unprepared.lock().unwrap().clone();
         assert!(unprepared.is_empty(), "the test prepared no answer for {unprepared:?}");

@@ -19,6 +19,7 @@ mod fake;
 mod form;
 mod notice;
 mod official;
+mod sent;
 mod verified;
 
 pub use contract::{checked_tools, untested_actions};

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-/// How an action ran that succeeded.
+/// How an action ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// It is published.
@@ -16,6 +16,8 @@ pub enum Way {
     Shapes,
     /// It asks its provider nothing.
     Alone,
+    /// By sending such a request: to this provider, by this method, to a path of this template.
+    Sending(String),
     /// On a stand-in that keeps state, of this name.
     StandIn(String),
 }
@@ -29,7 +31,7 @@ pub fn note(integration: &str, tool: &str, way: &Way) {
         Way::Partly => "partly",
         Way::Shapes => "shapes",
         Way::Alone => "alone",
-        Way::StandIn(name) => name,
+        Way::Sending(text) | Way::StandIn(text) => text,
     };
     // One write: tests of several processes append at the same time.
     let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();

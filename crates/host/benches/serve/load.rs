@@ -112,10 +112,26 @@ pub async fn rate(target: &Target, load: Load, connections: usize, time: Duratio
     f64::from(answers) / start.elapsed().as_secs_f64()
 }
 
+/// Where an answer ends.
+#[derive(Clone, Copy)]
+enum End {
+    At(usize),
+    LastChunk,
+}
+
+impl End {
+    fn is_reached(self, answer: &[u8]) -> bool {
+        match self {
+            Self::At(end) => answer.len() >= end,
+            Self::LastChunk => answer.ends_with(b"\r\n0\r\n\r\n"),
+        }
+    }
+}
+
 /// One connection, with the last answer as it came.
 pub struct Client {
     stream: TcpStream,
-    answer: Vec<u8>,
+    pub answer: Vec<u8>,
     body: usize,
 }
 
@@ -131,19 +147,28 @@ impl Client {
         self.stream.write_all(request).await.unwrap();
         self.answer.clear();
         let mut end = None;
-        while end.is_none_or(|end| self.answer.len() < end) {
+        while !end.is_some_and(|end: End| end.is_reached(&self.answer)) {
             let read = self.stream.read_buf(&mut self.answer).await.unwrap();
             assert!(read > 0, "the server closed a connection");
             if end.is_none()
                 && let Some(head) = self.answer.windows(4).position(|four| four == b"\r\n\r\n")
             {
                 self.body = head + 4;
-                let head = String::from_utf8_lossy(&self.answer[..head]).to_lowercase();
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                let length: usize = length.unwrap().trim().parse().unwrap();
-                end = Some(self.body + length);
+                let length = self.header("content-length").map(|length| length.parse().unwrap());
+                end = Some(
+                    length.map_or(End::LastChunk, |length: usize| End::At(self.body + length)),
+                );
             }
         }
+    }
+
+    /// A header of the last answer, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let head = String::from_utf8_lossy(&self.answer[..self.body]);
+        head.lines().find_map(|line| {
+            let (named, value) = line.split_once(':')?;
+            named.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
     }
 
     /// Whether the answer is a result that has these bytes, and no error.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+use tokio::time::sleep;
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::load::{Client, Load, Target};
@@ -41,7 +42,7 @@ pub fn pin(process: &str, core: &str) -> bool {
     pinned.status().is_ok_and(|status| status.success())
 }
 
-/// Answers every request at once as GitHub answers who somebody is; its address.
+/// Answers every request as GitHub answers who somebody is; its address.
 pub fn provider() -> String {
     let body = json!({
         "id": 1, "login": "octocat", "type": "User", "name": "x".repeat(900),
@@ -71,6 +72,10 @@ pub fn provider() -> String {
                             if IS_DOWN.load(Ordering::Relaxed) && is_of(&request, 0) {
                                 return;
                             }
+                            let takes = TAKES_MS.load(Ordering::Relaxed);
+                            if takes > 0 {
+                                sleep(Duration::from_millis(takes)).await;
+                            }
                             caller.write_all(&answer).await.unwrap();
                             request.clear();
                         }
@@ -84,6 +89,9 @@ pub fn provider() -> String {
 
 /// Whether the provider closes the connection on the first business instead of answering.
 pub static IS_DOWN: AtomicBool = AtomicBool::new(false);
+
+/// How long the provider takes to answer.
+pub static TAKES_MS: AtomicU64 = AtomicU64::new(0);
 
 /// The credential of a business.
 fn key(business: usize) -> String {
