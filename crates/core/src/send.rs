@@ -172,7 +172,7 @@ impl Request<'_> {
             otel.name = %format_args!("{} {}", self.method, self.template),
             otel.status_code = Empty,
             http.request.method = %self.method,
-            http.request.resend_count = (resent > 0).then_some(resent),
+            http.request.resend_count = (resent > 0).then_some(i64::from(resent)),
             http.response.status_code = Empty,
             url.template = self.template,
             server.address = url.host_str(),
@@ -224,7 +224,7 @@ impl Request<'_> {
             }
             let (reply, truncated) =
                 Reply::read(response, bounds, cut, until).await.map_err(|what| self.lost(&what))?;
-            Span::current().record("http.response.status_code", reply.status.as_u16());
+            Span::current().record("http.response.status_code", i64::from(reply.status.as_u16()));
             return self.judge(reply).map(|reply| (reply, truncated));
         }
         Err(self.lost("redirected too often"))
