@@ -175,9 +175,12 @@ impl Action for DeleteKeyEvent {
     async fn run(self, api: &Api) -> Result<KeyEvent> {
         let path = "/v1beta/properties/{}/keyEvents/{}";
         // https://developers.google.com/analytics/devguides/config/admin/v1/rest/v1beta/properties.keyEvents/delete
-        let event =
-            api.get(path, &[&self.property_id, &self.key_event_id]).at(ADMIN).send().await?;
-        api.delete(path, &[&self.property_id, &self.key_event_id]).at(ADMIN).send_empty().await?;
+        let read = || api.get(path, &[&self.property_id, &self.key_event_id]).at(ADMIN).send();
+        let event: KeyEvent = read().await?;
+        api.delete(path, &[&self.property_id, &self.key_event_id])
+            .at(ADMIN)
+            .send_or_gone(read)
+            .await?;
         Ok(event)
     }
 }
@@ -253,6 +256,17 @@ mod tests {
                 Err(error) => assert!(!found && error.code() == Code::UnknownOutcome, "{error}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn looks_for_a_key_event_whose_deletion_was_not_answered() {
+        let fake = FakeApi::new(&ANALYTICS)
+            .await
+            .on("GET", EVENT, 200, purchase())
+            .on("GET", EVENT, 404, json!({"error": {"code": 404, "status": "NOT_FOUND"}}))
+            .on("DELETE", EVENT, 502, json!({}));
+        let input = json!({"property_id": "123", "key_event_id": "9"});
+        assert_eq!(fake.run::<DeleteKeyEvent>(input).await.unwrap(), told());
     }
 
     #[tokio::test]

@@ -114,10 +114,11 @@ impl Action for DeleteBranch {
                 ),
             ));
         }
-        let sha = tip(api, &self.at, &self.name).await?;
+        let read = || tip(api, &self.at, &self.name);
+        let sha = read().await?;
         // https://docs.github.com/rest/git/refs#delete-a-reference
         api.delete("/repos/{}/{}/git/refs/heads/{}", &[&self.at.owner, &self.at.repo, &self.name])
-            .send_empty()
+            .send_or_gone(read)
             .await?;
         Ok(Branch { name: self.name.0, sha, protected: None })
     }
@@ -340,6 +341,20 @@ mod tests {
             assert_eq!(result.is_ok(), succeeds);
             assert_eq!(fake.requests().await.iter().filter(|r| r.method == "POST").count(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn looks_for_a_branch_whose_deletion_was_not_answered() {
+        let repository = json!({"full_name": "o/r", "private": false, "default_branch": "main", "html_url": "u"});
+        let tip = "/repos/o/r/git/ref/heads/x";
+        let fake = FakeApi::new(&GITHUB)
+            .await
+            .on("GET", "/repos/o/r", 200, repository)
+            .on("GET", tip, 200, points_to(SHA))
+            .on("GET", tip, 404, json!({"message": "Not Found"}))
+            .on("DELETE", "/repos/o/r/git/refs/heads/x", 502, json!({"message": "Server Error"}));
+        let input = json!({"owner": "o", "repo": "r", "name": "x"});
+        assert_eq!(fake.run::<DeleteBranch>(input).await.unwrap()["sha"], SHA);
     }
 
     #[tokio::test]

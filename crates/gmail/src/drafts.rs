@@ -208,7 +208,9 @@ impl Action for DeleteDraft {
 
 pub(crate) async fn delete(api: &Api, id: &str) -> Result<()> {
     // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/delete
-    api.delete("/gmail/v1/users/me/drafts/{}", &[&id]).send_empty().await
+    let path = "/gmail/v1/users/me/drafts/{}";
+    let look = || api.get(path, &[&id]).query("format", "minimal").send_empty();
+    api.delete(path, &[&id]).send_or_gone(look).await
 }
 
 #[cfg(test)]
@@ -305,6 +307,14 @@ pub(crate) mod tests {
         let fake = FakeApi::new(&GMAIL).await.on("DELETE", DRAFT, 204, Value::Null);
         let gone = fake.run::<DeleteDraft>(json!({"draft_id": "r1"})).await.unwrap();
         assert_eq!(gone, json!({"draft_id": "r1"}));
+        // Where the answer is lost, the draft is looked for.
+        let fake = FakeApi::new(&GMAIL).await.on("DELETE", DRAFT, 502, json!({})).on(
+            "GET",
+            DRAFT,
+            404,
+            json!({"error": {"code": 404}}),
+        );
+        assert_eq!(fake.run::<DeleteDraft>(json!({"draft_id": "r1"})).await.unwrap(), gone);
     }
 
     #[tokio::test]

@@ -239,7 +239,8 @@ impl Action for DeleteFilter {
     async fn run(self, api: &Api) -> Result<Deleted> {
         // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.settings.filters/delete
         let path = "/gmail/v1/users/me/settings/filters/{}";
-        api.delete(path, &[&self.filter_id]).send_empty().await?;
+        let look = || api.get(path, &[&self.filter_id]).send_empty();
+        api.delete(path, &[&self.filter_id]).send_or_gone(look).await?;
         Ok(Deleted { filter_id: self.filter_id })
     }
 }
@@ -347,7 +348,15 @@ mod tests {
         let arguments = json!({"filter_id": "ANe1Bmj"});
         let gone = fake.run::<DeleteFilter>(arguments.clone()).await.unwrap();
         assert_eq!(gone, arguments);
-        let error = fake.run::<DeleteFilter>(arguments).await.unwrap_err();
+        let error = fake.run::<DeleteFilter>(arguments.clone()).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
+        // Where the answer is lost, the filter is looked for.
+        let fake = FakeApi::new(&GMAIL).await.on("DELETE", FILTER, 502, json!({})).on(
+            "GET",
+            FILTER,
+            404,
+            json!({"error": {"code": 404}}),
+        );
+        assert_eq!(fake.run::<DeleteFilter>(arguments.clone()).await.unwrap(), arguments);
     }
 }

@@ -57,20 +57,18 @@ impl Action for CancelSubscription {
             // https://docs.stripe.com/api/subscriptions/cancel
             When::Now => {
                 read(api, id).await?;
+                let find = async || {
+                    let now = read(api, id).await?;
+                    Ok((now.status == "canceled").then_some(now))
+                };
                 let canceled = api
                     .delete("/v1/subscriptions/{}", &[id])
                     .form(&json!({"prorate": self.prorate, "cancellation_details": details}))
-                    .send()
+                    .send_or_find(find)
                     .await;
                 match canceled {
                     // It was there a moment ago: a first try, whose answer was lost, may have ended it.
-                    Err(error) if error.code() == Code::NotFound => {
-                        let now: Subscription = read(api, id).await?;
-                        if now.status != "canceled" {
-                            return Err(error);
-                        }
-                        now
-                    }
+                    Err(error) if error.code() == Code::NotFound => find().await?.ok_or(error)?,
                     answered => answered?,
                 }
             }
@@ -143,6 +141,20 @@ mod tests {
             .unwrap();
         assert_eq!(told["status"], "canceled");
         assert_eq!(fake.requests().await[1].body, json!({"prorate": "true"}));
+    }
+
+    #[tokio::test]
+    async fn looks_whether_it_ended_where_every_answer_is_lost() {
+        let fake = FakeApi::new(&STRIPE)
+            .await
+            .on("GET", PATH, 200, subscription("active"))
+            .on("GET", PATH, 200, subscription("canceled"))
+            .on("DELETE", PATH, 503, json!({"error": {"type": "api_error"}}));
+        let told = fake
+            .run::<CancelSubscription>(json!({"subscription": "sub_1", "when": "now"}))
+            .await
+            .unwrap();
+        assert_eq!(told["status"], "canceled");
     }
 
     #[tokio::test]

@@ -167,9 +167,10 @@ impl Action for DeleteCoupon {
 
     async fn run(self, api: &Api) -> Result<InMode<Coupon>> {
         // https://docs.stripe.com/api/coupons/retrieve
-        let mut coupon: Coupon = api.get("/v1/coupons/{}", &[&self.coupon]).send().await?;
+        let read = || api.get("/v1/coupons/{}", &[&self.coupon]).send();
+        let mut coupon: Coupon = read().await?;
         // https://docs.stripe.com/api/coupons/delete
-        match api.delete("/v1/coupons/{}", &[&self.coupon]).send_empty().await {
+        match api.delete("/v1/coupons/{}", &[&self.coupon]).send_or_gone(read).await {
             // It was there a moment ago: a first try, whose answer was lost, deleted it.
             Err(error) if error.code() != Code::NotFound => return Err(error),
             _ => {}
@@ -254,6 +255,20 @@ mod tests {
             .unwrap();
         assert_eq!(page["items"][0]["id"], "SPRING");
         assert_eq!(fake.requests().await[0].query["limit"], "10");
+    }
+
+    #[tokio::test]
+    async fn looks_whether_a_coupon_was_deleted_where_every_answer_is_lost() {
+        let path = "/v1/coupons/SPRING";
+        let fake = FakeApi::new(&STRIPE)
+            .await
+            .unofficial("GET", path)
+            .unofficial("DELETE", path)
+            .on("GET", path, 200, coupon())
+            .on("GET", path, 404, json!({"error": {"code": "resource_missing"}}))
+            .on("DELETE", path, 502, json!({"error": {"type": "api_error"}}));
+        let told = fake.run::<DeleteCoupon>(json!({"coupon": "SPRING"})).await.unwrap();
+        assert_eq!(told["valid"], false);
     }
 
     #[tokio::test]

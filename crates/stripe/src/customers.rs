@@ -209,7 +209,11 @@ impl Action for DeleteCustomer {
             ));
         }
         // https://docs.stripe.com/api/customers/delete
-        match api.delete("/v1/customers/{}", &[&self.customer]).send_empty().await {
+        let deleted = api.delete("/v1/customers/{}", &[&self.customer]).send_or_find(async || {
+            let now = read(api, &self.customer).await?;
+            Ok(now.deleted.then_some(now))
+        });
+        match deleted.await {
             // It was there a moment ago: a first try, whose answer was lost, deleted it.
             Err(error) if error.code() != Code::NotFound => return Err(error),
             _ => {}
@@ -284,6 +288,18 @@ pub(crate) mod tests {
         assert_eq!(requests[1].body, json!({"phone": ""}));
         let error = fake.run::<UpdateCustomer>(json!({"customer": "cus_1"})).await.unwrap_err();
         assert_eq!(error.code(), Code::InvalidInput);
+    }
+
+    #[tokio::test]
+    async fn looks_whether_a_customer_was_deleted_where_every_answer_is_lost() {
+        let gone = json!({"id": "cus_1", "object": "customer", "deleted": true});
+        let fake = FakeApi::new(&STRIPE)
+            .await
+            .on("GET", PATH, 200, customer())
+            .on("GET", PATH, 200, gone)
+            .on("DELETE", PATH, 500, json!({"error": {"type": "api_error"}}));
+        let told = fake.run::<DeleteCustomer>(json!({"customer": "cus_1"})).await.unwrap();
+        assert_eq!(told["name"], "Jenny Rosen");
     }
 
     #[tokio::test]

@@ -317,10 +317,9 @@ pub struct DeleteDeployment {
 }
 
 /// A deployment that is gone.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DeletedDeployment {
     /// Its id.
-    #[serde(rename(deserialize = "uid"))]
     deployment_id: String,
 }
 
@@ -334,7 +333,10 @@ impl Action for DeleteDeployment {
 
     async fn run(self, api: &Api) -> Result<DeletedDeployment> {
         // https://vercel.com/docs/rest-api/deployments/delete-a-deployment
-        self.scope.on(api, api.delete("/v13/deployments/{}", &[&self.deployment_id])).send().await
+        let path = "/v13/deployments/{}";
+        let look = || self.scope.on(api, api.get(path, &[&self.deployment_id])).send_empty();
+        self.scope.on(api, api.delete(path, &[&self.deployment_id])).send_or_gone(look).await?;
+        Ok(DeletedDeployment { deployment_id: self.deployment_id })
     }
 }
 

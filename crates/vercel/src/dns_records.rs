@@ -326,13 +326,14 @@ impl Action for DeleteDnsRecord {
 
     async fn run(self, api: &Api) -> Result<DeletedRecord> {
         // First: what nobody could tell any more is not deleted.
-        let record = self.at.record(api, &self.record_id).await?;
+        let read = || self.at.record(api, &self.record_id);
+        let record = read().await?;
         let path = "/v2/domains/{}/records/{}";
         // https://vercel.com/docs/rest-api/dns/delete-a-dns-record
         self.at
             .scope
             .on(api, api.delete(path, &[&self.at.domain, &self.record_id]))
-            .send_empty()
+            .send_or_gone(read)
             .await?;
         Ok(DeletedRecord { record_id: self.record_id, record })
     }

@@ -235,14 +235,15 @@ impl Action for RemoveProjectDomain {
         let was = self.of.find(api).await?;
         let redirects =
             if self.remove_redirects { leading_to(api, &self.of).await? } else { Vec::new() };
-        let DomainIn { at, domain } = self.of;
+        let DomainIn { at, domain } = &self.of;
         let path = "/v9/projects/{}/domains/{}";
         // https://vercel.com/docs/rest-api/projects/remove-a-domain-from-a-project
         at.scope
-            .on(api, api.delete(path, &[&at.project, &domain]))
+            .on(api, api.delete(path, &[&at.project, domain]))
             .json(&json!({"removeRedirects": self.remove_redirects}))
-            .send_empty()
+            .send_or_gone(|| self.of.find(api))
             .await?;
+        let DomainIn { at, domain } = self.of;
         Ok(RemovedDomain { project: at.project, domain, was, redirects })
     }
 }

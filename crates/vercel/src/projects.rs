@@ -215,12 +215,11 @@ impl Action for DeleteProject {
     type Output = DeletedProject;
 
     async fn run(self, api: &Api) -> Result<DeletedProject> {
+        let ProjectIn { project, scope } = &self.at;
+        let path = "/v9/projects/{}";
+        let look = || scope.on(api, api.get(path, &[project])).send_empty();
         // https://vercel.com/docs/rest-api/projects/delete-a-project
-        self.at
-            .scope
-            .on(api, api.delete("/v9/projects/{}", &[&self.at.project]))
-            .send_empty()
-            .await?;
+        scope.on(api, api.delete(path, &[project])).send_or_gone(look).await?;
         Ok(DeletedProject { project: self.at.project })
     }
 }
@@ -318,5 +317,13 @@ pub(crate) mod tests {
         let gone = fake.run::<DeleteProject>(json!({"project": "shop"})).await.unwrap();
         assert_eq!(gone, json!({"project": "shop"}));
         assert_eq!(fake.requests().await[0].method, "DELETE");
+        // Where the answer is lost, the project is looked for.
+        let fake = FakeApi::new(&VERCEL).await.on("DELETE", SHOP, 502, json!({})).on(
+            "GET",
+            SHOP,
+            404,
+            json!({"error": {"code": "not_found"}}),
+        );
+        assert_eq!(fake.run::<DeleteProject>(json!({"project": "shop"})).await.unwrap(), gone);
     }
 }

@@ -132,3 +132,39 @@ async fn what_is_the_same_made_twice_is_sent_again() {
         .unwrap();
     assert_eq!(methods(&server), ["POST", "POST", "POST"]);
 }
+
+/// Deletes a thing, and looks whether it is gone.
+async fn delete(api: &Api) -> Result<()> {
+    let look = || api.get("/things/{}", &[&1_u64]).send_empty();
+    api.delete("/things/{}", &[&1_u64]).send_or_gone(look).await
+}
+
+#[tokio::test]
+async fn a_lost_deletion_was_made_where_its_thing_is_gone() {
+    let gone = || reply("404 Not Found", "", "{}");
+    let server = Server::saying([fault(), ok("{}"), gone()]).await;
+    let (api, _) = server.api(impatient(), Risk::Write);
+    delete(&api).await.unwrap();
+    assert_eq!(methods(&server), ["DELETE", "GET", "GET"]);
+    // What was not there before was not deleted.
+    let server = Server::saying([gone()]).await;
+    let (api, _) = server.api(impatient(), Risk::Write);
+    assert_eq!(delete(&api).await.unwrap_err().code(), Code::NotFound);
+    let server = Server::saying([gone()]).await;
+    delete(&server.reconciling_api(minute(), false)).await.unwrap();
+    assert_eq!(methods(&server), ["GET"]);
+}
+
+#[tokio::test]
+async fn a_lost_deletion_stays_unknown_where_its_thing_is_there_or_hidden() {
+    for (shown, said) in [
+        (ok("{}"), "Acme still shows what was to be deleted"),
+        (reply("403 Forbidden", "", "{}"), "Acme could not be asked for it"),
+    ] {
+        let server = Server::saying([fault(), shown]).await;
+        let (api, _) = server.api(impatient(), Risk::Write);
+        let error = delete(&api).await.unwrap_err();
+        assert_eq!(error.code(), Code::UnknownOutcome);
+        assert!(error.message().contains(said), "{error}");
+    }
+}

@@ -225,7 +225,16 @@ impl Action for DeleteContact {
     async fn run(self, api: &Api) -> Result<Deleted> {
         let id = bare(&self.contact_id);
         // https://developers.google.com/people/api/rest/v1/people/deleteContact
-        api.delete("/v1/people/{}:deleteContact", &[&id]).at(PEOPLE).send_empty().await?;
+        api.delete("/v1/people/{}:deleteContact", &[&id])
+            .at(PEOPLE)
+            // https://developers.google.com/people/api/rest/v1/people/get
+            .send_or_gone(|| {
+                api.get("/v1/people/{}", &[&id])
+                    .at(PEOPLE)
+                    .query("personFields", "names")
+                    .send_empty()
+            })
+            .await?;
         Ok(Deleted { contact_id: id.to_owned() })
     }
 }
@@ -355,7 +364,14 @@ mod tests {
         );
         let arguments = json!({"contact_id": "c7"});
         assert_eq!(fake.run::<DeleteContact>(arguments.clone()).await.unwrap(), arguments);
-        let error = fake.run::<DeleteContact>(arguments).await.unwrap_err();
+        let error = fake.run::<DeleteContact>(arguments.clone()).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
+        // Where the answer is lost, the contact is looked for.
+        let gone = json!({"error": {"code": 404, "status": "NOT_FOUND"}});
+        let fake = FakeApi::new(&GMAIL)
+            .await
+            .on("DELETE", DELETE, 502, json!({}))
+            .on("GET", READ, 404, gone);
+        assert_eq!(fake.run::<DeleteContact>(arguments.clone()).await.unwrap(), arguments);
     }
 }

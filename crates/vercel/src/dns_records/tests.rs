@@ -118,6 +118,19 @@ async fn looks_whether_the_record_is_there_when_the_answer_was_lost() {
 }
 
 #[tokio::test]
+async fn looks_for_a_record_whose_deletion_was_not_answered() {
+    let none = json!({"records": [], "pagination": {"count": 0, "next": null, "prev": null}});
+    let fake = fake()
+        .await
+        .on("GET", LIST, 200, listed("mail.example.net."))
+        .on("GET", LIST, 200, none)
+        .on("DELETE", DELETE, 502, json!({}));
+    let asked = json!({"domain": "example.com", "record_id": "rec_1"});
+    let gone = fake.run::<DeleteDnsRecord>(asked).await.unwrap();
+    assert_eq!(gone["record"]["value"], "mail.example.net.");
+}
+
+#[tokio::test]
 async fn deletes_a_record_and_tells_what_it_was() {
     let fake = fake().await.on("GET", LIST, 200, listed("mail.example.net.")).on(
         "DELETE",

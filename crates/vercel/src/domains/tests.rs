@@ -130,6 +130,17 @@ async fn removes_a_domain_and_what_leads_to_it_and_tells_all_of_it() {
 }
 
 #[tokio::test]
+async fn looks_for_a_domain_whose_removal_was_not_answered() {
+    let fake = FakeApi::new(&VERCEL)
+        .await
+        .on("GET", WWW, 200, www(true))
+        .on("GET", WWW, 404, json!({"error": {"code": "not_found"}}))
+        .on("DELETE", WWW, 502, json!({}));
+    let removed = fake.run::<RemoveProjectDomain>(asked()).await.unwrap();
+    assert_eq!(removed["domain"], "www.example.com");
+}
+
+#[tokio::test]
 async fn removes_no_domain_that_it_could_not_tell() {
     let missing = json!({"error": {"code": "not_found", "message": "Domain not found"}});
     let fake = FakeApi::new(&VERCEL).await.on("GET", WWW, 404, missing);
