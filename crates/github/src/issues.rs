@@ -235,6 +235,11 @@ impl Action for UpdateIssue {
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_WRITE;
     type Output = Issue;
 
+    /// The title may be a stranger's, unless it is the caller's own now.
+    fn tells_outsiders(&self) -> bool {
+        self.title.is_none()
+    }
+
     async fn run(self, api: &Api) -> Result<Issue> {
         let changes = given(json!({
             "title": self.title,

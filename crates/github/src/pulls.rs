@@ -211,6 +211,11 @@ impl Action for UpdatePullRequest {
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = PullRequest;
 
+    /// The title may be a stranger's, unless it is the caller's own now.
+    fn tells_outsiders(&self) -> bool {
+        self.title.is_none()
+    }
+
     async fn run(self, api: &Api) -> Result<PullRequest> {
         let changes = given(json!({
             "title": self.title,

@@ -58,9 +58,9 @@ pub fn checked_tools(adapter: &Adapter) -> Value {
 fn outsiders(action: &ActionSpec) -> Option<&'static str> {
     let schema = Value::Object(action.input_schema.clone());
     match [false, true].map(|whole| (action.outsiders)(&sample(&schema, whole))) {
-        [true, _] => Some("always"),
-        [false, true] => Some("by arguments"),
+        [true, true] => Some("always"),
         [false, false] => None,
+        _ => Some("by arguments"),
     }
 }
 

@@ -291,6 +291,11 @@ impl Action for CancelDeployment {
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE;
     type Output = Deployment;
 
+    /// It has the message of a commit.
+    fn tells_outsiders(&self) -> bool {
+        true
+    }
+
     async fn run(self, api: &Api) -> Result<Deployment> {
         let found = self.at.find(api).await?;
         if found.is_final() {
