@@ -1,8 +1,13 @@
 //! Named tenant secrets: born at a provider or entered for an action. Results carry their names only.
 
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 
-use crate::{Error, Result, TenantScope, database::on, vault::check_name};
+use crate::{
+    Error, Result, TenantScope,
+    database::{Tx, on},
+    vault::check_name,
+};
 
 const PURPOSE: &str = "tenant-secret";
 
@@ -27,8 +32,8 @@ impl TenantScope {
         tx.commit().await
     }
 
-    /// Stores a secret under this name or, where it is taken, under the first of `name-2`, `name-3` and so on
-    /// that is free. Returns the name it has.
+    /// Stores a secret under this name or, where another one has it, under the first of `name-2`, `name-3` and so on
+    /// that is free. Returns the name it has; one that comes again keeps its own.
     ///
     /// # Errors
     /// As [`Self::put_secret`].
@@ -44,7 +49,13 @@ impl TenantScope {
                 "INSERT INTO tenant_secrets (tenant_id, name, sealed, key_id, updated_at)
                  VALUES ($1, $2, $3, $4, (SELECT now_ms FROM clock)) ON CONFLICT (tenant_id, name) DO NOTHING",
             ).bind(self.tenant.0).bind(&free).bind(&sealed).bind(key.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
-            if added > 0 {
+            // One that cannot be opened is another one.
+            let there = if added > 0 { None } else { self.open_secret(&mut tx, &free).await.ok() };
+            // EXPOSE: to be compared.
+            let is_same = there.flatten().is_some_and(|there| {
+                there.expose_secret().as_bytes().ct_eq(value.expose_secret().as_bytes()).into()
+            });
+            if added > 0 || is_same {
                 break;
             }
             free = format!("{name}-{number}");
@@ -58,7 +69,7 @@ impl TenantScope {
     /// # Errors
     /// [`Error::CannotOpen`], [`Error::Frozen`].
     pub async fn secret(&self, name: &str) -> Result<Option<SecretString>> {
-        let opened = self.open_secret(name).await;
+        let opened = async { self.open_secret(&mut self.read().await?, name).await }.await;
         self.alerting(opened, PURPOSE, name).await
     }
 
@@ -74,15 +85,14 @@ impl TenantScope {
         Ok(count > 0)
     }
 
-    async fn open_secret(&self, name: &str) -> Result<Option<SecretString>> {
-        let mut tx = self.read().await?;
-        let row: Option<(Vec<u8>, Vec<u8>)> = on!(&mut tx, c => sqlx::query_as(
+    async fn open_secret(&self, tx: &mut Tx, name: &str) -> Result<Option<SecretString>> {
+        let row: Option<(Vec<u8>, Vec<u8>)> = on!(tx, c => sqlx::query_as(
             "SELECT sealed, key_id FROM tenant_secrets WHERE tenant_id = $1 AND name = $2",
         ).bind(self.tenant.0).bind(name).fetch_optional(c).await)?;
         let Some((sealed, key_id)) = row else {
             return Ok(None);
         };
-        let key = self.key(&mut tx, &key_id).await?;
+        let key = self.key(tx, &key_id).await?;
         let plaintext = key.open(PURPOSE, name, 0, &sealed)?;
         let text = std::str::from_utf8(&plaintext).map_err(|_| Error::CannotOpen)?;
         Ok(Some(SecretString::from(text)))

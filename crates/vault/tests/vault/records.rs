@@ -154,6 +154,9 @@ async fn keeps_secrets_by_name(store: Store) {
     assert_eq!(scope.add_secret("webhook", &second.clone().into()).await.unwrap(), "webhook-2");
     assert_eq!(scope.add_secret("webhook", &third.into()).await.unwrap(), "webhook-3");
     assert_eq!(scope.add_secret("new", &canary().into()).await.unwrap(), "new");
+    // What comes again is there: a provider tells it a second time where its first answer was lost.
+    assert_eq!(scope.add_secret("webhook", &second.clone().into()).await.unwrap(), "webhook-2");
+    assert_eq!(scope.secret_names().await.unwrap().len(), 5);
     assert_eq!(scope.secret("webhook").await.unwrap().unwrap().expose_secret(), value);
     assert_eq!(scope.secret("webhook-2").await.unwrap().unwrap().expose_secret(), second);
     let sealed = store.bytes("SELECT sealed FROM tenant_secrets WHERE name = 'webhook'").await;
