@@ -295,7 +295,7 @@ impl Api {
     }
 
     /// Stores a secret that was born at the provider among the tenant's, under this name or, where
-    /// that is taken, under the name with a number: no secret is lost to another. Returns the name,
+    /// another one has it, under the name with a number: no secret is lost to another. Returns the name,
     /// which the result of the action tells; never the value.
     ///
     /// # Errors

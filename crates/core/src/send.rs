@@ -111,6 +111,7 @@ impl Request<'_> {
         // The first try of a change whose outcome is not known, if there was one.
         let mut doubt = None;
         let resent = AtomicU32::new(0);
+        let last = Mutex::new(Span::none());
         let tries = (|| async {
             let admitted = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let _admitted = match admitted {
@@ -118,11 +119,9 @@ impl Request<'_> {
                 None => api.call.admit().await?,
             };
             let span = request.span(&url, resent.fetch_add(1, Ordering::Relaxed));
+            last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&span);
             let tried = request.attempt(&url, cut).instrument(span.clone()).await;
-            tried.inspect_err(|error| {
-                span.record("otel.status_code", "ERROR")
-                    .record("error.type", error.code().as_str());
-            })
+            tried.inspect_err(|error| failed(&span, error.code()))
         })
         .retry(backoff)
         .notify(|error: &Error, _| {
@@ -151,6 +150,7 @@ impl Request<'_> {
             bounded.await
         };
         let outcome = outcome.unwrap_or_else(|_| {
+            failed(&last.lock().unwrap_or_else(PoisonError::into_inner), Code::ProviderDown);
             Err(self.lost(&format!("did not finish within {} s", bounds.total.as_secs())))
         });
         outcome.map_err(|error| match (error.code(), doubt) {
@@ -222,9 +222,10 @@ impl Request<'_> {
                 url = self.redirected(&url, &response)?;
                 continue;
             }
+            let status = i64::from(response.status().as_u16());
+            Span::current().record("http.response.status_code", status);
             let (reply, truncated) =
                 Reply::read(response, bounds, cut, until).await.map_err(|what| self.lost(&what))?;
-            Span::current().record("http.response.status_code", i64::from(reply.status.as_u16()));
             return self.judge(reply).map(|reply| (reply, truncated));
         }
         Err(self.lost("redirected too often"))
@@ -362,6 +363,10 @@ impl Request<'_> {
         error.details_mut().provider = Some(provider.name.to_owned());
         error
     }
+}
+
+fn failed(span: &Span, code: Code) {
+    span.record("otel.status_code", "ERROR").record("error.type", code.as_str());
 }
 
 fn given_up() -> Error {

@@ -211,9 +211,9 @@ impl Action for UpdatePullRequest {
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = PullRequest;
 
-    /// The title may be a stranger's, unless it is the caller's own now.
+    /// The branch may be one that a stranger named.
     fn tells_outsiders(&self) -> bool {
-        self.title.is_none()
+        true
     }
 
     async fn run(self, api: &Api) -> Result<PullRequest> {

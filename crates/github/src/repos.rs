@@ -205,10 +205,8 @@ impl Action for DeleteRepository {
     type Output = DeletedRepository;
 
     async fn run(self, api: &Api) -> Result<DeletedRepository> {
-        let path = "/repos/{}/{}";
         // https://docs.github.com/rest/repos/repos#delete-a-repository
-        let look = || api.get(path, &[&self.at.owner, &self.at.repo]).send_empty();
-        api.delete(path, &[&self.at.owner, &self.at.repo]).send_or_gone(look).await?;
+        api.delete("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).send_empty().await?;
         Ok(DeletedRepository { full_name: format!("{}/{}", self.at.owner, self.at.repo) })
     }
 }
@@ -322,13 +320,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(gone, json!({"full_name": "octocat/hello"}));
-        // Where the answer is lost, the repository is looked for.
-        let lost = FakeApi::new(&GITHUB)
-            .await
-            .on("DELETE", "/repos/octocat/hello", 502, json!({"message": "Server Error"}))
-            .on("GET", "/repos/octocat/hello", 404, json!({"message": "Not Found"}));
-        let input = json!({"owner": "octocat", "repo": "hello"});
-        assert_eq!(lost.run::<DeleteRepository>(input).await.unwrap(), gone);
         let error = fake
             .run::<DeleteRepository>(json!({"owner": "acme", "repo": "shop"}))
             .await

@@ -206,7 +206,7 @@ impl Action for DeleteDraft {
     }
 }
 
-pub(crate) async fn delete(api: &Api, id: &str) -> Result<()> {
+async fn delete(api: &Api, id: &str) -> Result<()> {
     // https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.drafts/delete
     let path = "/gmail/v1/users/me/drafts/{}";
     let look = || api.get(path, &[&id]).query("format", "minimal").send_empty();

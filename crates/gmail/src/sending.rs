@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::drafts::{create, delete, find, get};
+use crate::drafts::{create, find, get};
 use crate::letters::{Letter, Mail};
 use crate::parts::Message;
 use crate::permissions::MAIL_SEND;
@@ -108,7 +108,8 @@ pub(crate) async fn send(api: &Api, mail: Mail, thread: Option<&str>) -> Result<
         Err(error) if error.code() == Code::UnknownOutcome => Err(error),
         Err(error) => {
             // It was refused, and nobody asked for a draft; a left one would do no harm.
-            let _ = delete(api, &draft.id).await;
+            let path = "/gmail/v1/users/me/drafts/{}";
+            let _ = api.delete(path, &[&draft.id]).send_empty().await;
             Err(error)
         }
     }

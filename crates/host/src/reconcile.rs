@@ -101,8 +101,8 @@ pub(crate) fn unknown(caller: &Caller, tool: &str, error: &Error) -> Error {
         | Code::ProviderDown
         | Code::RateLimited
         | Code::Internal => format!("It could not be found out now: {}", summary(error)),
-        // Of a deletion it tells that it was made, by this call or by somebody else.
-        Code::NotFound => format!("Now there is no such thing: {}", error.message()),
+        // After a deletion that says the most; the action's own words would be of a call that sent nothing.
+        Code::NotFound => "There is no such thing now.".to_owned(),
         // What else an action says of what it finds now is not about the call before.
         _ => "What there is now does not tell.".to_owned(),
     };

@@ -49,10 +49,13 @@ impl TenantScope {
                 "INSERT INTO tenant_secrets (tenant_id, name, sealed, key_id, updated_at)
                  VALUES ($1, $2, $3, $4, (SELECT now_ms FROM clock)) ON CONFLICT (tenant_id, name) DO NOTHING",
             ).bind(self.tenant.0).bind(&free).bind(&sealed).bind(key.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
-            // One that cannot be opened is another one.
-            let there = if added > 0 { None } else { self.open_secret(&mut tx, &free).await.ok() };
+            let there = match self.open_secret(&mut tx, &free).await {
+                Err(error @ Error::Database { .. }) => return Err(error),
+                // One that cannot be opened now is another one: this one must not be lost for that.
+                opened => opened.ok().flatten().filter(|_| added == 0),
+            };
             // EXPOSE: to be compared.
-            let is_same = there.flatten().is_some_and(|there| {
+            let is_same = there.is_some_and(|there| {
                 there.expose_secret().as_bytes().ct_eq(value.expose_secret().as_bytes()).into()
             });
             if added > 0 || is_same {

@@ -322,9 +322,10 @@ pub struct DeleteDeployment {
 }
 
 /// A deployment that is gone.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DeletedDeployment {
     /// Its id.
+    #[serde(rename(deserialize = "uid"))]
     deployment_id: String,
 }
 
@@ -338,10 +339,7 @@ impl Action for DeleteDeployment {
 
     async fn run(self, api: &Api) -> Result<DeletedDeployment> {
         // https://vercel.com/docs/rest-api/deployments/delete-a-deployment
-        let path = "/v13/deployments/{}";
-        let look = || self.scope.on(api, api.get(path, &[&self.deployment_id])).send_empty();
-        self.scope.on(api, api.delete(path, &[&self.deployment_id])).send_or_gone(look).await?;
-        Ok(DeletedDeployment { deployment_id: self.deployment_id })
+        self.scope.on(api, api.delete("/v13/deployments/{}", &[&self.deployment_id])).send().await
     }
 }
 

@@ -241,7 +241,16 @@ impl Action for RemoveProjectDomain {
         at.scope
             .on(api, api.delete(path, &[&at.project, domain]))
             .json(&json!({"removeRedirects": self.remove_redirects}))
-            .send_or_gone(|| self.of.find(api))
+            .send_or_gone(async || {
+                let found = self.of.find(api).await.map(drop);
+                let is_gone = found.as_ref().is_err_and(|error| error.code() == Code::NotFound);
+                // What led to it went with it, or it is not known what went.
+                if is_gone && self.remove_redirects && !leading_to(api, &self.of).await?.is_empty()
+                {
+                    return Ok(());
+                }
+                found
+            })
             .await?;
         let DomainIn { at, domain } = self.of;
         Ok(RemovedDomain { project: at.project, domain, was, redirects })

@@ -3,7 +3,10 @@
 
 use std::{
     ops::Deref,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Instant,
 };
 
@@ -11,16 +14,20 @@ use sqlx::{Database, Pool, pool::PoolConnection};
 
 use super::TRUSTED;
 
+/// One of so many goes back to the pool, which closes what is too old.
+const SEEN: u32 = 1024;
+
 /// The pool itself, for all else.
 pub(crate) struct Kept<DB: Database> {
     pool: Pool<DB>,
     /// With when each was used last; the latest at the end.
     idle: Mutex<Vec<(PoolConnection<DB>, Instant)>>,
+    count: AtomicU32,
 }
 
 impl<DB: Database> Kept<DB> {
     pub(crate) fn new(pool: Pool<DB>) -> Self {
-        Self { pool, idle: Mutex::default() }
+        Self { pool, idle: Mutex::default(), count: AtomicU32::new(1) }
     }
 
     /// One that was kept a moment ago, or one of the pool.
@@ -33,10 +40,13 @@ impl<DB: Database> Kept<DB> {
 
     /// Keeps one whose statement has succeeded. One that broke must go back to the pool, which finds that out.
     pub(crate) fn keep(&self, connection: PoolConnection<DB>) {
-        // The others are for all else.
-        let most = self.pool.options().get_max_connections() / 2;
+        let most = self.pool.options().get_max_connections();
+        // Where the pool has none left, somebody may wait for one.
+        let is_drained = self.pool.size() >= most && self.pool.num_idle() == 0;
+        let is_to_be_seen = self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(SEEN);
         let mut idle = self.fresh();
-        if idle.len() < most as usize && !self.pool.is_closed() {
+        if idle.len() < most as usize / 2 && !is_drained && !is_to_be_seen && !self.pool.is_closed()
+        {
             idle.push((connection, Instant::now()));
         }
     }
@@ -97,7 +107,7 @@ mod tests {
     async fn half_of_the_connections_are_kept_and_the_pool_has_the_others() {
         let kept = pool();
         let mut looked = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..3 {
             looked.push(kept.look().await.unwrap());
         }
         for connection in looked {
@@ -109,6 +119,22 @@ mod tests {
         let mut look = Box::pin(kept.look());
         let looked = poll_fn(|context| Poll::Ready(look.as_mut().poll(context))).await;
         assert!(looked.is_ready());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_the_pool_while_look_ups_go_round() {
+        let kept = pool();
+        let mut looked = Vec::new();
+        for _ in 0..4 {
+            looked.push(kept.look().await.unwrap());
+        }
+        let waiting = kept.acquire();
+        let going_round = async {
+            kept.keep(looked.pop().unwrap());
+            assert!(kept.idle().is_empty());
+        };
+        let (acquired, ()) = tokio::join!(waiting, going_round);
+        acquired.unwrap();
     }
 
     #[tokio::test]
