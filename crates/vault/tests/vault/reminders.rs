@@ -63,8 +63,12 @@ async fn days(
 async fn f8_in_400_days_each_credential_is_reminded_of_once_a_period(store: Store) {
     let (mut first, scope) = store.tenant().await;
     let mut second = store.open().await;
-    let start = OffsetDateTime::now_utc();
-    let in_days = |days| Some(start + time::Duration::days(days));
+    // From noon to noon: an hour more or less is the same day.
+    let now = OffsetDateTime::now_utc();
+    let noon = now.replace_time(time::macros::time!(12:00)) + time::Duration::DAY;
+    let ahead = (noon - now).unsigned_abs();
+    store.move_clock(ahead).await;
+    let in_days = |days| Some(noon + time::Duration::days(days));
     scope.connect(key("github")).await.unwrap();
     let ends = NewConnection { expires_at: in_days(100), ..key("stripe") };
     let start_of_keys = scope.connect(ends).await.unwrap().connection.connected_at;
@@ -72,13 +76,13 @@ async fn f8_in_400_days_each_credential_is_reminded_of_once_a_period(store: Stor
     scope.connect(renews).await.unwrap();
     scope.connect(signed_in("vercel")).await.unwrap();
     for day in 0..=400_u32 {
-        store.move_clock(DAY * day).await;
+        store.move_clock(ahead + DAY * day).await;
         if day % 30 == 7 {
             // One dies with what it held, and both start again.
             drop(first.claim_jobs(9, HOLD).await.unwrap());
             first = store.open().await;
             second = store.open().await;
-            store.move_clock(DAY * day + HOLD * 2).await;
+            store.move_clock(ahead + DAY * day + HOLD * 2).await;
         }
         tokio::join!(work(&first), work(&second));
     }
