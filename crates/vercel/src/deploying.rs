@@ -51,11 +51,6 @@ impl Action for DeployProject {
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_WRITE_PROJECT_READ;
     type Output = Deployment;
 
-    /// It has the message of a commit.
-    fn tells_outsiders(&self) -> bool {
-        self.git_ref.is_some()
-    }
-
     async fn run(self, api: &Api) -> Result<Deployment> {
         let project = match (&self.git_ref, &self.files) {
             (Some(_), None) => self.at.find(api).await?,

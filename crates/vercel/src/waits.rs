@@ -57,11 +57,6 @@ impl Action for WaitForDeployment {
     const PERMISSIONS: &'static [&'static [&'static str]] = DEPLOYMENT_READ;
     type Output = Waited;
 
-    /// It has the message of a commit.
-    fn tells_outsiders(&self) -> bool {
-        true
-    }
-
     async fn run(self, api: &Api) -> Result<Waited> {
         let limit = Duration::from_secs(self.wait_seconds.unwrap_or(USUAL));
         wait(api, &self.at, pauses(limit)).await
