@@ -132,6 +132,13 @@ impl Purse {
             {
                 Ok(())
             }
+            // It is noted before the change is sent.
+            Self::Again(spent) if spent.is_empty() => Err(Error::new(
+                Code::UnknownOutcome,
+                format!(
+                    "It costs {price} now, and nothing was noted as spent before: no change that costs was sent."
+                ),
+            )),
             Self::Again(_) => Err(Error::new(
                 Code::UnknownOutcome,
                 format!(
@@ -256,6 +263,8 @@ mod tests {
         }
         let free = Purse::Again(Vec::new());
         free.spend(&Money::nothing()).await.unwrap();
-        assert_eq!(free.spend(&euros(1)).await.unwrap_err().code(), Code::UnknownOutcome);
+        let stopped = free.spend(&euros(1)).await.unwrap_err();
+        assert_eq!(stopped.code(), Code::UnknownOutcome);
+        assert!(stopped.message().contains("no change that costs was sent"), "{stopped}");
     }
 }
