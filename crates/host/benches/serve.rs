@@ -56,7 +56,7 @@ fn main() {
         let mut contenders = vec![Contender::bare(&tools, &provider)];
         contenders.extend(installations.iter().map(|one| one.contender(Kind::Unaudited)));
         contenders.extend(installations.iter().map(|one| one.contender(Kind::Product)));
-        // What is named: `cargo bench --bench serve -- SQLite`, or `-- fairness`.
+        // What is named: `cargo bench --bench serve -- SQLite`, `-- fairness` or `-- sessions`.
         let named: Vec<_> =
             std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
         let is_named =
@@ -70,7 +70,7 @@ fn main() {
             fairness::fairness(&provider).await;
         }
         if is_named("sessions") {
-            sessions::sessions(&provider).await;
+            sessions::sessions(&installations).await;
         }
     });
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
 use crate::load::{Client, TOOL, Target};
-use crate::servers::{Installation, Kind, TAKES_MS, UNLIMITED};
+use crate::servers::{Installation, Kind, TAKES_MS};
 
 const SESSIONS: u32 = 1000;
 /// Each asks so often: 500 calls a second in all.
@@ -21,10 +21,8 @@ const TIME: Duration = Duration::from_mins(1);
 /// The last revision of the protocol that has sessions.
 const REVISION: &str = "2025-11-25";
 
-pub async fn sessions(provider: &str) {
-    let installations =
-        [Some(Installation::sqlite(provider, UNLIMITED)), Installation::postgres(provider)];
-    for installation in installations.into_iter().flatten() {
+pub async fn sessions(installations: &[Installation]) {
+    for installation in installations {
         let contender = installation.contender(Kind::Product);
         let running = contender.start().await;
         TAKES_MS.store(TAKES.as_millis().try_into().unwrap(), Ordering::Relaxed);
