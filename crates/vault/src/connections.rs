@@ -362,10 +362,8 @@ impl TenantScope {
             ),
             select!("connections_of($1, $2)"),
         );
-        let rows = on!(&mut tx, c => sqlx::query_as(text)
-            .bind(self.tenant.0).bind(integration_id).fetch_all(c).await)?;
-        self.vault.inner.database.looked(tx);
-        Ok(rows)
+        Ok(on!(&mut tx, c => sqlx::query_as(text)
+            .bind(self.tenant.0).bind(integration_id).fetch_all(c).await)?)
     }
 
     pub(crate) async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>> {

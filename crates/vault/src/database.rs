@@ -4,8 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
-    Transaction,
+    AssertSqlSafe, Connection, Executor, PgPool, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     postgres::PgPoolOptions,
     sqlite::SqlitePoolOptions,
@@ -16,12 +15,10 @@ use uuid::Uuid;
 use crate::{Error, Result, TenantId};
 
 mod held;
-mod kept;
 mod options;
 mod transaction;
 
 pub(crate) use held::Held;
-use kept::Kept;
 use options::{Url, reach, sqlite_options};
 pub(crate) use transaction::{On, Tx, TxOn, on};
 
@@ -47,10 +44,10 @@ pub(crate) const TRUSTED: Duration = Duration::from_secs(1);
 pub(crate) enum Database {
     /// One writer and several readers; writers queue in the pool and not in SQLite's busy loop.
     Sqlite {
-        read: Kept<Sqlite>,
+        read: SqlitePool,
         write: SqlitePool,
     },
-    Postgres(Kept<Postgres>),
+    Postgres(PgPool),
 }
 
 impl Database {
@@ -77,7 +74,7 @@ impl Database {
                     .test_before_acquire(false)
                     .acquire_timeout(BUSY)
                     .connect_lazy_with(options.row_buffer_size(4096));
-                Ok(Self::Sqlite { read: Kept::new(read), write })
+                Ok(Self::Sqlite { read, write })
             }
             Url::Postgres(options) => {
                 // A pool would try again until its patience ends, and not say why.
@@ -97,7 +94,7 @@ impl Database {
                     .connect_with(*options)
                     .await?;
                 refuse_unsafe_session(&pool).await?;
-                Ok(Self::Postgres(Kept::new(pool)))
+                Ok(Self::Postgres(pool))
             }
         }
     }
@@ -142,18 +139,9 @@ impl Database {
     /// For one statement that reads: a snapshot by itself, which needs no transaction.
     pub(crate) async fn look(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(read.look().await?)),
-            Self::Postgres(pool) => Tx::Postgres(On::Alone(pool.look().await?)),
+            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(read.acquire().await?)),
+            Self::Postgres(pool) => Tx::Postgres(On::Alone(pool.acquire().await?)),
         })
-    }
-
-    /// After a statement that succeeded: the next one that reads has the same connection.
-    pub(crate) fn looked(&self, tx: Tx) {
-        match (self, tx) {
-            (Self::Sqlite { read, .. }, Tx::Sqlite(On::Alone(connection))) => read.keep(connection),
-            (Self::Postgres(pool), Tx::Postgres(On::Alone(connection))) => pool.keep(connection),
-            _ => {}
-        }
     }
 
     /// A transaction that has the tenant to itself: by SQLite's write lock, or by an advisory lock on PostgreSQL.

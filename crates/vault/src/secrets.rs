@@ -49,16 +49,19 @@ impl TenantScope {
                 "INSERT INTO tenant_secrets (tenant_id, name, sealed, key_id, updated_at)
                  VALUES ($1, $2, $3, $4, (SELECT now_ms FROM clock)) ON CONFLICT (tenant_id, name) DO NOTHING",
             ).bind(self.tenant.0).bind(&free).bind(&sealed).bind(key.key_id()).execute(c).await.map(|done| done.rows_affected()))?;
+            if added > 0 {
+                break;
+            }
             let there = match self.open_secret(&mut tx, &free).await {
                 Err(error @ Error::Database { .. }) => return Err(error),
                 // One that cannot be opened now is another one: this one must not be lost for that.
-                opened => opened.ok().flatten().filter(|_| added == 0),
+                opened => opened.ok().flatten(),
             };
             // EXPOSE: to be compared.
             let is_same = there.is_some_and(|there| {
                 there.expose_secret().as_bytes().ct_eq(value.expose_secret().as_bytes()).into()
             });
-            if added > 0 || is_same {
+            if is_same {
                 break;
             }
             free = format!("{name}-{number}");

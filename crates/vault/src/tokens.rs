@@ -131,7 +131,7 @@ impl Vault {
         );
         let row: Option<CallerRow> =
             on!(&mut tx, c => sqlx::query_as(text).bind(&hash).fetch_optional(c).await)?;
-        self.inner.database.looked(tx);
+        drop(tx);
         let Some(row) = row else { return Ok(None) };
         self.inner.clock.set(row.now_ms);
         let scope = self.scope(TenantId(row.tenant_id));
