@@ -257,36 +257,32 @@ mod tests {
         assert_eq!(fake.requests().await[0].query["limit"], "10");
     }
 
+    const SPRING: &str = "/v1/coupons/SPRING";
+
+    /// Stripe with a coupon, where the answer to its deletion is lost.
+    async fn losing() -> FakeApi {
+        // The description does not list single coupons.
+        FakeApi::new(&STRIPE)
+            .await
+            .unofficial("GET", SPRING)
+            .unofficial("DELETE", SPRING)
+            .on("GET", SPRING, 200, coupon())
+            .on("DELETE", SPRING, 502, json!({"error": {"type": "api_error"}}))
+    }
+
     #[tokio::test]
     async fn looks_whether_a_coupon_was_deleted_where_every_answer_is_lost() {
-        let path = "/v1/coupons/SPRING";
-        let fake = FakeApi::new(&STRIPE)
-            .await
-            .unofficial("GET", path)
-            .unofficial("DELETE", path)
-            .on("GET", path, 200, coupon())
-            .on("GET", path, 404, json!({"error": {"code": "resource_missing"}}))
-            .on("DELETE", path, 502, json!({"error": {"type": "api_error"}}));
+        let gone = json!({"error": {"code": "resource_missing"}});
+        let fake = losing().await.on("GET", SPRING, 404, gone);
         let told = fake.run::<DeleteCoupon>(json!({"coupon": "SPRING"})).await.unwrap();
         assert_eq!(told["valid"], false);
     }
 
     #[tokio::test]
     async fn deletes_a_coupon_even_if_the_first_answer_is_lost() {
-        let path = "/v1/coupons/SPRING";
-        // The description does not list single coupons.
-        let fake = FakeApi::new(&STRIPE)
-            .await
-            .unofficial("GET", path)
-            .unofficial("DELETE", path)
-            .on("GET", path, 200, coupon())
-            .on("DELETE", path, 502, json!({"error": {"type": "api_error"}}))
-            .on(
-                "DELETE",
-                path,
-                404,
-                json!({"error": {"code": "resource_missing", "message": "No such coupon"}}),
-            );
+        let path = SPRING;
+        let gone = json!({"error": {"code": "resource_missing", "message": "No such coupon"}});
+        let fake = losing().await.on("DELETE", path, 404, gone);
         let told = fake.run::<DeleteCoupon>(json!({"coupon": "SPRING"})).await.unwrap();
         assert_eq!((&told["id"], &told["valid"]), (&json!("SPRING"), &json!(false)));
         let fake =
