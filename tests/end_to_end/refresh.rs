@@ -375,7 +375,9 @@ fn c10_a_disconnection_waits_for_a_renewal_and_revokes_what_it_brought() {
             }
             may_go.send(()).unwrap();
             let called = calling.join().unwrap();
-            assert!(called.contains("is being disconnected"), "{called}");
+            // Which of the two, is up to how soon it looks again.
+            let leaves = ["is being disconnected", "is not connected"];
+            assert!(leaves.iter().any(|text| called.contains(text)), "{called}");
             let left = leaving.join().unwrap();
             let receipt: Value = serde_json::from_str(&left.stdout).unwrap();
             assert_eq!(receipt["revoked"], true, "{left:?}");

@@ -41,6 +41,7 @@ use self::line::line;
 use self::listing::Tools;
 use self::own::Answer;
 use self::told::{failure, success};
+use self::watching::Watching;
 use crate::call::{Failed, fault};
 use crate::host::{Caller, Host};
 use crate::surface::Surface;
@@ -63,19 +64,20 @@ pub struct Mcp {
     /// The caller of a process that serves only one.
     only: Option<Caller>,
     tools: Arc<Tools>,
+    watching: Watching,
 }
 
 impl Mcp {
     /// A server behind HTTP; the middleware puts the [`Caller`] into each request.
     #[must_use]
     pub fn http(host: Arc<Host>) -> Self {
-        Self { host, only: None, tools: Arc::default() }
+        Self { host, only: None, tools: Arc::default(), watching: Watching::default() }
     }
 
     /// A server for one caller.
     #[must_use]
     pub fn only(host: Arc<Host>, caller: Caller) -> Self {
-        Self { host, only: Some(caller), tools: Arc::default() }
+        Self { host, only: Some(caller), tools: Arc::default(), watching: Watching::default() }
     }
 
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
@@ -168,17 +170,8 @@ impl ServerHandler for Mcp {
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         // Over HTTP, each such client would have the database looked at all the time: it asks again when it wants to know.
-        let Some(caller) = self.only.clone() else { return };
-        let mcp = self.clone();
-        tokio::spawn(async move {
-            let mut known = None;
-            loop {
-                mcp.list_changed(&caller, &mut known).await;
-                if context.peer.notify_tool_list_changed().await.is_err() {
-                    return;
-                }
-            }
-        });
+        let Some(caller) = &self.only else { return };
+        self.tell_tools(caller, context.peer.clone());
     }
 
     async fn call_tool(
@@ -288,7 +281,7 @@ impl ServerHandler for Mcp {
         // Not over HTTP: see on_initialized.
         match &self.only {
             Some(caller) if request.uri == watching::ALERTS => {
-                self.tell_peer(caller.clone(), context.peer.clone());
+                self.tell_alerts(caller, context.peer.clone());
                 Ok(())
             }
             Some(_) => Err(ErrorData::resource_not_found("there is no such resource", None)),

@@ -1,14 +1,13 @@
-//! The tools as MCP publishes them: which are listed for whom, and when that changes.
+//! The tools as MCP publishes them, and which are listed for whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use resto_core::{Risk, brief_schema};
 use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
 use super::{Mcp, apps, internal};
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::Entry;
 use crate::host::{Caller, Host};
 use crate::tools::OwnTool;
 
@@ -17,9 +16,6 @@ const PAGE: usize = 200;
 
 /// How long a client may keep the list, unless it is told before.
 pub(super) const LIST_TTL_MS: u64 = 30_000;
-
-/// How often it is looked whether an account was connected or disconnected, which other processes do too.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// Every tool by name, made once: a list copies no schema.
 #[derive(Default)]
@@ -35,19 +31,6 @@ impl Tools {
             let read = texts.iter().filter_map(|text| serde_json::from_slice::<Tool>(text).ok());
             read.map(|tool| (tool.name.to_string(), tool)).collect()
         })
-    }
-}
-
-/// From what a list was made.
-pub(super) struct Listed {
-    connected: BTreeSet<String>,
-    catalog: Arc<Catalog>,
-}
-
-impl Listed {
-    /// A catalog stays the same one as long as it is made of the same.
-    fn is_same(&self, other: &Self) -> bool {
-        self.connected == other.connected && Arc::ptr_eq(&self.catalog, &other.catalog)
     }
 }
 
@@ -94,25 +77,6 @@ impl Mcp {
             .with_cache_scope(CacheScope::Private);
         result.next_cursor = page.next;
         Ok(result)
-    }
-
-    /// Ends when an account was connected or disconnected, or a tool of a remote server has changed, since `known` was looked
-    /// up, which is empty at first.
-    pub(super) async fn list_changed(&self, caller: &Caller, known: &mut Option<Listed>) {
-        loop {
-            let connected = self.host.connected(caller).await;
-            let catalog = self.host.catalog_of(&caller.scope).await;
-            // What cannot be read now is read the next time.
-            if let (Ok(connected), Ok(catalog)) = (connected, catalog) {
-                let now = Listed { connected, catalog };
-                let changed = known.as_ref().is_some_and(|known| !known.is_same(&now));
-                *known = Some(now);
-                if changed {
-                    return;
-                }
-            }
-            tokio::time::sleep(LOOK).await;
-        }
     }
 }
 

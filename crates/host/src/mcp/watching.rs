@@ -1,24 +1,31 @@
-//! Resources: files that a call handed out, and open alerts, with clients that are told when those change.
+//! Resources: files that a call handed out, and open alerts. Clients that listen are told of new alerts, and of tools that
+//! come and go.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use resto_core::{Code, FileLink};
+use resto_vault::TenantId;
 use rmcp::model::{
     CacheScope, ContentBlock, ErrorData, ReadResourceResult, Resource, ResourceContents,
     ResourceUpdatedNotificationParam,
 };
 use rmcp::service::{Peer, RoleServer, SubscriptionContext};
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{Mcp, internal};
-use crate::host::Caller;
+use crate::catalog::Catalog;
+use crate::host::{Caller, Host, told};
 
 /// The resource.
 pub(super) const ALERTS: &str = "resto://alerts";
 
-/// How often it is looked whether there is a new one: another process may have raised it.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked whether something changed, which other processes do too.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a client is told over HTTP before it has to show its access token again.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -69,38 +76,31 @@ impl Mcp {
             .with_cache_scope(CacheScope::Private))
     }
 
-    /// Ends when an alert is open that is newer than the one before, and makes it the one before.
-    async fn changed(&self, caller: &Caller, before: &mut Option<Uuid>) {
-        loop {
-            match caller.scope.open_alerts(1).await {
-                Ok(found) => {
-                    let newest = found.first().map(|alert| alert.id);
-                    if newest > *before {
-                        *before = newest;
-                        return;
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "the alerts could not be looked up"),
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+    /// What clients of this caller's tenant are told of.
+    fn watch(&self, caller: &Caller) -> Sight {
+        let (host, caller) = (Arc::clone(&self.host), caller.clone());
+        self.watching.watch(caller.scope.tenant(), move || {
+            let (host, caller) = (Arc::clone(&host), caller.clone());
+            async move { Seen::now(&host, &caller).await }
+        })
     }
 
     /// Tells a client of the newest generation of what is open and of each new alert, and of tools that come and go, until
     /// it goes.
     pub(super) async fn tell_listener(&self, caller: &Caller, listener: &SubscriptionContext) {
-        let (mut before, mut known) = (None, None);
+        let mut of_tools = (self.watch(caller), None);
+        let mut of_alerts = (of_tools.0.clone(), None);
         let wanted = listener.sink().accepted();
-        let of_alerts = wanted.resource_subscriptions.as_ref().is_some_and(|all| !all.is_empty());
-        let of_tools = wanted.tools_list_changed == Some(true);
+        let alerts = wanted.resource_subscriptions.as_ref().is_some_and(|all| !all.is_empty());
+        let tools = wanted.tools_list_changed == Some(true);
         let telling = async {
             loop {
                 // What was not asked for is not taken either, and would end the stream.
                 let told = tokio::select! {
-                    () = self.changed(caller, &mut before), if of_alerts => {
+                    () = new_alert(&mut of_alerts), if alerts => {
                         listener.sink().notify_resource_updated(ALERTS).await
                     }
-                    () = self.list_changed(caller, &mut known), if of_tools => {
+                    () = other_tools(&mut of_tools), if tools => {
                         listener.sink().notify_tool_list_changed().await
                     }
                     else => std::future::pending().await,
@@ -118,22 +118,213 @@ impl Mcp {
         }
     }
 
-    /// The same for an older client that has this process to itself.
-    pub(super) fn tell_peer(&self, caller: Caller, peer: Peer<RoleServer>) {
+    /// Tells an older client that has this process to itself of tools that come and go.
+    pub(super) fn tell_tools(&self, caller: &Caller, peer: Peer<RoleServer>) {
+        let mut told = (self.watch(caller), None);
+        self.until_closed(async move {
+            loop {
+                other_tools(&mut told).await;
+                if peer.notify_tool_list_changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tells it of alerts.
+    pub(super) fn tell_alerts(&self, caller: &Caller, peer: Peer<RoleServer>) {
+        let mut told = (self.watch(caller), None);
+        self.until_closed(async move {
+            loop {
+                new_alert(&mut told).await;
+                let updated = ResourceUpdatedNotificationParam::new(ALERTS);
+                if peer.notify_resource_updated(updated).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn until_closed(&self, telling: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.host.closing.clone();
+        tokio::spawn(async move { closing.run_until_cancelled(telling).await });
+    }
+}
+
+/// What listeners are told of, as it was when it was last looked up.
+#[derive(Clone)]
+struct Seen {
+    connected: BTreeSet<String>,
+    /// The same one as long as it is made of the same.
+    catalog: Arc<Catalog>,
+    /// The newest open alert.
+    alert: Option<Uuid>,
+}
+
+impl Seen {
+    async fn now(host: &Host, caller: &Caller) -> resto_core::Result<Self> {
+        Ok(Self {
+            connected: host.connected(caller).await?,
+            catalog: host.catalog_of(&caller.scope).await?,
+            alert: caller.scope.open_alerts(1).await.map_err(told)?.first().map(|alert| alert.id),
+        })
+    }
+
+    fn has_tools_of(&self, other: &Self) -> bool {
+        self.connected == other.connected && Arc::ptr_eq(&self.catalog, &other.catalog)
+    }
+}
+
+/// What a tenant's listeners are told of; none until it was looked up.
+type Sight = watch::Receiver<Option<Seen>>;
+
+/// Ends when the tools are others than those before; the first that are seen are not told.
+async fn other_tools((sight, before): &mut (Sight, Option<Seen>)) {
+    loop {
+        let is_other = |seen: &Option<Seen>| match (seen, &*before) {
+            (Some(seen), Some(before)) => !seen.has_tools_of(before),
+            (seen, _) => seen.is_some(),
+        };
+        let seen = sight.wait_for(is_other).await.map(|seen| seen.clone());
+        let is_first = before.is_none();
+        *before = latest(seen).await;
+        if !is_first {
+            return;
+        }
+    }
+}
+
+/// Ends when an alert is open that is newer than the one before.
+async fn new_alert((sight, before): &mut (Sight, Option<Uuid>)) {
+    let alert = |seen: &Option<Seen>| seen.as_ref().and_then(|seen| seen.alert);
+    let seen = sight.wait_for(|seen| alert(seen) > *before).await.map(|seen| alert(&seen));
+    *before = latest(seen).await;
+}
+
+/// Where nobody looks any more, nothing comes.
+async fn latest<T, E>(seen: Result<T, E>) -> T {
+    match seen {
+        Ok(seen) => seen,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Looks what has changed, for all who listen to one tenant together, as long as anybody does.
+#[derive(Clone, Default)]
+pub(super) struct Watching(Arc<Mutex<HashMap<TenantId, watch::Sender<Option<Seen>>>>>);
+
+impl Watching {
+    fn watch<F>(&self, tenant: TenantId, look: impl Fn() -> F + Send + 'static) -> Sight
+    where
+        F: Future<Output = resto_core::Result<Seen>> + Send,
+    {
+        let mut sights = self.sights();
+        if let Some(seen) = sights.get(&tenant) {
+            return seen.subscribe();
+        }
+        let (seen, sight) = watch::channel(None);
+        sights.insert(tenant, seen.clone());
+        drop(sights);
         let ours = self.clone();
         tokio::spawn(async move {
-            let mut before = None;
-            let closing = ours.host.closing.clone();
-            let telling = async {
-                loop {
-                    ours.changed(&caller, &mut before).await;
-                    let updated = ResourceUpdatedNotificationParam::new(ALERTS);
-                    if peer.notify_resource_updated(updated).await.is_err() {
-                        return;
+            while ours.is_watched(tenant) {
+                match look().await {
+                    Ok(now) => drop(seen.send_replace(Some(now))),
+                    Err(error) => {
+                        tracing::warn!(%error, "what listeners are told of could not be looked up");
                     }
                 }
-            };
-            closing.run_until_cancelled(telling).await;
+                sleep(LOOK).await;
+            }
         });
+        sight
+    }
+
+    /// Whether anybody listens; else it is forgotten.
+    fn is_watched(&self, tenant: TenantId) -> bool {
+        let mut sights = self.sights();
+        let is_watched = sights.get(&tenant).is_some_and(|seen| seen.receiver_count() > 0);
+        if !is_watched {
+            sights.remove(&tenant);
+        }
+        is_watched
+    }
+
+    fn sights(&self) -> MutexGuard<'_, HashMap<TenantId, watch::Sender<Option<Seen>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::host::LOCAL_TENANT;
+
+    /// What is there now, and how often it was looked up.
+    struct Looked {
+        now: Mutex<Seen>,
+        count: AtomicUsize,
+    }
+
+    impl Looked {
+        fn change(&self, change: impl FnOnce(&mut Seen)) {
+            change(&mut self.now.lock().unwrap());
+        }
+    }
+
+    async fn tenant() -> TenantId {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&Config::of_a_test(folder.path())).await.unwrap();
+        Arc::new(host).owner(LOCAL_TENANT, "test").await.unwrap().scope.tenant()
+    }
+
+    #[tokio::test]
+    async fn it_is_looked_once_for_all_who_listen_and_no_more_when_nobody_does() {
+        let tenant = tenant().await;
+        tokio::time::pause();
+        let catalog = Arc::new(Catalog::new(Vec::new()));
+        let now = Mutex::new(Seen { connected: BTreeSet::new(), catalog, alert: None });
+        let looked = Arc::new(Looked { now, count: AtomicUsize::new(0) });
+        let watching = Watching::default();
+        let listen = || {
+            let looked = Arc::clone(&looked);
+            watching.watch(tenant, move || {
+                looked.count.fetch_add(1, Ordering::Relaxed);
+                std::future::ready(Ok(looked.now.lock().unwrap().clone()))
+            })
+        };
+        let mut of_tools: Vec<_> = (0..9).map(|_| (listen(), None)).collect();
+        let mut of_alerts = (listen(), None);
+        sleep(LOOK * 10).await;
+        let looks = looked.count.load(Ordering::Relaxed);
+        assert!((10..=11).contains(&looks), "{looks}");
+
+        // The first that are seen are not told, and an alert that is open is.
+        for listener in &mut of_tools {
+            assert!(tokio::time::timeout(LOOK * 2, other_tools(listener)).await.is_err());
+        }
+        looked.change(|now| {
+            now.alert = Some(Uuid::now_v7());
+            now.connected.insert("github".into());
+        });
+        for listener in &mut of_tools {
+            other_tools(listener).await;
+        }
+        new_alert(&mut of_alerts).await;
+        let mut late = (listen(), None);
+        new_alert(&mut late).await;
+        // It was seen to by a person.
+        looked.change(|now| now.alert = None);
+        assert!(tokio::time::timeout(LOOK * 2, new_alert(&mut of_alerts)).await.is_err());
+
+        drop((of_tools, of_alerts, late));
+        sleep(LOOK * 2).await;
+        assert!(watching.sights().is_empty());
+        let looks = looked.count.load(Ordering::Relaxed);
+        sleep(LOOK * 10).await;
+        assert_eq!(looked.count.load(Ordering::Relaxed), looks);
     }
 }
