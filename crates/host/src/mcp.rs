@@ -96,6 +96,7 @@ impl Mcp {
     }
 }
 
+// What takes much room is on the heap: rmcp keeps room for the largest answer in each session, and takes it for each request.
 impl ServerHandler for Mcp {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
@@ -147,7 +148,8 @@ impl ServerHandler for Mcp {
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = self.caller(&context)?;
         let shows_pages = apps::are_shown(&context);
-        self.list(&caller, request.and_then(|request| request.cursor), shows_pages).await
+        let cursor = request.and_then(|request| request.cursor);
+        Box::pin(self.list(&caller, cursor, shows_pages)).await
     }
 
     fn accepted_subscription_filter(
@@ -164,7 +166,7 @@ impl ServerHandler for Mcp {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let caller = self.caller(context.request_context())?;
-        self.tell_listener(&caller, &context).await;
+        Box::pin(self.tell_listener(&caller, &context)).await;
         Ok(())
     }
 
@@ -181,15 +183,16 @@ impl ServerHandler for Mcp {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&context)?;
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let (tool, arguments) = match self.host.meant(&caller, &request.name, arguments).await {
-            Ok(meant) => meant,
-            Err(failed) => return Ok(failure(&failed.error()).into()),
-        };
+        let (tool, arguments) =
+            match Box::pin(self.host.meant(&caller, &request.name, arguments)).await {
+                Ok(meant) => meant,
+                Err(failed) => return Ok(failure(&failed.error()).into()),
+            };
         let tool = tool.as_str();
         let answer = Answer { state: request.request_state, responses: request.input_responses };
         match self.host.own_tool(tool) {
-            Some(own) => self.call_own(&caller, own, &arguments, answer, &context).await,
-            None => self.call_action(&caller, tool, arguments, answer, &context).await,
+            Some(own) => Box::pin(self.call_own(&caller, own, &arguments, answer, &context)).await,
+            None => Box::pin(self.call_action(&caller, tool, arguments, answer, &context)).await,
         }
     }
 
@@ -213,9 +216,9 @@ impl ServerHandler for Mcp {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (caller, uri) = (self.caller(&context)?, request.uri.as_str());
         if uri == watching::ALERTS {
-            return self.read_alerts(&caller).await.map(ReadResourceResponse::from);
+            return Box::pin(self.read_alerts(&caller)).await.map(ReadResourceResponse::from);
         }
-        if let Some(file) = self.read_file(&caller, uri).await? {
+        if let Some(file) = Box::pin(self.read_file(&caller, uri)).await? {
             return Ok(file.into());
         }
         let found = self.app(uri).or_else(|| self.read_skill(&caller, uri));
@@ -255,7 +258,8 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let caller = self.caller(&context)?;
-        let connected = self.host.connected(&caller).await.map_err(|error| internal(&error))?;
+        let connected = Box::pin(self.host.connected(&caller)).await;
+        let connected = connected.map_err(|error| internal(&error))?;
         self.prompt(&caller, &request.name, request.arguments, &connected).map(Into::into)
     }
 
@@ -294,7 +298,7 @@ impl ServerHandler for Mcp {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        self.task(&self.caller(&context)?, &request.task_id).await
+        Box::pin(self.task(&self.caller(&context)?, &request.task_id)).await
     }
 
     async fn update_task(
@@ -303,9 +307,8 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let caller = self.caller(&context)?;
-        tasks::found(
-            self.host.answer_task(&caller, &request.task_id, request.input_responses).await,
-        )
+        let answering = self.host.answer_task(&caller, &request.task_id, request.input_responses);
+        tasks::found(Box::pin(answering).await)
     }
 
     async fn cancel_task(
@@ -314,7 +317,7 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let caller = self.caller(&context)?;
-        tasks::found(self.host.cancel_task(&caller, &request.task_id).await)
+        tasks::found(Box::pin(self.host.cancel_task(&caller, &request.task_id)).await)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -335,4 +338,24 @@ async fn caught<T>(call: impl Future<Output = Result<T, Failed>>) -> Result<T, F
 fn internal(error: &Error) -> ErrorData {
     tracing::error!(%error, "what belongs to a request could not be read");
     ErrorData::internal_error("the request could not be looked up; try again later", None)
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::Service;
+
+    use super::*;
+
+    /// What the future takes that an `Mcp` makes of such a request, in bytes.
+    fn size<R, F: Future>(
+        _: impl FnOnce(&'static Mcp, R, RequestContext<RoleServer>) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_has_no_room_of_its_own_for_what_a_call_needs() {
+        let handling = size(Service::handle_request);
+        assert!(handling < 6000, "{handling}");
+    }
 }
