@@ -2,13 +2,13 @@
 //! time. What the server adds to that time, and what it holds.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval_at, sleep};
 
 use crate::load::{Client, TOOL, Target};
 use crate::servers::{Installation, Kind, TAKES_MS};
@@ -18,6 +18,8 @@ const SESSIONS: u32 = 1000;
 const EVERY: Duration = Duration::from_secs(2);
 const TAKES: Duration = Duration::from_millis(50);
 const TIME: Duration = Duration::from_mins(1);
+/// In which all of them have come; the calls are counted after it.
+const COMING: Duration = Duration::from_secs(10);
 /// The last revision of the protocol that has sessions.
 const REVISION: &str = "2025-11-25";
 
@@ -26,9 +28,10 @@ pub async fn sessions(installations: &[Installation]) {
         let contender = installation.contender(Kind::Product);
         let running = contender.start().await;
         TAKES_MS.store(TAKES.as_millis().try_into().unwrap(), Ordering::Relaxed);
+        let start = Instant::now();
         let mut businesses = JoinSet::new();
         for n in 0..SESSIONS {
-            businesses.spawn(session(running.target.clone(), n));
+            businesses.spawn(session(running.target.clone(), n, start));
         }
         let mut added = businesses.join_all().await.concat();
         TAKES_MS.store(0, Ordering::Relaxed);
@@ -47,9 +50,8 @@ pub async fn sessions(installations: &[Installation]) {
 }
 
 /// What each call of a session took longer than the provider, in seconds.
-async fn session(target: Target, n: u32) -> Vec<f64> {
-    // Not all at the same moment.
-    sleep(EVERY * n / SESSIONS).await;
+async fn session(target: Target, n: u32, start: Instant) -> Vec<f64> {
+    sleep(COMING * n / SESSIONS).await;
     let mut client = Client::open(&target.address).await.unwrap();
     let opening = json!({
         "protocolVersion": REVISION, "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"},
@@ -64,8 +66,10 @@ async fn session(target: Target, n: u32) -> Vec<f64> {
     let call = request(&target, n, Some(&id), "POST", &call);
     let mut added = Vec::new();
     let asking = async {
-        let (start, mut ticks) = (Instant::now(), interval(EVERY));
-        while start.elapsed() < TIME {
+        // Not all at the same moment.
+        let first = start + COMING + EVERY * n / SESSIONS;
+        let mut ticks = interval_at(first, EVERY);
+        while start.elapsed() < COMING + TIME {
             ticks.tick().await;
             let asked = Instant::now();
             client.ask(&call).await;
