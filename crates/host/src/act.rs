@@ -69,7 +69,8 @@ impl Host {
         let mut acted = self.act_once(&acting, &connection, sealed, arguments, &line).await;
         if let Some(arguments) = kept
             && acted.was_not_let_in()
-            && let Some(again) = self.act_again(&acting, &connection, arguments, &line).await
+            && let Some(again) =
+                Box::pin(self.act_again(&acting, &connection, arguments, &line)).await
         {
             acted = again;
         }

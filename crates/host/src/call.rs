@@ -187,9 +187,7 @@ impl Host {
             return Err(Error::new(Code::ActionRequired, why)
                 .url(self.place.page(&["connect", integration.id])?));
         }
-        // Boxed: it is rarely needed, and large.
-        let fresh = Box::pin(self.fresh(&caller.scope, integration, connection));
-        let connection = fresh.await?;
+        let connection = self.fresh(&caller.scope, integration, connection).await?;
         check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
     }
 

@@ -87,7 +87,7 @@ impl Host {
         match (called, lacking) {
             (Err(Failed::Tool(_)), Some(name)) => {
                 let subject = subject.unwrap_or_default();
-                let lacking = self.ask_value(caller, tool, &subject, &name).await?;
+                let lacking = Box::pin(self.ask_value(caller, tool, &subject, &name)).await?;
                 Err(Failed::Secret(Box::new(lacking)))
             }
             (called, _) => called,

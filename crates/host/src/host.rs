@@ -240,9 +240,10 @@ impl Host {
             }));
         }
         let Some(issuer) = &self.issuer else { return Ok(None) };
-        let claims = issuer.verify(token, self.resource()?.as_str()).await?;
+        let claims = Box::pin(issuer.verify(token, self.resource()?.as_str())).await?;
         let Some(claims) = claims else { return Ok(None) };
-        let Entrant { scope, tenant, principal } = self.entrant(&claims, &issuer.named).await?;
+        let entrant = Box::pin(self.entrant(&claims, &issuer.named)).await?;
+        let Entrant { scope, tenant, principal } = entrant;
         Ok(Some(Caller {
             scope,
             actor: format!("{} ({door})", principal.subject),

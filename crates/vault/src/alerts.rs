@@ -172,7 +172,7 @@ impl Vault {
         // Each leaves the list when it is written: whoever waits here may go away. To write one twice does no harm.
         let noted = self.inner.noted.lock().clone();
         for alert in noted {
-            if let Err(error) = self.raise(&alert).await {
+            if let Err(error) = Box::pin(self.raise(&alert)).await {
                 tracing::warn!(%error, "an alert could not be written yet");
                 return;
             }

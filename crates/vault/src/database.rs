@@ -124,14 +124,17 @@ impl Database {
         }
     }
 
+    // What waits for a connection takes 4 KB, and is on the heap: it would be a part of all that waits for it.
+
     /// A transaction that only reads.
     pub(crate) async fn read(&self, tenant: Option<TenantId>) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(On::Own(read.begin().await?)),
+            Self::Sqlite { read, .. } => Tx::Sqlite(On::Own(Box::pin(read.begin()).await?)),
             // One snapshot, as SQLite has it: a value and the key that sealed it are of the same moment, even where a
             // rotation commits between the two statements.
             Self::Postgres(pool) => {
-                begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", tenant).await?
+                let begin_with = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                Box::pin(begin(pool, begin_with, tenant)).await?
             }
         })
     }
@@ -139,17 +142,19 @@ impl Database {
     /// For one statement that reads: a snapshot by itself, which needs no transaction.
     pub(crate) async fn look(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(read.acquire().await?)),
-            Self::Postgres(pool) => Tx::Postgres(On::Alone(pool.acquire().await?)),
+            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(Box::pin(read.acquire()).await?)),
+            Self::Postgres(pool) => Tx::Postgres(On::Alone(Box::pin(pool.acquire()).await?)),
         })
     }
 
     /// A transaction that has the tenant to itself: by SQLite's write lock, or by an advisory lock on PostgreSQL.
     pub(crate) async fn write(&self, tenant: TenantId) -> Result<Tx> {
         match self {
-            Self::Sqlite { write, .. } => Ok(Tx::Sqlite(On::Own(begin_immediate(write).await?))),
+            Self::Sqlite { write, .. } => {
+                Ok(Tx::Sqlite(On::Own(Box::pin(begin_immediate(write)).await?)))
+            }
             Self::Postgres(pool) => {
-                let mut tx = begin(pool, "BEGIN", Some(tenant)).await?;
+                let mut tx = Box::pin(begin(pool, "BEGIN", Some(tenant))).await?;
                 on!(&mut tx, c => sqlx::query(
                     "SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock(hashtextextended($1, 0))",
                 ).bind(tenant.to_string()).bind(BUSY.as_millis().to_string()).execute(c).await.map(drop))?;

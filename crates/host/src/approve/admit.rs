@@ -97,7 +97,8 @@ impl Host {
         {
             return self.decided(ground, &place, approval);
         }
-        self.try_and_ask(caller, entry, arguments, line, (ground, print, outsiders)).await
+        let asking = self.try_and_ask(caller, entry, arguments, line, (ground, print, outsiders));
+        Box::pin(asking).await
     }
 
     /// Goes on with what a person was asked for before.

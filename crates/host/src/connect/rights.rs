@@ -84,7 +84,7 @@ impl Host {
         if connection.is_none_or(|connection| self.confirmed.is_fresh(&connection)) {
             return Ok(());
         }
-        self.test_connection(caller, integration).await?;
+        Box::pin(self.test_connection(caller, integration)).await?;
         self.allow(caller, entry).await
     }
 

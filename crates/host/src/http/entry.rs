@@ -152,10 +152,11 @@ pub(super) async fn step_up(
     let params = call.filter(|call| call.method == "tools/call").and_then(|call| call.params);
     if let Some(Params { name, arguments }) = params
         // A database that cannot be read is told of by the call itself.
-        && let Ok(Some(scope)) = host.lacking_scope(&caller, &name, &arguments).await
+        && let Ok(Some(scope)) = Box::pin(host.lacking_scope(&caller, &name, &arguments)).await
     {
         // It is refused, and the refusal is in the trail.
-        let failed = host.call(&caller, &name, arguments, Line::new(Calls::Agent)).await.err();
+        let call = host.call(&caller, &name, arguments, Line::new(Calls::Agent));
+        let failed = Box::pin(call).await.err();
         let why = failed.map(|failed| failed.error().message().to_owned()).unwrap_or_default();
         let scopes = format!("{} {scope}", caller.allowance);
         let scopes = scopes.trim_start();

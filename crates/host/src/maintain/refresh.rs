@@ -105,7 +105,7 @@ impl Host {
                 Ok(connection)
             };
         }
-        match self.renew(scope, integration, connection.generation).await {
+        match Box::pin(self.renew(scope, integration, connection.generation)).await {
             Ok(()) => {}
             Err(error) if left.is_zero() => return Err(error),
             Err(error) => {
@@ -113,7 +113,7 @@ impl Host {
                 return Ok(connection);
             }
         }
-        let renewed = scope.connection(integration.id).await.map_err(told)?;
+        let renewed = Box::pin(scope.connection(integration.id)).await.map_err(told)?;
         // What was just renewed is used, however short it lives.
         renewed.ok_or_else(|| not_connected(integration))
     }
