@@ -142,7 +142,10 @@ impl Database {
     /// For one statement that reads: a snapshot by itself, which needs no transaction.
     pub(crate) async fn look(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(Box::pin(read.acquire()).await?)),
+            Self::Sqlite { read, .. } => Tx::Sqlite(On::Alone(match read.try_acquire() {
+                Some(connection) => connection,
+                None => Box::pin(read.acquire()).await?,
+            })),
             Self::Postgres(pool) => Tx::Postgres(On::Alone(Box::pin(pool.acquire()).await?)),
         })
     }

@@ -61,10 +61,11 @@ pub(super) fn at_once(context: &RequestContext<RoleServer>) -> Option<Ask> {
     }))
 }
 
-/// Hands the questions of a call to whoever waits for it; no way to ask where the client has nothing to ask with.
+/// Hands the questions of a call to whoever waits for it; no way to ask where the client has nothing to ask with. They are
+/// boxed because a channel has room for dozens from its beginning.
 pub(super) fn in_turn(
     context: &RequestContext<RoleServer>,
-) -> (Option<Ask>, mpsc::Receiver<Posed>) {
+) -> (Option<Ask>, mpsc::Receiver<Box<Posed>>) {
     let (sender, receiver) = mpsc::channel(1);
     let Some(context) = asks(context).cloned() else { return (None, receiver) };
     let ask: Ask = Box::new(move |question| {
@@ -72,7 +73,8 @@ pub(super) fn in_turn(
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             let gone = || cannot("cannot be asked now");
-            sender.send(Posed { form: form?, answer }).await.map_err(|_| gone())?;
+            let posed = Box::new(Posed { form: form?, answer });
+            sender.send(posed).await.map_err(|_| gone())?;
             answered.await.map_err(|_| gone())?
         })
     });

@@ -48,7 +48,7 @@ pub(super) enum Waited {
 struct Running {
     call: JoinHandle<std::result::Result<Called, Failed>>,
     /// What it asks the caller's person.
-    asked: mpsc::Receiver<Posed>,
+    asked: mpsc::Receiver<Box<Posed>>,
 }
 
 /// Whether the client can go on with something else. One of an older generation could say so, and could not read a task.
@@ -152,7 +152,7 @@ struct Rest {
 
 impl Rest {
     /// Waits for the call. What it wants of a person is asked for in the task, and then it is made again.
-    async fn go_on(&self, doing: &Doing, running: Running, posed: Option<Posed>) -> State {
+    async fn go_on(&self, doing: &Doing, running: Running, posed: Option<Box<Posed>>) -> State {
         let mut called = self.attend(doing, running, posed).await;
         if let Err(Failed::Approval(wanted)) = &called
             && asks_by_form(&self.context)
@@ -205,11 +205,11 @@ impl Rest {
         &self,
         doing: &Doing,
         mut running: Running,
-        mut posed: Option<Posed>,
+        mut posed: Option<Box<Posed>>,
     ) -> std::result::Result<Called, Failed> {
         loop {
             if let Some(posed) = posed.take() {
-                pass_on(doing, posed).await;
+                pass_on(doing, *posed).await;
             }
             posed = tokio::select! {
                 called = &mut running.call => return ran(called),
