@@ -1,11 +1,16 @@
 //! A server that is told to stop gives calls under way the time to end, and no more.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::postgres::on_both;
 use crate::product::Product;
-use crate::provider::{Provider, deployment};
+use crate::provider::{Provider, deployment, repository};
+use crate::wire::answer;
 
 /// How long calls may take to end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -26,7 +31,7 @@ fn a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
         &json!({"deployment": "dpl_1"}),
     );
     while provider.count() == before {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     let start = Instant::now();
     assert!(server.process.terminate().success());
@@ -45,4 +50,63 @@ fn a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
     // It is told to give up in the end, and may have the time to say so.
     let status = last["result_status"].as_str();
     assert!(matches!(status, Some("error" | "unknown")), "{last}");
+}
+
+#[test]
+fn servers_are_replaced_one_after_the_other_and_no_call_fails() {
+    let provider = Provider::github(repository);
+    on_both(&provider, |product| {
+        product.configure(&format!(
+            "[integrations.github]\nbase_url = \"{}\"\n[integrations.github.limits]\nrequests = 100000000\n",
+            provider.url
+        ));
+        product.must(&["connect", "github", "--key-stdin"], "github_pat_of_a_test");
+        // As whatever stands before them knows them.
+        let servers =
+            [product.serve(), product.serve()].map(|server| RwLock::new(Arc::new(server)));
+        let (is_over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let arguments = json!({"owner": "octocat", "repo": "hello-world"});
+        let before = provider.count();
+        thread::scope(|scope| {
+            for caller in 0..24 {
+                let (servers, arguments, is_over, calls) = (&servers, &arguments, &is_over, &calls);
+                scope.spawn(move || {
+                    for server in servers.iter().cycle().skip(caller) {
+                        if is_over.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let server = server.read().unwrap();
+                        let authorization = format!("Bearer {}", server.token);
+                        let headers = [("authorization", authorization.as_str())];
+                        let asked = server.open(&headers, "github_get_repository", arguments);
+                        // Sent, and perhaps not even taken yet.
+                        drop(server);
+                        let answered = answer(asked).json();
+                        let name = &answered["result"]["structuredContent"]["full_name"];
+                        assert_eq!(name, "octocat/hello-world", "{answered}");
+                        calls.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            for place in servers.iter().cycle().take(6) {
+                let so_far = calls.load(Ordering::Relaxed);
+                let new = Arc::new(product.serve());
+                let old = std::mem::replace(&mut *place.write().unwrap(), new);
+                let mut old = Arc::into_inner(old).unwrap();
+                assert!(old.process.terminate().success(), "{}", old.process.said());
+                let start = Instant::now();
+                while calls.load(Ordering::Relaxed) < so_far + 8 {
+                    assert!(start.elapsed() < DRAIN, "nobody is answered any more");
+                    thread::yield_now();
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let calls = calls.into_inner();
+        assert_eq!(provider.count() - before, calls);
+        let trail = product.trail("local");
+        let read = trail.iter().filter(|(_, action, _)| action == "github_get_repository");
+        assert_eq!(read.filter(|(_, _, status)| status == "success").count(), calls);
+        product.must(&["audit", "--verify"], "");
+    });
 }

@@ -10,19 +10,24 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use futures::FutureExt as _;
 use http::StatusCode;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long a client may take for the head of a request, and keep a connection on which it asks for nothing.
 const HEAD: Duration = Duration::from_secs(10);
+
+/// For how long others are let in, and connections are read from, when it is to end.
+const LAST_IN: Duration = Duration::from_millis(100);
 
 /// How long it may take for the rest of a request.
 const REST: Duration = Duration::from_secs(30);
@@ -43,10 +48,23 @@ pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: Cancell
         let place = Arc::clone(&places).acquire_owned().await;
         (place, Listener::accept(&mut listener).await.0)
     };
-    while let Some((place, stream)) = stop.run_until_cancelled(next()).await {
+    let mut end = pin!(stopped(stop.clone()));
+    loop {
+        let (place, stream) = tokio::select! {
+            // Whoever the operating system has let in would be cut off.
+            biased;
+            next = next() => next,
+            () = &mut end => break,
+        };
         // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let app = TowerToHyperService::new(app.clone());
+        let asks = CancellationToken::new();
+        let asked = asks.clone();
+        let app = service_fn(move |request| {
+            asks.cancel();
+            app.call(request)
+        });
         let connection = settings.serve_connection(TokioIo::new(stream), app);
         let stop = stop.clone();
         open.spawn(async move {
@@ -54,7 +72,8 @@ pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: Cancell
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
+                // What was sent on a new connection and is not read yet would be thrown away.
+                () = stopped(stop).then(|()| asked.cancelled()) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -67,6 +86,11 @@ pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: Cancell
     drop(listener);
     open.close();
     open.wait().await;
+}
+
+async fn stopped(stop: CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_IN).await;
 }
 
 /// How many connections this process can have, and keep as many files for its work. Many systems let a process have 1024
