@@ -1,7 +1,7 @@
 //! A server that is told to stop gives calls under way the time to end, and no more.
 
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,15 @@ fn a_call_that_does_not_end_holds_a_server_up_for_half_a_minute() {
     assert!(matches!(status, Some("error" | "unknown")), "{last}");
 }
 
+/// Says so when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn servers_are_replaced_one_after_the_other_and_no_call_fails() {
     let provider = Provider::github(repository);
@@ -62,8 +71,7 @@ fn servers_are_replaced_one_after_the_other_and_no_call_fails() {
         ));
         product.must(&["connect", "github", "--key-stdin"], "github_pat_of_a_test");
         // As whatever stands before them knows them.
-        let servers =
-            [product.serve(), product.serve()].map(|server| RwLock::new(Arc::new(server)));
+        let servers = [product.serve(), product.serve()].map(RwLock::new);
         let (is_over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
         let arguments = json!({"owner": "octocat", "repo": "hello-world"});
         let before = provider.count();
@@ -88,11 +96,12 @@ fn servers_are_replaced_one_after_the_other_and_no_call_fails() {
                     }
                 });
             }
+            // However this ends, so do they.
+            let _over = Over(&is_over);
             for place in servers.iter().cycle().take(6) {
                 let so_far = calls.load(Ordering::Relaxed);
-                let new = Arc::new(product.serve());
-                let old = std::mem::replace(&mut *place.write().unwrap(), new);
-                let mut old = Arc::into_inner(old).unwrap();
+                let new = product.serve();
+                let mut old = std::mem::replace(&mut *place.write().unwrap(), new);
                 assert!(old.process.terminate().success(), "{}", old.process.said());
                 let start = Instant::now();
                 while calls.load(Ordering::Relaxed) < so_far + 8 {
@@ -100,7 +109,6 @@ fn servers_are_replaced_one_after_the_other_and_no_call_fails() {
                     thread::yield_now();
                 }
             }
-            is_over.store(true, Ordering::Relaxed);
         });
         let calls = calls.into_inner();
         assert_eq!(provider.count() - before, calls);

@@ -19,6 +19,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use resto_core::{Code, Error, Result};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -32,7 +33,7 @@ use crate::origin::Origin;
 use crate::webhooks;
 
 pub(crate) use connections::answer;
-use connections::{MAX_BODY, whole};
+use connections::{LAST_IN, MAX_BODY, whole};
 use sessions::{OWNER, Owner, Sessions};
 use sse::Streams;
 
@@ -101,6 +102,8 @@ pub async fn serve(
 /// Ends when the calls under way have, or had the time to.
 async fn calls_ended(host: &Host) {
     host.tasks.close();
+    // For those who are let in meanwhile.
+    sleep(2 * LAST_IN).await;
     if tokio::time::timeout(DRAIN, host.tasks.wait()).await.is_err() {
         tracing::warn!("calls were still under way after 30 s; their outcome is marked unknown");
     }

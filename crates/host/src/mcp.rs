@@ -182,6 +182,8 @@ impl ServerHandler for Mcp {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&context)?;
+        // A server that is told to stop waits for it from here on, whatever is looked up before the action runs.
+        let _under_way = self.host.tasks.token();
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let (tool, arguments) =
             match Box::pin(self.host.meant(&caller, &request.name, arguments)).await {

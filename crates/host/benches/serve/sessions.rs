@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const TAKES: Duration = Duration::from_millis(50);
 const TIME: Duration = Duration::from_mins(1);
 /// In which all of them have come; the calls are counted after it.
-const COMING: Duration = Duration::from_secs(10);
+const COMING: Duration = Duration::from_secs(5);
 /// The last revision of the protocol that has sessions.
 const REVISION: &str = "2025-11-25";
 

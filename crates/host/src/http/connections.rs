@@ -17,7 +17,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,10 @@ use tokio_util::task::TaskTracker;
 const HEAD: Duration = Duration::from_secs(10);
 
 /// For how long others are let in, and connections are read from, when it is to end.
-const LAST_IN: Duration = Duration::from_millis(100);
+pub(super) const LAST_IN: Duration = Duration::from_millis(100);
+
+/// How long a new connection may take to ask for something, when it is to end.
+const FIRST: Duration = Duration::from_millis(500);
 
 /// How long it may take for the rest of a request.
 const REST: Duration = Duration::from_secs(30);
@@ -48,14 +51,7 @@ pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: Cancell
         let place = Arc::clone(&places).acquire_owned().await;
         (place, Listener::accept(&mut listener).await.0)
     };
-    let mut end = pin!(stopped(stop.clone()));
-    loop {
-        let (place, stream) = tokio::select! {
-            // Whoever the operating system has let in would be cut off.
-            biased;
-            next = next() => next,
-            () = &mut end => break,
-        };
+    let serve = |(place, stream): (_, TcpStream)| {
         // Without it, each answer of a keep-alive connection waits 40 ms for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let app = TowerToHyperService::new(app.clone());
@@ -70,10 +66,14 @@ pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: Cancell
         open.spawn(async move {
             let _place = place;
             let mut connection = pin!(connection);
+            let end = async {
+                stopped(&stop).await;
+                // What was sent on a new connection and is not read yet would be thrown away.
+                let _ = timeout(FIRST, asked.cancelled()).await;
+            };
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                // What was sent on a new connection and is not read yet would be thrown away.
-                () = stopped(stop).then(|()| asked.cancelled()) => {
+                () = end => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -82,13 +82,23 @@ pub(crate) async fn answer(mut listener: TcpListener, app: Router, stop: Cancell
                 tracing::debug!(%error, "a connection broke");
             }
         });
+    };
+    let mut end = pin!(stopped(&stop));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut end => break,
+            accepted = next() => serve(accepted),
+        }
     }
+    // Whoever the operating system has let in would be cut off.
+    std::iter::from_fn(|| next().now_or_never()).take(AT_ONCE).for_each(serve);
     drop(listener);
     open.close();
     open.wait().await;
 }
 
-async fn stopped(stop: CancellationToken) {
+async fn stopped(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(LAST_IN).await;
 }

@@ -52,8 +52,6 @@ pub(super) async fn authenticate(
         Ok(Some(caller)) => {
             let Some(place) = host.let_in(&caller, token, is_stream) else { return crowded() };
             request.extensions_mut().insert(caller);
-            // A server that is told to stop waits for it.
-            let _under_way = (!is_stream).then(|| host.tasks.token());
             held(next.run(request).await, place)
         }
         Ok(None) => {

@@ -2,9 +2,11 @@
 //! come and go.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use resto_core::{Code, FileLink};
 use resto_vault::TenantId;
 use rmcp::model::{
@@ -18,6 +20,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{Mcp, internal};
+use crate::call::fault;
 use crate::catalog::Catalog;
 use crate::host::{Caller, Host, told};
 
@@ -228,7 +231,9 @@ impl Watching {
         let ours = self.clone();
         tokio::spawn(async move {
             while ours.is_watched(tenant) {
-                match look().await {
+                // A fault in one look must not leave all who listen without the next.
+                let looked = AssertUnwindSafe(look()).catch_unwind().await;
+                match looked.unwrap_or_else(|_| Err(fault())) {
                     Ok(now) => drop(seen.send_replace(Some(now))),
                     Err(error) => {
                         tracing::warn!(%error, "what listeners are told of could not be looked up");
