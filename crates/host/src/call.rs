@@ -147,7 +147,8 @@ impl Host {
             let entry = catalog.find(&tool).ok_or(Failed::UnknownTool)?;
             host.run(&caller, entry, arguments, line, ground).await
         };
-        let running = self.tasks.spawn(running.in_current_span());
+        // Boxed: it is large, and moved several times until it runs.
+        let running = self.tasks.spawn(Box::pin(running).in_current_span());
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 

@@ -133,14 +133,16 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
     let pages: Arc<[HeaderValue]> = config.allowed_origins.iter().map(Origin::header).collect();
     let others = webhooks::router(host.clone()).merge(console::router(host.clone()));
     let others = others.layer(from_fn(whole));
+    // Those that follow each other are one layer: each is a copy of all below it, for each request.
     agents
-        .layer(from_fn_with_state(sessions, own_session))
-        .layer(from_fn_with_state(host.clone(), entry::step_up))
-        .layer(from_fn(whole))
-        .layer(from_fn_with_state(host.clone(), entry::authenticate))
+        .layer((
+            from_fn_with_state(host.clone(), entry::authenticate),
+            from_fn(whole),
+            from_fn_with_state(host.clone(), entry::step_up),
+            from_fn_with_state(sessions, own_session),
+        ))
         .merge(entry::metadata(host.clone()))
-        .layer(from_fn_with_state(pages, known_page))
-        .layer(readable(config))
+        .layer((readable(config), from_fn_with_state(pages, known_page)))
         .merge(others)
         .layer(from_fn_with_state(names, known_name))
         // Whoever looks after processes asks under no name.

@@ -54,30 +54,38 @@ fn redact_value(secrets: &Secrets, value: &mut Value) {
         Value::String(text) => redact_text(secrets, text),
         Value::Array(items) => items.iter_mut().for_each(|item| redact_value(secrets, item)),
         Value::Object(fields) => {
-            *fields = std::mem::take(fields)
-                .into_iter()
-                .map(|(mut name, mut field)| {
-                    redact_text(secrets, &mut name);
-                    redact_value(secrets, &mut field);
-                    (name, field)
-                })
-                .collect();
+            if fields.keys().any(|name| matches!(redacted(secrets, name), Cow::Owned(_))) {
+                *fields = std::mem::take(fields)
+                    .into_iter()
+                    .map(|(name, field)| (redacted(secrets, &name).into_owned(), field))
+                    .collect();
+            }
+            fields.values_mut().for_each(|field| redact_value(secrets, field));
         }
         _ => {}
     }
 }
 
 fn redact_text(secrets: &Secrets, text: &mut String) {
-    for secret in secrets.values().filter(|secret| length(secret) >= MIN_RUN) {
-        // EXPOSE: it is looked for, to be taken out.
-        if let Cow::Owned(without) = without(text, secret.expose_secret()) {
-            *text = without;
-        }
-    }
-    replace(text, without_known);
+    replace(text, |text| redacted(secrets, text));
 }
 
-fn replace(text: &mut String, without: fn(&str) -> Cow<'_, str>) {
+/// The text as it is where nothing is in it.
+fn redacted<'a>(secrets: &Secrets, text: &'a str) -> Cow<'a, str> {
+    let mut text = Cow::Borrowed(text);
+    for secret in secrets.values().filter(|secret| length(secret) >= MIN_RUN) {
+        // EXPOSE: it is looked for, to be taken out.
+        if let Cow::Owned(without) = without(&text, secret.expose_secret()) {
+            text = Cow::Owned(without);
+        }
+    }
+    match without_known(&text) {
+        Cow::Owned(without) => Cow::Owned(without),
+        Cow::Borrowed(_) => text,
+    }
+}
+
+fn replace(text: &mut String, without: impl FnOnce(&str) -> Cow<'_, str>) {
     if let Cow::Owned(without) = without(text) {
         *text = without;
     }

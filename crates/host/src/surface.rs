@@ -1,5 +1,6 @@
 //! Which tools an agent has: all by default, fewer where the address of the server or its command line says so.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use clap::{Args, ValueEnum};
@@ -52,11 +53,10 @@ impl Surface {
         let mut surface = Self::default();
         let query = request.uri.query().unwrap_or_default();
         let headers = request.headers.iter().filter_map(|(name, value)| {
-            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            Some((Cow::from(name.as_str()), Cow::from(value.to_str().ok()?)))
         });
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned();
-        for (name, value) in query.chain(headers) {
-            let name = name.as_str();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).chain(headers) {
+            let name = &*name;
             if TOOLSETS.contains(&name) {
                 let named = value.split(',').map(str::trim).filter(|one| !one.is_empty());
                 let named: Vec<String> = named.map(str::to_owned).collect();
@@ -65,7 +65,7 @@ impl Surface {
                     None => named,
                 });
             } else if READONLY.contains(&name) {
-                surface.readonly |= match value.as_str() {
+                surface.readonly |= match &*value {
                     "" | "1" | "true" => true,
                     "0" | "false" => false,
                     _ => return Err(not_one(name, "1 or 0")),

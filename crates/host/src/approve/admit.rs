@@ -71,15 +71,21 @@ impl Host {
             return Err(denied(entry, &verdict).into());
         }
         let own = line.op_id.as_deref().map(|own| operation(caller, own));
-        let print = print(caller, entry, arguments, own)?;
         let is_asked = verdict.decision != Decision::Allow || verdict.needs_price;
+        let is_unsafe = entry.action.risk.is_unsafe();
         let mut ground = Ground { op_id: own, ..Ground::default() };
+        if !is_asked {
+            ground.why = verdict.is_written.then_some(verdict.rule);
+            if !is_unsafe {
+                return Ok(Admitted::Run(ground));
+            }
+        }
+        let print = print(caller, entry, arguments, own)?;
         // A person at a terminal who repeats a command means it.
-        if entry.action.risk.is_unsafe() && own.is_none() && line.calls == Calls::Agent {
+        if is_unsafe && own.is_none() && line.calls == Calls::Agent {
             ground.print = Some(print.clone());
         }
         if !is_asked {
-            ground.why = verdict.is_written.then_some(verdict.rule);
             return Ok(Admitted::Run(ground));
         }
         let same = match (&ground.print, own) {
