@@ -1,7 +1,14 @@
 //! Access tokens of our own. The database holds keyed hashes only: a dump of it lets nobody in.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use subtle::ConstantTimeEq;
@@ -10,8 +17,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    AlertKind, Error, Principal, PrincipalId, Result, Tenant, TenantId, TenantScope, Vault,
-    database::on, envelope, timestamp::from_millis, vault::check_name,
+    AlertKind, Error, Principal, PrincipalId, Result, Tenant, TenantScope, Vault, database::on,
+    envelope, keyring::hex, timestamp::from_millis, vault::check_name,
 };
 
 /// Who called, as the token says.
@@ -52,6 +59,7 @@ type TokenRow = (String, String, String, i64, Option<i64>, Option<i64>);
 /// A token with its tenant and its principal, as they stand in the database.
 #[derive(sqlx::FromRow)]
 struct CallerRow {
+    hash: Vec<u8>,
     tenant_id: Uuid,
     external_id: String,
     name: String,
@@ -65,6 +73,18 @@ struct CallerRow {
     expires_at: Option<i64>,
     last_used_at: Option<i64>,
     now_ms: i64,
+}
+
+/// A token that was looked up, for all who came with it meanwhile.
+#[derive(Clone)]
+pub(crate) struct FoundToken {
+    caller: Caller,
+    /// Whether it may do what it was made for: nobody has changed that in the database.
+    is_whole: bool,
+    /// The time, where it is to be noted as that of its last use.
+    used_at: Option<i64>,
+    /// The first who sees it writes what is to be written about it.
+    is_seen: Arc<AtomicBool>,
 }
 
 /// What a token's keyed hash is held together with.
@@ -108,57 +128,88 @@ impl Vault {
         // A token made before the root key was exchanged is known by the hash of that time.
         for hash in self.inner.keyring.token_macs(token)? {
             // Boxed: only one of many looks.
-            let look = || Box::pin(self.find_token(hash.to_vec()));
-            if let Some(caller) = self.inner.callers.get(hash, look).await? {
+            let look = |hashes| Box::pin(self.find_tokens(hashes));
+            if let Some(found) = self.inner.callers.get(hash, look).await?
+                && let Some(caller) = self.admit(&hash, found).await?
+            {
                 return Ok(Some(caller));
             }
         }
         Ok(None)
     }
 
-    async fn find_token(&self, hash: Vec<u8>) -> Result<Option<Caller>> {
+    /// Whose tokens have these hashes, in one round trip.
+    async fn find_tokens(&self, hashes: Vec<[u8; 32]>) -> Result<HashMap<[u8; 32], FoundToken>> {
+        let asked: Vec<_> = hashes.iter().map(|hash| hex(hash)).collect();
+        let asked = serde_json::to_string(&asked).map_err(|_| Error::CannotOpen)?;
         // The index compares keyed hashes: what its timing tells is worth nothing without the key.
         let mut tx = self.inner.database.look().await?;
         let text = tx.text(
-            "SELECT t.id AS tenant_id, t.external_id, t.name, t.created_at, p.id AS principal_id, p.issuer, p.subject,
-                 a.name AS token, a.scopes, a.bounds, a.expires_at, a.last_used_at, c.now_ms
-             FROM access_tokens a
+            "SELECT a.hash, t.id AS tenant_id, t.external_id, t.name, t.created_at, p.id AS principal_id, p.issuer,
+                 p.subject, a.name AS token, a.scopes, a.bounds, a.expires_at, a.last_used_at, c.now_ms
+             FROM (SELECT unhex(value) AS wanted FROM json_each($1))
+             CROSS JOIN access_tokens a
              JOIN tenants t ON t.id = a.tenant_id
              JOIN principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
              CROSS JOIN clock c
-             WHERE a.hash = $1 AND (a.expires_at IS NULL OR a.expires_at > c.now_ms)",
-            "SELECT * FROM find_access_token($1)",
+             WHERE a.hash = wanted AND (a.expires_at IS NULL OR a.expires_at > c.now_ms)",
+            "SELECT decode(wanted, 'hex') AS hash, found.* FROM json_array_elements_text($1::JSON) AS asked(wanted),
+                 LATERAL find_access_token(decode(wanted, 'hex')) AS found",
         );
-        let row: Option<CallerRow> =
-            on!(&mut tx, c => sqlx::query_as(text).bind(&hash).fetch_optional(c).await)?;
+        let rows: Vec<CallerRow> =
+            on!(&mut tx, c => sqlx::query_as(text).bind(&asked).fetch_all(c).await)?;
         drop(tx);
-        let Some(row) = row else { return Ok(None) };
-        self.inner.clock.set(row.now_ms);
-        let scope = self.scope(TenantId(row.tenant_id));
-        let held = bounds(&hash, row.principal_id, &row.token, &row.scopes, row.expires_at);
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in rows {
+            self.inner.clock.set(row.now_ms);
+            if let Ok(hash) = <[u8; 32]>::try_from(&*row.hash) {
+                found.insert(hash, self.found(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn found(&self, row: CallerRow) -> Result<FoundToken> {
+        let held = bounds(&row.hash, row.principal_id, &row.token, &row.scopes, row.expires_at);
         let known = self.inner.keyring.token_bounds(row.tenant_id, &held)?;
-        if !known.iter().any(|known| known.ct_eq(&row.bounds).into()) {
-            scope.raise(AlertKind::Tampered, &format!("access token {}", row.token)).await;
+        let is_due = row.last_used_at.is_none_or(|used| used + LAST_USED_EVERY_MS <= row.now_ms);
+        let tenant = (row.tenant_id, row.external_id, row.name, row.created_at);
+        Ok(FoundToken {
+            is_whole: known.iter().any(|known| known.ct_eq(&row.bounds).into()),
+            used_at: is_due.then_some(row.now_ms),
+            is_seen: Arc::default(),
+            caller: Caller {
+                tenant: Tenant::from_row(tenant),
+                principal: Principal {
+                    id: PrincipalId(row.principal_id),
+                    issuer: row.issuer,
+                    subject: row.subject,
+                },
+                token: row.token,
+                scopes: row.scopes,
+            },
+        })
+    }
+
+    /// Lets the holder of a token in; nobody where somebody has changed in the database what it may do.
+    async fn admit(&self, hash: &[u8; 32], found: FoundToken) -> Result<Option<Caller>> {
+        let FoundToken { caller, is_whole, used_at, is_seen } = found;
+        let is_first = !is_seen.swap(true, Ordering::Relaxed);
+        let scope = self.scope(caller.tenant.id);
+        if !is_whole {
+            if is_first {
+                scope.raise(AlertKind::Tampered, &format!("access token {}", caller.token)).await;
+            }
             return Ok(None);
         }
-        if row.last_used_at.is_none_or(|used| used + LAST_USED_EVERY_MS <= row.now_ms) {
+        if let Some(used_at) = used_at.filter(|_| is_first) {
             let mut tx = scope.write().await?;
             on!(&mut tx, c => sqlx::query(
                 "UPDATE access_tokens SET last_used_at = $3 WHERE tenant_id = $1 AND hash = $2",
-            ).bind(row.tenant_id).bind(&hash).bind(row.now_ms).execute(c).await.map(drop))?;
+            ).bind(scope.tenant.0).bind(&hash[..]).bind(used_at).execute(c).await.map(drop))?;
             tx.commit().await?;
         }
-        let tenant = (row.tenant_id, row.external_id, row.name, row.created_at);
-        Ok(Some(Caller {
-            tenant: Tenant::from_row(tenant),
-            principal: Principal {
-                id: PrincipalId(row.principal_id),
-                issuer: row.issuer,
-                subject: row.subject,
-            },
-            token: row.token,
-            scopes: row.scopes,
-        }))
+        Ok(Some(caller))
     }
 }
 

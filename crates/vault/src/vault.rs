@@ -11,14 +11,16 @@ use std::{
 use time::OffsetDateTime;
 
 use crate::{
-    Anchors, Caller, Cipher, Connection, Error, Keyring, Result, TenantId,
+    Anchors, Cipher, Connection, Error, Keyring, Result, TenantId,
     alarm::Alarm,
     alerts::Noted,
     clock::Clock,
+    connections::Place,
     database::{Database, Tx, on},
     roots,
     sweep::UnderWay,
     together::Together,
+    tokens::FoundToken,
     writer::Writer,
 };
 
@@ -56,8 +58,8 @@ pub(crate) struct Inner {
     anchors: OnceLock<Arc<dyn Anchors>>,
     pub(crate) clock: Clock,
     /// By the hashes of their tokens.
-    pub(crate) callers: Together<[u8; 32], Result<Option<Caller>>>,
-    pub(crate) connections: Together<(TenantId, String), Result<Option<Connection>>>,
+    pub(crate) callers: Together<[u8; 32], FoundToken>,
+    pub(crate) connections: Together<Place, Result<Connection>>,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }

@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sqlx::ConnectOptions;
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
 
 use crate::store::{
     Store, canary, intent, new_connection, new_tenant, on_both, outcome, sqlite_tables, tables,
@@ -19,6 +20,7 @@ on_both! {
     a8_an_edit_in_the_database_widens_no_token
     a8_the_database_holds_no_token
     one_tenant_sees_nothing_of_another
+    who_comes_at_the_same_time_gets_their_own_and_nothing_else
 }
 
 async fn finds_tenants_by_their_external_id(store: Store) {
@@ -255,4 +257,41 @@ async fn one_tenant_sees_nothing_of_another(store: Store) {
     assert!(begun.repeated.is_none());
     assert_eq!(acme.connections().await.unwrap().len(), 1);
     assert_eq!(acme.record("quotes", "1").await.unwrap(), Some(json!(1)));
+}
+
+/// They are looked up together.
+async fn who_comes_at_the_same_time_gets_their_own_and_nothing_else(store: Store) {
+    let vault = store.open().await;
+    let mut comers = Vec::new();
+    for name in ["one", "two", "three", "revoked", "widened", "unconnected"] {
+        let scope = vault.scope(new_tenant(&vault, name).await.id);
+        let principal = scope.principal("local", name).await.unwrap();
+        let (_, token) = scope.create_token(principal.id, name, "read", None).await.unwrap();
+        if name != "unconnected" {
+            let mut new = new_connection("github", &canary());
+            new.credential.account_name = name.into();
+            scope.connect(new).await.unwrap();
+        }
+        comers.push((name, token, scope));
+    }
+    assert!(comers[3].2.revoke_token("revoked").await.unwrap());
+    store.tamper("UPDATE access_tokens SET scopes = 'spend' WHERE name = 'widened'").await;
+    let mut coming = JoinSet::new();
+    for (name, token, scope) in comers.iter().cycle().take(40).cloned() {
+        let vault = vault.clone();
+        coming.spawn(async move {
+            let caller = vault.authenticate(token.expose_secret()).await.unwrap();
+            let tenant = caller.map(|caller| caller.tenant.external_id);
+            let is_known = !["revoked", "widened"].contains(&name);
+            assert_eq!(tenant.as_deref(), is_known.then_some(name));
+            let connection = scope.connection("github").await.unwrap();
+            let account = connection.map(|connection| connection.account_name);
+            assert_eq!(account.as_deref(), (name != "unconnected").then_some(name));
+            assert_eq!(scope.connection("stripe").await.unwrap(), None);
+        });
+    }
+    coming.join_all().await;
+    assert_eq!(store.number("SELECT count(*) FROM alerts").await, 1);
+    let used = "SELECT count(*) FROM access_tokens WHERE last_used_at IS NOT NULL";
+    assert_eq!(store.number(used).await, 4);
 }
