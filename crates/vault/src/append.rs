@@ -101,22 +101,22 @@ impl Additions {
 
     /// Puts an intent on the list of those without a result.
     pub(crate) fn open(&mut self, tenant: TenantId, intent: Uuid, alive_at: i64) {
-        self.opened.push(Opened { intent: intent.into(), tenant: tenant.into(), alive_at });
+        self.opened.push(Opened { intent: intent.simple(), tenant: tenant.0.simple(), alive_at });
     }
 
     /// Takes an intent off that list, where it is on it.
     pub(crate) fn close(&mut self, tenant: TenantId, intent: Uuid, is_open: bool) {
-        self.closed.push(Closed { intent: intent.into(), tenant: tenant.into(), is_open });
+        self.closed.push(Closed { intent: intent.simple(), tenant: tenant.0.simple(), is_open });
     }
 
     /// The entries of a tenant go on from this one, which was the last, at this time.
     pub(crate) fn go_on_from(&mut self, tenant: TenantId, seq: i64, now_ms: i64) {
-        self.heads.push(EndOf { tenant: tenant.into(), seq, now_ms });
+        self.heads.push(EndOf { tenant: tenant.0.simple(), seq, now_ms });
     }
 
     /// The connection must be the same still, where it could have changed since it was looked up.
     pub(crate) fn rely(&mut self, tenant: TenantId, connection: Uuid, version: Option<Version>) {
-        let row = |version| Relied { tenant: tenant.into(), id: connection.into(), version };
+        let row = |version| Relied { tenant: tenant.0.simple(), id: connection.simple(), version };
         self.relied.extend(version.map(row));
     }
 
@@ -129,8 +129,8 @@ impl Additions {
         started_at: i64,
     ) {
         self.entered.push(Entered {
-            tenant: tenant.into(),
-            op: op.into(),
+            tenant: tenant.0.simple(),
+            op: op.simple(),
             integration: integration.to_owned(),
             action: action.to_owned(),
             params_hash: params_hash.to_owned(),
@@ -148,8 +148,8 @@ impl Additions {
         now_ms: i64,
     ) {
         self.left.push(Left {
-            tenant: tenant.into(),
-            op: op.into(),
+            tenant: tenant.0.simple(),
+            op: op.simple(),
             state,
             outcome: Hex(outcome),
             key_id: Hex(key_id),
@@ -159,7 +159,7 @@ impl Additions {
 
     /// Forgets an operation that never ran, so that it can be asked for again.
     pub(crate) fn withdraw(&mut self, tenant: TenantId, op: Uuid) {
-        self.withdrawn.push(Withdrawn { tenant: tenant.into(), op: op.into() });
+        self.withdrawn.push(Withdrawn { tenant: tenant.0.simple(), op: op.simple() });
     }
 
     /// Notes the use of a connection, once for all calls of one transaction: the latest of each fact stands.
@@ -167,10 +167,10 @@ impl Additions {
         let rate_limits = latest.rate_limits.and_then(Value::as_object).cloned();
         let (permissions, sealed) =
             latest.permissions.map(|(value, sealed)| (value.to_string(), Hex(sealed))).unzip();
-        let (id, generation) = (Hex::from(latest.id), latest.generation);
+        let (id, generation) = (latest.id.simple(), latest.generation);
         let used_at = latest.at.text();
         let stale_at = stale_at(latest.at).text();
-        match self.used.iter_mut().find(|row| row.id.0 == id.0 && row.generation == generation) {
+        match self.used.iter_mut().find(|row| row.id == id && row.generation == generation) {
             Some(row) => {
                 // One width, so that the later text is the later time.
                 row.used_at = used_at.max(std::mem::take(&mut row.used_at));
@@ -183,7 +183,7 @@ impl Additions {
                 }
             }
             None => self.used.push(UseRow {
-                tenant: tenant.into(),
+                tenant: tenant.0.simple(),
                 id,
                 generation,
                 used_at,
@@ -281,22 +281,22 @@ fn insert(query: &mut QueryBuilder<Sqlite>, entries: &[(TenantId, AuditEvent)]) 
     query.push(SQLITE_ENTRIES).push_values(entries, |mut row, (tenant, event)| {
         row.push_bind(event.id)
             .push_bind(tenant.0)
-            .push_bind(event.integration_id.clone())
-            .push_bind(event.action.clone())
-            .push_bind(event.params_hash.clone())
-            .push_bind(event.result_status.clone())
+            .push_bind(&event.integration_id)
+            .push_bind(&event.action)
+            .push_bind(&event.params_hash)
+            .push_bind(event.result_status.as_deref())
             .push_bind(Timestamp(event.executed_at))
             .push_bind(event.duration_ms)
-            .push_bind(event.error_message.clone())
+            .push_bind(event.error_message.as_deref())
             .push_bind(event.seq)
-            .push_bind(event.phase.clone())
+            .push_bind(&event.phase)
             .push_bind(event.intent_id)
-            .push_bind(event.actor.clone())
+            .push_bind(&event.actor)
             .push_bind(event.op_id)
             .push_bind(event.generation)
-            .push_bind(event.key_id.clone())
-            .push_bind(event.prev_mac.clone())
-            .push_bind(event.mac.clone());
+            .push_bind(&event.key_id)
+            .push_bind(&event.prev_mac)
+            .push_bind(&event.mac);
     });
 }
 

@@ -2,84 +2,24 @@
 //! once.
 //! One call that is refused changes nothing, so it does not disturb the others.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+mod call;
 
-use serde_json::Value;
-use tokio::sync::oneshot;
+use std::{collections::HashMap, sync::Arc};
+
 use uuid::Uuid;
 
 use crate::{
-    Anchor, Begun, Error, Needs, Result, ResultStatus, TenantId, TenantScope, Ticket,
+    Anchor, Begun, Error, Needs, Result, TenantId, TenantScope, Ticket,
     append::{Additions, Committed, Use},
     chain::Chain,
-    database::{Database, Held, TxOn},
+    database::{Database, Held},
     known::Known,
-    lookup::{Found, Question, look_up},
+    lookup::{Found, Question, begin, look_up},
     operations::{StoredOperation, final_state},
     reveal,
-    timestamp::Timestamp,
 };
 
-/// Where the answer to a call goes.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
-
-/// One call that waits to be written.
-pub(crate) struct Call {
-    pub(crate) scope: TenantScope,
-    pub(crate) work: Work,
-}
-
-pub(crate) enum Work {
-    Begin {
-        ticket: Ticket,
-        needs: Needs,
-        unsafe_: bool,
-        reply: Reply<Begun>,
-    },
-    Event {
-        ticket: Ticket,
-        status: ResultStatus,
-        error_message: Option<String>,
-        reply: Reply<()>,
-    },
-    Finish {
-        finished: Arc<Finished>,
-        /// Whether an attempt before this one may have been committed.
-        again: bool,
-        /// None when nobody waits for it any more.
-        reply: Option<Reply<()>>,
-    },
-}
-
-/// A ticket that comes back, with what is to be written.
-pub(crate) struct Finished {
-    pub(crate) ticket: Ticket,
-    pub(crate) result_id: Uuid,
-    pub(crate) status: ResultStatus,
-    pub(crate) error_message: Option<String>,
-    pub(crate) duration_ms: Option<i32>,
-    pub(crate) end: End,
-    pub(crate) permissions: Option<Value>,
-    pub(crate) rate_limits: Option<Value>,
-    /// How long it is worth trying.
-    pub(crate) until: Instant,
-}
-
-/// What becomes of the operation.
-pub(crate) enum End {
-    /// There is none, or it is not this call's.
-    Nothing,
-    /// The outcome is stored for those who repeat the call.
-    Stored(Vec<u8>),
-    /// It never ran and may be asked for again.
-    Withdrawn,
-}
-
-/// What a call is told once the transaction is durable.
-pub(crate) enum Answer {
-    Begun(Box<Begun>),
-    Done,
-}
+pub(crate) use call::{Answer, Call, End, Finished, Reply, Work};
 
 /// Whether the tenants are kept from other writers while it is decided.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,48 +37,6 @@ pub(crate) struct Written {
     pub(crate) added: Vec<(TenantId, (i64, Anchor))>,
 }
 
-impl Call {
-    /// Whether anybody still wants it. A result is always wanted.
-    pub(crate) fn is_wanted(&self) -> bool {
-        match &self.work {
-            Work::Begin { reply, .. } => !reply.is_closed(),
-            Work::Event { reply, .. } => !reply.is_closed(),
-            Work::Finish { .. } => true,
-        }
-    }
-
-    fn question(&self, n: usize) -> Question<'_> {
-        let mut question = Question {
-            n: i32::try_from(n).unwrap_or(i32::MAX),
-            tenant: self.scope.tenant(),
-            integration: None,
-            intent: None,
-            result: None,
-            op: None,
-        };
-        match &self.work {
-            Work::Begin { ticket, needs, unsafe_, .. } => {
-                let integration_id = ticket.action.integration_id.as_str();
-                question.integration = (*needs != Needs::Nothing).then_some(integration_id);
-                question.op = ticket.action.op_id.filter(|_| *unsafe_).map(Uuid::simple);
-            }
-            Work::Event { .. } => {}
-            Work::Finish { finished, again, .. } => {
-                let ticket = &finished.ticket;
-                question.intent = Some(ticket.action.intent_id.simple());
-                question.result = again.then_some(finished.result_id.simple());
-                if finished.permissions.is_some() && ticket.connection.is_some() {
-                    question.integration = Some(&ticket.action.integration_id);
-                }
-                if matches!(finished.end, End::Stored(_)) {
-                    question.op = ticket.action.op_id.map(Uuid::simple);
-                }
-            }
-        }
-        question
-    }
-}
-
 /// Writes the calls in one transaction; `committing` tells how far a failure came. Each call has an answer of its own. None:
 /// another writer was faster, and nothing was written.
 pub(crate) async fn write(
@@ -147,9 +45,16 @@ pub(crate) async fn write(
     calls: &[Call],
     committing: &mut bool,
 ) -> Result<Option<Written>> {
-    let mut tx = held.write(database, care == Care::Keeping).await?;
-    let may_know = !tx.is_transaction();
-    let is_postgres = matches!(tx, TxOn::Postgres(_));
+    held.take(database).await?;
+    let turn = held.turn();
+    let mut tx = held.write(care == Care::Keeping).await?;
+    let stand = begin(&mut tx).await?;
+    if let (Some(turn), Some(stand), Some(call)) = (turn, stand, calls.first()) {
+        known.forget_unless_alone(turn, stand);
+        call.scope.vault.inner.clock.set(stand.now_ms);
+    }
+    let may_be_overtaken = !tx.is_transaction();
+    let may_know = may_be_overtaken || stand.is_some();
     let questions: Vec<_> = calls.iter().enumerate().map(|(n, call)| call.question(n)).collect();
     let is_known = |question: &Question<'_>| may_know && known.knows(question);
     let asked: Vec<_> = questions.iter().filter(|question| !is_known(question)).collect();
@@ -171,9 +76,12 @@ pub(crate) async fn write(
     for (call, question) in calls.iter().zip(&questions) {
         let found = found.remove(&question.n);
         let is_new = found.is_some() || !may_know;
-        let found = found.or_else(|| known.answer(question).filter(|_| may_know));
+        let mut found = found.or_else(|| known.answer(question).filter(|_| may_know));
+        if let (Some(found), Some(used)) = (&mut found, call.use_of()) {
+            found.is_use_noted = known.is_use_noted(used.0, used.1);
+        }
         let answer = batch.decide(call, found);
-        if answer.is_err() && !is_new {
+        if answer.is_err() && !is_new && may_be_overtaken {
             // What is written is held against what is. A refusal is not, and must not come from what was.
             return Ok(None);
         }
@@ -195,15 +103,28 @@ pub(crate) async fn write(
     }
     match batch.additions.commit(tx, committing).await? {
         Committed::Overtaken => return Ok(None),
-        Committed::Kept if !is_postgres => {}
         Committed::Kept => known.end(batch.chains),
         Committed::At(now_ms) => {
             known.told(now_ms);
             known.end(batch.chains);
         }
     }
-    for (tenant, integration, at, news) in batch.used {
-        known.used(tenant, &integration, at, news);
+    for (call, answer) in calls.iter().zip(&answers) {
+        match (&call.work, answer) {
+            (Work::Begin { needs, .. }, Ok(Answer::Begun(begun))) => {
+                known.begun(begun.ticket.intent_id());
+                if *needs == Needs::Active && begun.connection.is_some() {
+                    known.checked(call.scope.tenant(), &begun.ticket.action.integration_id);
+                }
+            }
+            (Work::Finish { finished, .. }, Ok(_)) => {
+                known.ended(finished.ticket.intent_id());
+            }
+            _ => {}
+        }
+    }
+    for (tenant, integration) in batch.changed {
+        known.changed(tenant, &integration);
     }
     Ok(Some(Written { answers, added }))
 }
@@ -214,8 +135,8 @@ struct Batch {
     additions: Additions,
     chains: HashMap<TenantId, Chain>,
     entered: HashMap<(TenantId, Uuid), (String, String, String)>,
-    /// The connections that were used, when their actions began, and whether more was learnt.
-    used: Vec<(TenantId, String, Timestamp, bool)>,
+    /// The connections whose rows are changed.
+    changed: Vec<(TenantId, String)>,
 }
 
 impl Batch {
@@ -301,9 +222,10 @@ impl Batch {
             None
         } else {
             let in_any_status = needs == Needs::AnyStatus;
+            let version = found.connection.as_ref().and_then(|stored| stored.version);
             let usable = scope.usable(names.0, found.connection, in_any_status);
             let usable = scope.noting(usable, reveal::PURPOSE, names.0)?;
-            self.additions.rely(tenant, usable.0.id, found.version);
+            self.additions.rely(tenant, usable.0.id, version);
             Some(usable)
         };
         ticket.owns_operation = operation.is_some() && repeated.is_none();
@@ -337,12 +259,13 @@ impl Batch {
         };
         let resealed = match (ticket.connection, &finished.permissions) {
             (Some(connection), Some(permissions)) => {
+                let version = found.connection.as_ref().and_then(|stored| stored.version);
                 let resealed = scope.reseal(connection, found.connection, permissions);
                 match scope.noting(resealed, reveal::PURPOSE, &ticket.action.integration_id) {
                     // The row was changed outside since the action began. The result must not be lost for that.
                     Err(Error::CannotOpen) => None,
                     resealed => {
-                        self.additions.rely(tenant, connection.0, found.version);
+                        self.additions.rely(tenant, connection.0, version);
                         resealed?.map(|blob| (permissions, blob))
                     }
                 }
@@ -365,9 +288,11 @@ impl Batch {
             let at = ticket.executed_at;
             let rate_limits = finished.rate_limits.as_ref();
             let news = rate_limits.is_some() || resealed.is_some();
-            self.used.push((tenant, ticket.action.integration_id.clone(), at, news));
-            let latest = Use { id, generation, at, rate_limits, permissions: resealed };
-            self.additions.used(tenant, latest);
+            if news || !found.is_use_noted {
+                self.changed.push((tenant, ticket.action.integration_id.clone()));
+                let latest = Use { id, generation, at, rate_limits, permissions: resealed };
+                self.additions.used(tenant, latest);
+            }
         }
         Ok(())
     }

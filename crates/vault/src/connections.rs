@@ -11,7 +11,7 @@ use crate::{
     alerts::say,
     crash_point,
     database::{Tx, on},
-    keys::WrappedKey,
+    lookup::Stored,
     reveal,
     timestamp::{Timestamp, from_millis},
     vault::check_name,
@@ -119,13 +119,17 @@ pub(crate) struct Row {
 macro_rules! select {
     ($from:literal) => {
         concat!(
-            "SELECT id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
+            "SELECT tenant_id, id, integration_id, auth_type, provider, host, account_id, account_name, mode, status,
              permissions_granted, rate_limits, generation, connected_at, last_used_at, expires_at, reauthorize_by,
              renewed_at, former_until, encrypted_credentials FROM ",
             $from
         )
     };
 }
+
+mod places;
+
+pub(crate) use places::Place;
 
 impl Connection {
     /// Whether both open one account. What runs in a test mode is not what runs for real.
@@ -254,15 +258,10 @@ impl TenantScope {
     /// [`Error::CannotOpen`] when the row holds what no version of this program wrote, [`Error::Database`].
     pub async fn connection(&self, integration_id: &str) -> Result<Option<Connection>> {
         // Boxed: only one of many looks.
-        let look = || {
-            Box::pin(async {
-                let row = self.look(Some(integration_id)).await?.pop();
-                row.map(Connection::from_row).transpose()
-            })
-        };
-        let key = (self.tenant, integration_id.to_owned());
-        let read = self.vault.inner.connections.get(key, look).await;
-        self.alerting(read, reveal::PURPOSE, integration_id).await
+        let look = |places| Box::pin(self.vault.connections_at(places));
+        let place = (self.tenant, integration_id.to_owned());
+        let found = self.vault.inner.connections.get(place, look).await;
+        self.alerting(found.and_then(Option::transpose), reveal::PURPOSE, integration_id).await
     }
 
     /// All connections, by integration.
@@ -270,7 +269,13 @@ impl TenantScope {
     /// # Errors
     /// [`Error::Database`].
     pub async fn connections(&self) -> Result<Vec<Connection>> {
-        let rows = self.look(None).await?;
+        let mut tx = self.vault.inner.database.look().await?;
+        let text = tx.text(
+            select!("integration_credentials WHERE tenant_id = $1 ORDER BY integration_id"),
+            select!("connections_of($1, NULL)"),
+        );
+        let rows: Vec<Row> =
+            on!(&mut tx, c => sqlx::query_as(text).bind(self.tenant.0).fetch_all(c).await)?;
         rows.into_iter().map(Connection::from_row).collect()
     }
 
@@ -299,16 +304,16 @@ impl TenantScope {
         Ok(true)
     }
 
-    /// The connection with its sealed credential, when it may be used and its columns agree with what was sealed. One that
-    /// is taken apart may disagree: that must not keep it.
+    /// The connection with its sealed credential, when it may be used and its columns agree with what was sealed, which may be
+    /// known already. One that is taken apart may disagree: that must not keep it.
     pub(crate) fn usable(
         &self,
         integration_id: &str,
-        found: Option<(Row, Option<WrappedKey>)>,
+        found: Option<Stored>,
         in_any_status: bool,
     ) -> Result<(Connection, Sealed)> {
         let not_connected = || Error::NotConnected { integration_id: integration_id.to_owned() };
-        let (mut row, key) = found.ok_or_else(not_connected)?;
+        let Stored { mut row, key, is_checked, .. } = found.ok_or_else(not_connected)?;
         let blob = std::mem::take(&mut row.encrypted_credentials);
         let connection = Connection::from_row(row)?;
         if connection.status != Status::Active && !in_any_status {
@@ -319,7 +324,7 @@ impl TenantScope {
         }
         self.vault.admit_opening(self.tenant)?;
         let key = key.map(|key| self.sealer(key));
-        if !in_any_status {
+        if !in_any_status && !is_checked {
             // Whoever asked relies on these columns before the credential is opened to sign: they are held against it now.
             // A key that is gone cannot open anything.
             drop(reveal::open(key.as_ref().ok_or(Error::CannotOpen)?, &connection, &blob)?);
@@ -334,10 +339,10 @@ impl TenantScope {
     pub(crate) fn reseal(
         &self,
         (id, generation): (Uuid, i64),
-        found: Option<(Row, Option<WrappedKey>)>,
+        found: Option<Stored>,
         permissions: &Value,
     ) -> Result<Option<Vec<u8>>> {
-        let Some((mut row, key)) = found else {
+        let Some(Stored { mut row, key, .. }) = found else {
             return Ok(None);
         };
         if row.id != id || row.generation != generation || row.permissions_granted == *permissions {
@@ -350,20 +355,6 @@ impl TenantScope {
         credential.permissions = permissions.clone();
         let times = (connection.expires_at, connection.reauthorize_by);
         reveal::seal(&key, &credential, times, (&connection.integration_id, generation)).map(Some)
-    }
-
-    /// The rows of one integration or of all, in one round trip.
-    async fn look(&self, integration_id: Option<&str>) -> Result<Vec<Row>> {
-        let mut tx = self.vault.inner.database.look().await?;
-        let text = tx.text(
-            select!(
-                "integration_credentials WHERE tenant_id = $1 AND ($2 IS NULL OR integration_id = $2)
-                 ORDER BY integration_id"
-            ),
-            select!("connections_of($1, $2)"),
-        );
-        Ok(on!(&mut tx, c => sqlx::query_as(text)
-            .bind(self.tenant.0).bind(integration_id).fetch_all(c).await)?)
     }
 
     pub(crate) async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>> {

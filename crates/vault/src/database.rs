@@ -1,7 +1,13 @@
 //! Two typed pools behind one face: each SQL text is written once and expanded for both databases.
 //! A write transaction has its tenant to itself, so that what it reads stays true until it commits.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgPool, Sqlite, SqliteConnection, SqlitePool, Transaction,
@@ -46,6 +52,9 @@ pub(crate) enum Database {
     Sqlite {
         read: SqlitePool,
         write: SqlitePool,
+        /// Grows by one whenever the writer is taken from the pool, and by two whenever it is another connection. Taken by
+        /// `try_acquire`, it would not.
+        turns: Arc<AtomicU64>,
     },
     Postgres(PgPool),
 }
@@ -55,15 +64,23 @@ impl Database {
         match Url::parse(url)? {
             Url::Sqlite(path) => {
                 let options = sqlite_options(path)?;
+                let turns = Arc::new(AtomicU64::new(0));
+                let (opened, taken) = (Arc::clone(&turns), Arc::clone(&turns));
                 let write = SqlitePoolOptions::new()
                     .max_connections(1)
                     // A file does not go away.
                     .test_before_acquire(false)
-                    .after_connect(|connection, _| {
+                    .after_connect(move |connection, _| {
+                        // Never one more than before: of another connection, nothing that was known holds.
+                        opened.fetch_add(2, Ordering::Relaxed);
                         Box::pin(async move {
                             keep_log(connection).await?;
                             connection.execute(POLLING).await.map(drop)
                         })
+                    })
+                    .before_acquire(move |_, _| {
+                        taken.fetch_add(1, Ordering::Relaxed);
+                        Box::pin(async { Ok(true) })
                     })
                     .acquire_timeout(BUSY)
                     .connect_with(options.clone())
@@ -74,7 +91,7 @@ impl Database {
                     .test_before_acquire(false)
                     .acquire_timeout(BUSY)
                     .connect_lazy_with(options.row_buffer_size(4096));
-                Ok(Self::Sqlite { read, write })
+                Ok(Self::Sqlite { read, write, turns })
             }
             Url::Postgres(options) => {
                 // A pool would try again until its patience ends, and not say why.
@@ -116,7 +133,7 @@ impl Database {
 
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { read, write } => {
+            Self::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;
             }

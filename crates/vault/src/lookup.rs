@@ -14,13 +14,15 @@ use crate::{
     operations::StoredOperation,
 };
 
+/// Begins a transaction that has the whole of SQLite's database to itself. The first number changes whenever another connection
+/// changes something.
+const BEGIN: &str = "BEGIN IMMEDIATE; SELECT v.data_version, c.now_ms FROM pragma_data_version v CROSS JOIN clock c";
+
 /// Within a transaction of PostgreSQL the function takes the locks of the tenants, in their order; a call whose tenant stays
-/// locked has no row. Outside one, what it finds may be overtaken. On SQLite the transaction begins here, and has the whole
-/// database to itself.
+/// locked has no row. Outside one, what it finds may be overtaken.
 const KEEPING: &str = "SELECT * FROM look_up_calls($1, true)";
 const ALONE: &str = "SELECT * FROM look_up_calls($1, false)";
 const SQLITE: &str = "
-    BEGIN IMMEDIATE;
     WITH asked AS MATERIALIZED (
         SELECT value ->> 'n' AS n, unhex(value ->> 'tenant') AS tenant, value ->> 'integration' AS integration,
             unhex(value ->> 'intent') AS intent, unhex(value ->> 'result') AS result, unhex(value ->> 'op') AS op
@@ -71,6 +73,18 @@ pub(crate) struct Version {
     key_version: Option<i64>,
 }
 
+/// A connection as it is stored.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) row: connections::Row,
+    /// The key that sealed it, wrapped; none when that is gone.
+    pub(crate) key: Option<WrappedKey>,
+    /// As it was when it was found; none on SQLite, where nothing is overtaken.
+    pub(crate) version: Option<Version>,
+    /// Whether its columns were held against what is sealed, since they are what they are.
+    pub(crate) is_checked: bool,
+}
+
 /// What was found for one call.
 pub(crate) struct Found {
     /// The call's place in the batch.
@@ -80,10 +94,9 @@ pub(crate) struct Found {
     pub(crate) is_written: bool,
     /// The key that seals new values; looked up with an operation only.
     pub(crate) active_key: Option<WrappedKey>,
-    /// The connection with the key that sealed it, unless that is gone.
-    pub(crate) connection: Option<(connections::Row, Option<WrappedKey>)>,
-    /// As it was when it was found; none on SQLite, where nothing is overtaken.
-    pub(crate) version: Option<Version>,
+    pub(crate) connection: Option<Stored>,
+    /// Whether a use of it that is as late as the call's is noted.
+    pub(crate) is_use_noted: bool,
     pub(crate) operation: Option<StoredOperation>,
 }
 
@@ -97,8 +110,28 @@ impl Found {
             is_written: false,
             active_key: None,
             connection: None,
-            version: None,
+            is_use_noted: false,
             operation: None,
+        }
+    }
+}
+
+/// How a database stands in whose one transaction this is.
+#[derive(Clone, Copy)]
+pub(crate) struct Stand {
+    /// As long as no other connection has changed it, this stays.
+    pub(crate) version: i64,
+    pub(crate) now_ms: i64,
+}
+
+/// Begins the transaction of a batch on SQLite. None on PostgreSQL, where it has begun or is none.
+pub(crate) async fn begin(tx: &mut TxOn<'_>) -> Result<Option<Stand>> {
+    let TxOn::Sqlite(connection) = tx else { return Ok(None) };
+    let waiting = BusyWait::new();
+    loop {
+        match sqlx::query_as(BEGIN).fetch_one(&mut **connection).await {
+            Ok((version, now_ms)) => return Ok(Some(Stand { version, now_ms })),
+            Err(error) => waiting.go_on(error)?,
         }
     }
 }
@@ -107,14 +140,8 @@ impl Found {
 pub(crate) async fn look_up(tx: &mut TxOn<'_>, questions: &[&Question<'_>]) -> Result<Vec<Found>> {
     let text = tx.text(SQLITE, if tx.is_transaction() { KEEPING } else { ALONE });
     let asked = serde_json::to_string(questions).map_err(|_| crate::Error::CannotOpen)?;
-    let waiting = BusyWait::new();
     let rows: Vec<Found> = on!(tx, c => {
-        let rows = loop {
-            match sqlx::query(text).bind(&asked).fetch_all(&mut *c).await {
-                Ok(rows) => break rows,
-                Err(error) => waiting.go_on(error)?,
-            }
-        };
+        let rows = sqlx::query(text).bind(&asked).fetch_all(c).await?;
         rows.iter().map(|row| {
             let key = |id: &str, wrapped: &str| -> sqlx::Result<Option<WrappedKey>> {
                 let (id, wrapped) = (row.try_get(id)?, row.try_get(wrapped)?);
@@ -131,13 +158,18 @@ pub(crate) async fn look_up(tx: &mut TxOn<'_>, questions: &[&Question<'_>]) -> R
                 is_written: row.try_get("is_written")?,
                 active_key: key("active_id", "active_wrapped")?,
                 connection: match row.try_get::<Option<Uuid>, _>("id")? {
-                    Some(_) => Some((connections::Row::from_row(row)?, key("key_id", "wrapped")?)),
+                    Some(_) => Some(Stored {
+                        row: connections::Row::from_row(row)?,
+                        key: key("key_id", "wrapped")?,
+                        version: match row.try_get("version")? {
+                            Some(version) => Some(Version { version, key_version: row.try_get("key_version")? }),
+                            None => None,
+                        },
+                        is_checked: false,
+                    }),
                     None => None,
                 },
-                version: match row.try_get("version")? {
-                    Some(version) => Some(Version { version, key_version: row.try_get("key_version")? }),
-                    None => None,
-                },
+                is_use_noted: false,
                 operation: match row.try_get::<Option<String>, _>("op_integration")? {
                     Some(integration_id) => Some(StoredOperation {
                         integration_id,

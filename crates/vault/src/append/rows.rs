@@ -2,11 +2,11 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Simple};
 
 use crate::{AuditEvent, TenantId, keyring::hex, lookup::Version, timestamp::Timestamp};
 
-/// Bytes and ids are hexadecimal digits in JSON.
+/// Bytes are hexadecimal digits in JSON, as ids are.
 pub(super) struct Hex(pub(super) Vec<u8>);
 
 impl Serialize for Hex {
@@ -15,29 +15,17 @@ impl Serialize for Hex {
     }
 }
 
-impl From<Uuid> for Hex {
-    fn from(id: Uuid) -> Self {
-        Self(id.as_bytes().to_vec())
-    }
-}
-
-impl From<TenantId> for Hex {
-    fn from(tenant: TenantId) -> Self {
-        tenant.0.into()
-    }
-}
-
 #[derive(Serialize)]
 pub(super) struct Closed {
-    pub(super) intent: Hex,
-    pub(super) tenant: Hex,
+    pub(super) intent: Simple,
+    pub(super) tenant: Simple,
     pub(super) is_open: bool,
 }
 
 /// Where a trail ends that is extended.
 #[derive(Serialize)]
 pub(super) struct EndOf {
-    pub(super) tenant: Hex,
+    pub(super) tenant: Simple,
     pub(super) seq: i64,
     pub(super) now_ms: i64,
 }
@@ -45,8 +33,8 @@ pub(super) struct EndOf {
 /// A connection of which more was used than what cannot change.
 #[derive(Serialize)]
 pub(super) struct Relied {
-    pub(super) tenant: Hex,
-    pub(super) id: Hex,
+    pub(super) tenant: Simple,
+    pub(super) id: Simple,
     #[serde(flatten)]
     pub(super) version: Version,
 }
@@ -54,8 +42,8 @@ pub(super) struct Relied {
 /// An entry on its way to PostgreSQL.
 #[derive(Serialize)]
 pub(super) struct EntryRow<'a> {
-    pub(super) id: Hex,
-    pub(super) tenant: Hex,
+    pub(super) id: Simple,
+    pub(super) tenant: Simple,
     pub(super) integration: &'a str,
     pub(super) action: &'a str,
     pub(super) params_hash: &'a str,
@@ -65,9 +53,9 @@ pub(super) struct EntryRow<'a> {
     pub(super) error: Option<&'a str>,
     pub(super) seq: i64,
     pub(super) phase: &'a str,
-    pub(super) intent: Option<Hex>,
+    pub(super) intent: Option<Simple>,
     pub(super) actor: &'a str,
-    pub(super) op: Option<Hex>,
+    pub(super) op: Option<Simple>,
     pub(super) generation: Option<i64>,
     pub(super) key_id: &'a str,
     pub(super) prev_mac: Hex,
@@ -77,8 +65,8 @@ pub(super) struct EntryRow<'a> {
 impl<'a> EntryRow<'a> {
     pub(super) fn new((tenant, event): &'a (TenantId, AuditEvent)) -> Self {
         Self {
-            id: event.id.into(),
-            tenant: (*tenant).into(),
+            id: event.id.simple(),
+            tenant: tenant.0.simple(),
             integration: &event.integration_id,
             action: &event.action,
             params_hash: &event.params_hash,
@@ -88,9 +76,9 @@ impl<'a> EntryRow<'a> {
             error: event.error_message.as_deref(),
             seq: event.seq,
             phase: &event.phase,
-            intent: event.intent_id.map(Hex::from),
+            intent: event.intent_id.map(Uuid::simple),
             actor: &event.actor,
-            op: event.op_id.map(Hex::from),
+            op: event.op_id.map(Uuid::simple),
             generation: event.generation,
             key_id: &event.key_id,
             prev_mac: Hex(event.prev_mac.clone()),
@@ -101,15 +89,15 @@ impl<'a> EntryRow<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Opened {
-    pub(super) intent: Hex,
-    pub(super) tenant: Hex,
+    pub(super) intent: Simple,
+    pub(super) tenant: Simple,
     pub(super) alive_at: i64,
 }
 
 #[derive(Serialize)]
 pub(super) struct Entered {
-    pub(super) tenant: Hex,
-    pub(super) op: Hex,
+    pub(super) tenant: Simple,
+    pub(super) op: Simple,
     pub(super) integration: String,
     pub(super) action: String,
     pub(super) params_hash: String,
@@ -118,8 +106,8 @@ pub(super) struct Entered {
 
 #[derive(Serialize)]
 pub(super) struct Left {
-    pub(super) tenant: Hex,
-    pub(super) op: Hex,
+    pub(super) tenant: Simple,
+    pub(super) op: Simple,
     pub(super) state: &'static str,
     pub(super) outcome: Hex,
     pub(super) key_id: Hex,
@@ -128,14 +116,14 @@ pub(super) struct Left {
 
 #[derive(Serialize)]
 pub(super) struct Withdrawn {
-    pub(super) tenant: Hex,
-    pub(super) op: Hex,
+    pub(super) tenant: Simple,
+    pub(super) op: Simple,
 }
 
 #[derive(Serialize)]
 pub(super) struct UseRow {
-    pub(super) tenant: Hex,
-    pub(super) id: Hex,
+    pub(super) tenant: Simple,
+    pub(super) id: Simple,
     pub(super) generation: i64,
     pub(super) used_at: String,
     /// A use that was noted later than this need not be noted again.

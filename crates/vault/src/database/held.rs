@@ -1,5 +1,7 @@
 //! The audit writer's connection, kept from one transaction to the next.
 
+use std::sync::atomic::Ordering;
+
 use sqlx::{Connection, Executor, Postgres, Sqlite, pool::PoolConnection};
 
 use super::{Database, On, TxOn};
@@ -17,18 +19,20 @@ const IN_TIME: &str = "SET statement_timeout = '1500ms'";
 pub(crate) enum Held {
     #[default]
     Nothing,
-    /// With the number of its transactions.
-    Sqlite(PoolConnection<Sqlite>, u32),
+    /// With the number of its transactions, and which turn of the writer it is.
+    Sqlite(PoolConnection<Sqlite>, u32, u64),
     Postgres(PoolConnection<Postgres>),
 }
 
 impl Held {
-    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only, and is one only where it
-    /// keeps the tenants to itself: without that, two round trips less, and in the end nothing may be written.
-    pub(crate) async fn write(&mut self, database: &Database, keeping: bool) -> Result<TxOn<'_>> {
+    /// Takes a connection, where it has none.
+    pub(crate) async fn take(&mut self, database: &Database) -> Result<()> {
         if matches!(self, Self::Nothing) {
             *self = match database {
-                Database::Sqlite { write, .. } => Self::Sqlite(write.acquire().await?, 0),
+                Database::Sqlite { write, turns, .. } => {
+                    let connection = write.acquire().await?;
+                    Self::Sqlite(connection, 0, turns.load(Ordering::Relaxed))
+                }
                 Database::Postgres(pool) => {
                     let mut connection = pool.acquire().await?;
                     // Nobody else is held to that time.
@@ -38,15 +42,29 @@ impl Held {
                 }
             };
         }
+        Ok(())
+    }
+
+    /// A transaction of many tenants. On PostgreSQL it reaches their rows through functions only, and is one only where it
+    /// keeps the tenants to itself: without that, two round trips less, and in the end nothing may be written.
+    pub(crate) async fn write(&mut self, keeping: bool) -> Result<TxOn<'_>> {
         Ok(match self {
             Self::Nothing => return Err(sqlx::Error::PoolClosed.into()),
-            Self::Sqlite(connection, _) => TxOn::Sqlite(On::Held(&mut **connection)),
+            Self::Sqlite(connection, ..) => TxOn::Sqlite(On::Held(&mut **connection)),
             Self::Postgres(connection) => TxOn::Postgres(if keeping {
                 On::Own(connection.begin().await?)
             } else {
                 On::Held(&mut **connection)
             }),
         })
+    }
+
+    /// Which turn of SQLite's one writer it is: one more than the last, where nobody else of this process had it between.
+    pub(crate) fn turn(&self) -> Option<u64> {
+        match self {
+            Self::Sqlite(_, _, turn) => Some(*turn),
+            Self::Nothing | Self::Postgres(_) => None,
+        }
     }
 
     /// Whether the next transaction is over a connection that was used before, and may have broken since.
@@ -56,7 +74,7 @@ impl Held {
 
     /// After a transaction: SQLite's one writer is everybody's, and is taken in turns.
     pub(crate) fn used(&mut self) {
-        if let Self::Sqlite(_, used) = self {
+        if let Self::Sqlite(_, used, _) = self {
             *used += 1;
             if *used >= TURN {
                 *self = Self::Nothing;
@@ -75,7 +93,7 @@ impl Held {
     pub(crate) fn discard(&mut self) {
         match std::mem::take(self) {
             Self::Nothing => {}
-            Self::Sqlite(mut connection, _) => connection.close_on_drop(),
+            Self::Sqlite(mut connection, ..) => connection.close_on_drop(),
             Self::Postgres(connection) => drop(connection),
         }
     }

@@ -13,9 +13,9 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::task::JoinSet;
 
 use crate::{
-    actions::connected,
+    actions::{NOW, connected},
     children,
-    store::{Store, intent, on_both, outcome},
+    store::{Store, intent, new_connection, on_both, outcome},
 };
 
 on_both! {
@@ -24,6 +24,7 @@ on_both! {
     f1_no_action_begins_after_a_freeze
     f2_an_action_that_its_caller_gave_up_before_it_began_has_an_end
     f6_two_vaults_write_one_trail
+    f6_a_writer_knows_at_once_what_others_have_changed
     f6_two_processes_write_one_trail
 }
 
@@ -199,6 +200,46 @@ async fn f6_two_vaults_write_one_trail(store: Store) {
     running.join_all().await;
     let verified = scope.verify_audit().await.unwrap();
     assert_eq!((verified.events, verified.problems), (2 * ACTIONS as u64, vec![]));
+}
+
+/// What a writer knows from its last transactions holds for as long as nobody else has written.
+async fn f6_a_writer_knows_at_once_what_others_have_changed(store: Store) {
+    let (vault, scope) = connected(&store).await;
+    let other = store.open().await;
+    let params = json!({});
+    let read = intent("read", &params);
+    for sweeping in [&vault, &other] {
+        let begun = scope.begin(read).await.unwrap();
+        assert_eq!(sweeping.sweep_unfinished(NOW).await.unwrap(), 1);
+        act(&scope).await;
+        scope.finish(begun.ticket, outcome(ResultStatus::Success)).await.unwrap();
+        let events = scope.audit_events(0, 100).await.unwrap();
+        assert_eq!(events.last().unwrap().phase, "reconciled");
+    }
+    let refused = async || scope.begin(read).await.unwrap_err();
+    for (column, value, was) in
+        [("status", "needs_reauth", "active"), ("host", "evil.example", "api.github.com")]
+    {
+        act(&scope).await;
+        let set = |value| format!("UPDATE integration_credentials SET {column} = '{value}'");
+        store.tamper(&set(value)).await;
+        let error = refused().await;
+        assert!(matches!(error, Error::Inactive { .. } | Error::CannotOpen), "{column}: {error}");
+        store.tamper(&set(was)).await;
+    }
+    act(&scope).await;
+    scope.set_status("github", 1, Status::Frozen).await.unwrap();
+    assert!(matches!(refused().await, Error::Inactive { .. }));
+    scope.set_status("github", 1, Status::Active).await.unwrap();
+    act(&scope).await;
+    let of_other = other.scope(scope.tenant());
+    assert!(of_other.disconnect("github", 1).await.unwrap());
+    assert!(matches!(refused().await, Error::NotConnected { .. }));
+    of_other.connect(new_connection("github", "another")).await.unwrap();
+    act(&scope).await;
+    assert!(scope.disconnect("github", 1).await.unwrap());
+    assert!(matches!(refused().await, Error::NotConnected { .. }));
+    assert_eq!(scope.verify_audit().await.unwrap().problems, []);
 }
 
 /// What was decided upon is held against what is when it is written: each thing that another program may have changed meanwhile.
