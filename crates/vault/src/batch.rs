@@ -12,6 +12,7 @@ use crate::{
     Anchor, Begun, Error, Needs, Result, TenantId, TenantScope, Ticket,
     append::{Additions, Committed, Use},
     chain::Chain,
+    connections::Place,
     database::{Database, Held},
     known::Known,
     lookup::{Found, Question, begin, look_up},
@@ -136,7 +137,7 @@ struct Batch {
     chains: HashMap<TenantId, Chain>,
     entered: HashMap<(TenantId, Uuid), (String, String, String)>,
     /// The connections whose rows are changed.
-    changed: Vec<(TenantId, String)>,
+    changed: Vec<Place>,
 }
 
 impl Batch {

@@ -13,6 +13,7 @@ use crate::{
     TenantId,
     append::is_stale,
     chain::{Chain, Head},
+    connections::Place,
     database::TRUSTED,
     lookup::{Found, Question, Stand, Stored},
     timestamp::Timestamp,
@@ -34,7 +35,7 @@ pub(crate) struct Known {
     clock: Option<(i64, Instant)>,
     /// The ends of trails.
     heads: HashMap<TenantId, Head>,
-    connections: HashMap<(TenantId, String), Stored>,
+    connections: HashMap<Place, Stored>,
     /// The intents that were written meanwhile and have no result.
     open: HashSet<Uuid>,
 }

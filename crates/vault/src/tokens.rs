@@ -286,3 +286,30 @@ impl TenantScope {
         Ok(deleted > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::{database::Database, writer::tests::tenant};
+
+    /// Each of them would wait for the disk.
+    #[tokio::test]
+    async fn of_those_who_come_with_one_token_at_once_one_notes_its_use() {
+        let (_dir, scope, _) = tenant().await;
+        let principal = scope.principal("local", "owner").await.unwrap();
+        let (_, token) = scope.create_token(principal.id, "laptop", "read", None).await.unwrap();
+        let Database::Sqlite { turns, .. } = &scope.vault.inner.database else { panic!() };
+        let before = turns.load(Ordering::Relaxed);
+        let mut coming = JoinSet::new();
+        for _ in 0..20 {
+            let (vault, token) = (scope.vault.clone(), token.clone());
+            coming.spawn(async move { vault.authenticate(token.expose_secret()).await.unwrap() });
+        }
+        assert!(coming.join_all().await.iter().all(Option::is_some));
+        assert_eq!(turns.load(Ordering::Relaxed) - before, 1);
+        assert!(scope.tokens().await.unwrap()[0].last_used_at.is_some());
+    }
+}

@@ -343,4 +343,4 @@ pub(crate) fn too_slow() -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{Cipher, Intent, Keyring, Needs};
 
-async fn tenant() -> (TempDir, TenantScope, SqliteConnection) {
+pub(crate) async fn tenant() -> (TempDir, TenantScope, SqliteConnection) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("data/vault.db");
     let ring = Keyring::create_file(&dir.path().join("keys/root.key")).unwrap();

@@ -263,7 +263,7 @@ async fn one_tenant_sees_nothing_of_another(store: Store) {
 async fn who_comes_at_the_same_time_gets_their_own_and_nothing_else(store: Store) {
     let vault = store.open().await;
     let mut comers = Vec::new();
-    for name in ["one", "two", "three", "revoked", "widened", "unconnected"] {
+    for name in ["one", "two", "three", "revoked", "widened", "unconnected", "broken"] {
         let scope = vault.scope(new_tenant(&vault, name).await.id);
         let principal = scope.principal("local", name).await.unwrap();
         let (_, token) = scope.create_token(principal.id, name, "read", None).await.unwrap();
@@ -276,6 +276,8 @@ async fn who_comes_at_the_same_time_gets_their_own_and_nothing_else(store: Store
     }
     assert!(comers[3].2.revoke_token("revoked").await.unwrap());
     store.tamper("UPDATE access_tokens SET scopes = 'spend' WHERE name = 'widened'").await;
+    let broken = "UPDATE integration_credentials SET permissions_granted = NULL WHERE account_name = 'broken'";
+    assert_eq!(store.tamper(broken).await, 1);
     let mut coming = JoinSet::new();
     for (name, token, scope) in comers.iter().cycle().take(40).cloned() {
         let vault = vault.clone();
@@ -284,8 +286,11 @@ async fn who_comes_at_the_same_time_gets_their_own_and_nothing_else(store: Store
             let tenant = caller.map(|caller| caller.tenant.external_id);
             let is_known = !["revoked", "widened"].contains(&name);
             assert_eq!(tenant.as_deref(), is_known.then_some(name));
-            let connection = scope.connection("github").await.unwrap();
-            let account = connection.map(|connection| connection.account_name);
+            let connection = scope.connection("github").await;
+            if name == "broken" {
+                return drop(connection.unwrap_err());
+            }
+            let account = connection.unwrap().map(|connection| connection.account_name);
             assert_eq!(account.as_deref(), (name != "unconnected").then_some(name));
             assert_eq!(scope.connection("stripe").await.unwrap(), None);
         });
@@ -293,5 +298,5 @@ async fn who_comes_at_the_same_time_gets_their_own_and_nothing_else(store: Store
     coming.join_all().await;
     assert_eq!(store.number("SELECT count(*) FROM alerts").await, 1);
     let used = "SELECT count(*) FROM access_tokens WHERE last_used_at IS NOT NULL";
-    assert_eq!(store.number(used).await, 4);
+    assert_eq!(store.number(used).await, 5);
 }
