@@ -1,4 +1,4 @@
-//! What must hold for any bytes whatever; the fuzzer of tests/fuzz calls these. Compiled for it alone.
+//! What must hold for any bytes whatever; the fuzzer of tests/fuzz calls these. Compiled for it and the tests alone.
 
 #![expect(clippy::expect_used, reason = "a broken promise must stop the fuzzer")]
 
@@ -66,17 +66,20 @@ pub fn keyring(data: &[u8]) {
     assert!(!format!("{ring:?}").contains(&*String::from_utf8_lossy(data.trim_ascii_end())));
 }
 
-/// A page of entries that SQLite hands over as one text is read or given up; two entries that differ have different macs.
+/// An entry that SQLite hands over as a line has all its columns and no more, or is given up; two entries that differ have different macs.
 pub fn audit(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let rows = text.split(lines::ROW).count();
-    let unambiguous = lines::is_unambiguous(text, rows.try_into().expect("few rows"));
+    let mut all_have_them = true;
     let (mut prev_mac, mut mac) = (Vec::new(), Vec::new());
     for line in text.split(lines::ROW) {
         let columns = line.split(lines::COLUMN).count();
         let read = lines::entry(line, &mut prev_mac, &mut mac).is_some();
-        assert!(!(read && unambiguous) || columns == lines::COLUMNS, "{columns} columns");
+        assert!(!read || columns == lines::COLUMNS, "{columns} columns");
+        all_have_them &= columns == lines::COLUMNS;
     }
+    let rows = text.split(lines::ROW).count().try_into().expect("few rows");
+    assert!(!all_have_them || lines::is_unambiguous(text, rows), "{rows} rows");
+    assert!(!lines::is_unambiguous(text, rows + 1));
     // The same bytes, cut at two places: wherever a value ends, the mac tells.
     let mut parts = text.splitn(4, '|');
     let mut next = || parts.next().unwrap_or_default();
@@ -116,4 +119,23 @@ fn told(action: &str, actor: &str) -> [u8; 32] {
         key_id: "",
     };
     entry.mac(TENANT, &key, &mut Vec::new())
+}
+
+/// The fuzzer runs for hours and seldom; what it begins with is held here each time.
+#[cfg(test)]
+#[test]
+fn what_the_fuzzer_begins_with_holds() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/seeds");
+    for (target, holds) in
+        [("envelope", envelope as fn(&[u8])), ("keyring", keyring), ("audit", audit)]
+    {
+        let files = std::fs::read_dir(seeds.join(target)).expect("seeds");
+        let mut held = 0;
+        for file in files {
+            holds(&std::fs::read(file.expect("a seed").path()).expect("a seed"));
+            held += 1;
+        }
+        assert!(held > 0, "{target}");
+        holds(b"");
+    }
 }

@@ -13,14 +13,15 @@ pub(crate) const ROW: char = '\u{1e}';
 /// How many columns a row has.
 pub(crate) const COLUMNS: usize = 17;
 
-/// A missing value is `0`, and one that is there `1` and itself.
+/// A missing value is `0`, and one that is there `1` and itself. A column that nothing may miss and that misses its value, in
+/// a table that somebody made anew, would leave its place to a value with a separator: such an entry has no line.
 const TEXT: &str = "
     SELECT count(*) AS rows, max(seq) AS last, group_concat(line, char(30)) AS lines FROM (
-        SELECT seq, concat_ws(char(31), seq, hex(prev_mac), hex(id), phase, iif(intent_id IS NULL, '0', '1' || hex(intent_id)),
+        SELECT seq, iif(phase || integration_id || action || actor || key_id IS NULL, NULL, concat_ws(char(31), seq, hex(prev_mac), hex(id), phase, iif(intent_id IS NULL, '0', '1' || hex(intent_id)),
             integration_id, action, coalesce(params_hash, ''), iif(result_status IS NULL, '0', '1' || result_status),
             coalesce(executed_at, ''), iif(duration_ms IS NULL, '0', '1' || duration_ms),
             iif(error_message IS NULL, '0', '1' || error_message), actor, iif(op_id IS NULL, '0', '1' || hex(op_id)),
-            iif(generation IS NULL, '0', '1' || generation), key_id, hex(mac)) AS line
+            iif(generation IS NULL, '0', '1' || generation), key_id, hex(mac))) AS line
         FROM integration_audit_log WHERE tenant_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4)";
 
 /// Gives each entry of a page with its mac, and returns the last one's place. `None`: this is not SQLite, there is nothing
@@ -91,7 +92,7 @@ pub(crate) fn entry<'a>(
         key_id: next()?,
     };
     unhex(next()?, mac)?;
-    Some(entry)
+    columns.next().is_none().then_some(entry)
 }
 
 fn maybe(column: &str) -> std::result::Result<Option<&str>, ()> {
