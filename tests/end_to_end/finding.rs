@@ -260,6 +260,73 @@ fn an_address_says_which_tools_its_agent_has() {
     assert!(seen < 2000, "{seen}");
 }
 
+/// All pages of a list: the tools, and where each page but the last goes on.
+fn pages(mut ask: impl FnMut(&Value) -> Value) -> (Vec<Value>, Vec<Value>) {
+    let (mut tools, mut cursors) = (Vec::new(), Vec::new());
+    loop {
+        let params = cursors.last().map_or(json!({}), |cursor| json!({ "cursor": cursor }));
+        let mut page = ask(&params);
+        tools.append(page["result"]["tools"].as_array_mut().unwrap_or_else(|| panic!("no list")));
+        match page["result"]["nextCursor"].take() {
+            Value::Null => return (tools, cursors),
+            cursor => cursors.push(cursor),
+        }
+    }
+}
+
+#[test]
+fn a_list_that_is_ready_made_says_what_the_other_door_says() {
+    const ALL: &str = "github,vercel,stripe,gmail,analytics,registrar";
+    let provider = github();
+    let product = Product::connected(&provider.url, KEY);
+    let server = product.serve();
+    let shows = json!({"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}});
+    let everything = format!("toolsets={ALL}");
+    let mut paged = 0;
+    for (query, flags) in [
+        ("", &[][..]),
+        ("readonly=1", &["--readonly"]),
+        ("mode=search", &["--mode", "search"]),
+        (&everything, &["--toolsets", ALL]),
+    ] {
+        for capabilities in [&json!({}), &shows] {
+            let ready = pages(|params| {
+                let mut params = params.clone();
+                params["_meta"] = json!({
+                    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                    "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+                    "io.modelcontextprotocol/clientCapabilities": capabilities,
+                });
+                answer(send(&server, query, &[], "tools/list", &params)).json()
+            });
+            let mut other = Conversation::start(product.command(&["stdio"]).args(flags));
+            other.ask(
+                &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+                    "protocolVersion": "2025-11-25", "capabilities": capabilities,
+                    "clientInfo": {"name": "tests", "version": "1"},
+                }})
+                .to_string(),
+            );
+            let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+            let mut before = format!("{initialized}\n");
+            let listed = pages(|params| {
+                let list =
+                    json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": params});
+                let said = other.ask(&format!("{}{list}", std::mem::take(&mut before)));
+                serde_json::from_str(&said).unwrap()
+            });
+            assert_eq!(ready, listed, "{query} {capabilities}");
+            assert_eq!(
+                ready.0.iter().any(|tool| tool["_meta"]["ui"].is_object()),
+                capabilities == &shows,
+                "{query}"
+            );
+            paged += ready.1.len();
+        }
+    }
+    assert!(paged > 0);
+}
+
 /// What a model sees of a tool, about four bytes a token.
 fn tokens(tool: &Value) -> usize {
     let text = |field: &str| tool[field].as_str().unwrap().len();

@@ -27,7 +27,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::config::Config;
 use crate::console;
 use crate::host::{Caller, Host};
-use crate::mcp::Mcp;
+use crate::mcp::{self, Mcp};
 use crate::observe::health;
 use crate::origin::Origin;
 use crate::webhooks;
@@ -140,6 +140,7 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
             from_fn(whole),
             from_fn_with_state(host.clone(), entry::step_up),
             from_fn_with_state(sessions, own_session),
+            from_fn(mcp::ready),
         ))
         .merge(entry::metadata(host.clone()))
         .layer((readable(config), from_fn_with_state(pages, known_page)))

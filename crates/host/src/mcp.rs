@@ -38,7 +38,7 @@ use rmcp::service::{NotificationContext, RequestContext, RoleServer, Subscriptio
 use serde_json::{Value, json};
 
 use self::line::line;
-use self::listing::Tools;
+use self::listing::{Ready, Tools};
 use self::own::Answer;
 use self::told::{failure, success};
 use self::watching::Watching;
@@ -48,6 +48,7 @@ use crate::surface::Surface;
 
 #[cfg(feature = "conformance")]
 pub use fixture::Fixture;
+pub(crate) use listing::ready;
 pub use listing::{own_tool, tokens, tool};
 
 /// The one thing that a request of ours asks for: that a page is opened.
@@ -149,7 +150,7 @@ impl ServerHandler for Mcp {
         let caller = self.caller(&context)?;
         let shows_pages = apps::are_shown(&context);
         let cursor = request.and_then(|request| request.cursor);
-        Box::pin(self.list(&caller, cursor, shows_pages)).await
+        Box::pin(self.list(&caller, cursor, shows_pages, Ready::of(&context))).await
     }
 
     fn accepted_subscription_filter(
@@ -323,7 +324,7 @@ impl ServerHandler for Mcp {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.tools.of(&self.host).get(name).cloned()
+        self.tools.tool(&self.host, name)
     }
 }
 

@@ -11,7 +11,7 @@ async fn published(configure: impl FnOnce(&mut Config)) -> BTreeMap<String, Stri
     let host = Host::open(&config).await.unwrap();
     let tools = Tools::default();
     let texts = tools.of(&host).iter();
-    texts.map(|(name, tool)| (name.clone(), serde_json::to_string(tool).unwrap())).collect()
+    texts.map(|(name, tool)| (name.clone(), tool.text.to_string())).collect()
 }
 
 fn hash(text: &str) -> String {
