@@ -1,5 +1,6 @@
 //! The server as agents meet it, beside a bare rmcp server that publishes the same tools and asks the same provider: calls
-//! and lists in a second over HTTP, the first list after a start, and memory. Only the ratios of one run mean anything.
+//! and lists in a second over HTTP, the first list after a start, and memory. And beside itself without the entries of the audit
+//! trail. Only the ratios of one run mean anything.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ mod sessions;
 #[path = "serve/siege.rs"]
 mod siege;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use load::{Load, rate};
@@ -35,12 +37,20 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Starts of each server.
 const STARTS: usize = 7;
 
-fn main() {
+fn main() -> ExitCode {
     // A server is this program too.
-    if let Ok(kind) = std::env::var(servers::SERVES) {
-        bare::serve(&kind);
-        return;
+    match std::env::var(servers::SERVES).as_deref() {
+        Ok("bare") => bare::serve(),
+        Ok(_) => {
+            resto_vault::leave_out_the_audit();
+            return resto_host::cli::main();
+        }
+        Err(_) => compare(),
     }
+    ExitCode::SUCCESS
+}
+
+fn compare() {
     // The server has one core to itself; everything else has the other, a PostgreSQL of this machine too.
     let pinned = servers::pin(&std::process::id().to_string(), servers::OTHERS);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();

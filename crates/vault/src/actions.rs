@@ -269,11 +269,16 @@ impl TenantScope {
     /// Gives the writer something to write, and waits until that is durable. `None`: the writer ended before.
     async fn submit<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Option<Result<T>> {
         let (reply, answer) = oneshot::channel();
+        let work = work(reply);
+        #[cfg(feature = "unaudited")]
+        let Some(work) = Box::pin(crate::unaudited::answered(self, work)).await else {
+            return answer.await.ok();
+        };
         let queue = match self.vault.inner.writer.queue() {
             Ok(queue) => queue,
             Err(closed) => return Some(Err(closed)),
         };
-        queue.send(Given::Call(Call { scope: self.clone(), work: work(reply) })).await.ok()?;
+        queue.send(Given::Call(Call { scope: self.clone(), work })).await.ok()?;
         drop(queue);
         answer.await.ok()
     }

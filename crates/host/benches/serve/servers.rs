@@ -1,4 +1,5 @@
-//! The servers that are compared. Each is a process of its own: the product, or this program as a bare rmcp server.
+//! The servers that are compared. Each is a process of its own: the product, or this program as one of the
+//! others.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -25,8 +26,6 @@ static WIPING: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 pub const SERVES: &str = "RESTO_BENCH_SERVES";
 pub const PROVIDER: &str = "RESTO_BENCH_PROVIDER";
 pub const TOOLS: &str = "RESTO_BENCH_TOOLS";
-pub const FOLDER: &str = "RESTO_BENCH_FOLDER";
-pub const DATABASE: &str = "RESTO_BENCH_DATABASE";
 
 const SERVER: &str = "0";
 pub const OTHERS: &str = "1";
@@ -114,7 +113,7 @@ pub struct Installation {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Product,
-    /// The bare server, which also finds whose token it is, reads the connection and opens the credential.
+    /// The same without the entries of the audit trail.
     Unaudited,
 }
 
@@ -212,25 +211,18 @@ impl Installation {
 
     pub fn contender(&self, kind: Kind) -> Contender {
         let mut environment = self.environment();
-        let program = if kind == Kind::Product {
-            env!("CARGO_BIN_EXE_resto").into()
-        } else {
-            let folder = self.folder.path().display().to_string();
-            environment.push((SERVES.to_owned(), "unaudited".to_owned()));
-            environment.push((FOLDER.to_owned(), folder));
-            environment.extend(self.database.clone().map(|url| (DATABASE.to_owned(), url)));
-            std::env::current_exe().unwrap()
+        let (program, audit) = match kind {
+            Kind::Product => (env!("CARGO_BIN_EXE_resto").into(), ""),
+            Kind::Unaudited => {
+                environment.push((SERVES.to_owned(), "unaudited".to_owned()));
+                (std::env::current_exe().unwrap(), ", no audit")
+            }
         };
-        let audit = if kind == Kind::Product { "" } else { ", no audit" };
         Contender {
             name: format!("{}{audit}", self.name),
             program,
             environment,
-            arguments: if kind == Kind::Product {
-                vec!["serve", "--bind", "127.0.0.1:0"]
-            } else {
-                vec![]
-            },
+            arguments: vec!["serve", "--bind", "127.0.0.1:0"],
             tokens: self.tokens.clone(),
         }
     }
