@@ -107,7 +107,7 @@ impl Action for ListPullRequests {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CreatedPullRequest {
     #[serde(flatten)]
-    pull_request: PullRequest,
+    pub(crate) pull_request: PullRequest,
     /// Whether an open one for the same branches was found instead; it keeps its own text.
     already_existed: bool,
 }
@@ -116,14 +116,14 @@ pub struct CreatedPullRequest {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreatePullRequest {
     #[serde(flatten)]
-    at: Repo,
-    title: String,
+    pub(crate) at: Repo,
+    pub(crate) title: String,
     /// `owner:branch` if in a fork.
-    head: String,
-    base: String,
+    pub(crate) head: String,
+    pub(crate) base: String,
     /// Markdown.
-    body: Option<String>,
-    draft: Option<bool>,
+    pub(crate) body: Option<String>,
+    pub(crate) draft: Option<bool>,
 }
 
 impl CreatePullRequest {
