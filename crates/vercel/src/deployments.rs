@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::permissions::{DEPLOYMENT_READ, DEPLOYMENT_WRITE};
+use crate::projects::ProjectIn;
 use crate::teams::Scope;
 use crate::times::At;
 
@@ -338,8 +339,25 @@ impl Action for DeleteDeployment {
     type Output = DeletedDeployment;
 
     async fn run(self, api: &Api) -> Result<DeletedDeployment> {
+        let at = DeploymentIn { deployment: self.deployment_id, scope: self.scope };
+        // First: whoever was never shown it is told the same as after the deletion.
+        let was = at.find(api).await?;
+        let gone = || DeletedDeployment { deployment_id: was.id.clone() };
         // https://vercel.com/docs/rest-api/deployments/delete-a-deployment
-        self.scope.on(api, api.delete("/v13/deployments/{}", &[&self.deployment_id])).send().await
+        at.scope
+            .on(api, api.delete("/v13/deployments/{}", &[&was.id]))
+            .send_or_find(async || match at.find(api).await {
+                Ok(now) => Ok((now.state == "DELETED").then(gone)),
+                Err(error) if error.code() == Code::NotFound => {
+                    let Some(id) = &was.facts.project_id else { return Ok(None) };
+                    // The rights are there still.
+                    let project = ProjectIn { project: id.clone(), scope: at.scope.clone() };
+                    project.find(api).await?;
+                    Ok(Some(gone()))
+                }
+                Err(error) => Err(error),
+            })
+            .await
     }
 }
 

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::VERCEL;
+use crate::projects::tests::shop;
 
 pub(crate) const DPL: &str = "/v13/deployments/dpl_1";
 
@@ -104,8 +105,44 @@ async fn cancels_only_what_has_not_ended() {
 #[tokio::test]
 async fn deletes_a_deployment() {
     let gone = json!({"uid": "dpl_1", "state": "DELETED"});
-    let fake = FakeApi::new(&VERCEL).await.on("DELETE", DPL, 200, gone);
+    let fake = FakeApi::new(&VERCEL)
+        .await
+        .on("GET", DPL, 200, deployment("READY"))
+        .on("DELETE", DPL, 200, gone);
     let told = fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await.unwrap();
     assert_eq!(told, json!({"deployment_id": "dpl_1"}));
-    assert_eq!(fake.requests().await[0].method, "DELETE");
+    assert_eq!(fake.requests().await[1].method, "DELETE");
+}
+
+#[tokio::test]
+async fn looks_whether_a_deployment_was_deleted_where_the_answer_is_lost() {
+    let hidden = json!({"error": {"code": "not_found"}});
+    for (shown, project, is_gone) in [
+        ((404, hidden.clone()), (200, shop()), true),
+        ((200, deployment("DELETED")), (200, shop()), true),
+        ((200, deployment("READY")), (200, shop()), false),
+        ((404, hidden.clone()), (404, hidden.clone()), false),
+        ((404, hidden.clone()), (403, json!({})), false),
+    ] {
+        let fake = FakeApi::new(&VERCEL)
+            .await
+            .on("GET", DPL, 200, deployment("READY"))
+            .on("GET", DPL, shown.0, shown.1)
+            .on("GET", "/v9/projects/prj_1", project.0, project.1)
+            .on("DELETE", DPL, 502, json!({}));
+        match fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await {
+            Ok(told) => assert!(is_gone && told == json!({"deployment_id": "dpl_1"}), "{told}"),
+            Err(error) => assert!(!is_gone && error.code() == Code::UnknownOutcome, "{error}"),
+        }
+        let sent = fake.requests().await.iter().filter(|one| one.method == "DELETE").count();
+        assert_eq!(sent, 1);
+    }
+}
+
+#[tokio::test]
+async fn deletes_no_deployment_that_it_is_not_shown() {
+    let fake =
+        FakeApi::new(&VERCEL).await.on("GET", DPL, 404, json!({"error": {"code": "not_found"}}));
+    let error = fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await.unwrap_err();
+    assert_eq!((error.code(), fake.requests().await.len()), (Code::NotFound, 1));
 }
