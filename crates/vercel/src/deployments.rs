@@ -175,6 +175,16 @@ impl TryFrom<Answer> for Deployment {
 }
 
 impl Deployment {
+    /// Without what whoever made its commit could write, unless it is for the public: anybody may have a preview built, by a
+    /// pull request. Its domains have the name of the branch in them, and its error the command that the commit gives.
+    pub(crate) fn without_words(self) -> Self {
+        if self.environment == "production" {
+            return self;
+        }
+        let (branch, commit_message, error_message) = (None, None, None);
+        Self { branch, commit_message, error_message, domains: Vec::new(), ..self }
+    }
+
     /// Whether nothing more happens to it by itself.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.state.as_str(), "READY" | "ERROR" | "CANCELED" | "BLOCKED" | "DELETED")

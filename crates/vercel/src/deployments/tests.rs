@@ -74,6 +74,29 @@ async fn tells_where_a_deployment_is_reached_and_what_it_is_of() {
     );
 }
 
+#[test]
+fn d7_of_a_preview_nothing_is_left_that_its_author_could_write() {
+    let read = |target: Value| -> Deployment {
+        let mut answer = deployment("ERROR");
+        answer["target"] = target;
+        answer["errorCode"] = json!("BUILD_FAILED");
+        answer["errorMessage"] = json!("Command \"say no more\" exited with 1");
+        serde_json::from_value(answer).unwrap()
+    };
+    let preview = json!(read(Value::Null).without_words());
+    assert_eq!(
+        preview,
+        json!({
+            "id": "dpl_1", "project": "shop", "state": "ERROR", "stage": null, "environment": "preview",
+            "url": "https://shop-abc.vercel.app", "inspector_url": "https://vercel.com/acme/shop/1", "branch": null,
+            "commit_sha": "aaa111", "commit_message": null, "error_code": "BUILD_FAILED", "error_message": null,
+            "created_at": "2026-01-01T00:00:00Z", "ready_at": "2026-01-01T00:01:00Z",
+        })
+    );
+    let live = json!("production");
+    assert_eq!(json!(read(live.clone()).without_words()), json!(read(live)));
+}
+
 #[tokio::test]
 async fn a_state_that_is_not_known_is_told_as_it_is() {
     let mut answer = deployment("HIBERNATING");
