@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::people::own_login;
 use crate::permissions::{ADMINISTRATION_WRITE, COLLABORATORS_READ};
 use crate::repos::Repo;
 
@@ -232,21 +233,25 @@ impl RemoveCollaborator {
 
     /// The removal whose answer was lost, if the person is neither invited nor a collaborator.
     async fn find(&self, api: &Api) -> Result<Option<Removed>> {
-        // Only administrators are shown it: to them, who is not found is no collaborator.
         let open = self.invitations(api).await?;
         if open.next_cursor.is_some() || open.items.iter().any(|one| one.is_of(&self.login)) {
             return Ok(None);
         }
+        // A token that may not ask for collaborators finds nobody; one that may finds whose it is, who administers this.
+        let me = own_login(api).await?;
+        if !self.has(api, &me).await? || self.has(api, &self.login).await? {
+            return Ok(None);
+        }
+        Ok(Some(Removed { login: self.login.clone(), role: None, invitation_withdrawn: None }))
+    }
+
+    /// Whether somebody is shown as a collaborator.
+    async fn has(&self, api: &Api, login: &str) -> Result<bool> {
         let Repo { owner, repo } = &self.at;
         // https://docs.github.com/rest/collaborators/collaborators#check-if-a-user-is-a-repository-collaborator
-        let path = "/repos/{}/{}/collaborators/{}";
-        match api.get(path, &[owner, repo, &self.login]).send_empty().await {
-            Err(error) if error.code() == Code::NotFound => Ok(Some(Removed {
-                login: self.login.clone(),
-                role: None,
-                invitation_withdrawn: None,
-            })),
-            is_collaborator => is_collaborator.map(|()| None),
+        match api.get("/repos/{}/{}/collaborators/{}", &[owner, repo, &login]).send_empty().await {
+            Err(error) if error.code() == Code::NotFound => Ok(false),
+            shown => shown.map(|()| true),
         }
     }
 

@@ -114,13 +114,15 @@ async fn removes_a_person_and_withdraws_the_invitation() {
 async fn looks_whether_a_person_was_removed_where_the_answer_is_lost() {
     const MONA: &str = "/repos/acme/shop/collaborators/mona";
     let hidden = json!({"message": "Not Found"});
-    for (invited, collaborator, is_gone) in [
-        ((200, json!([])), 404, true),
-        ((200, json!([])), 204, false),
-        ((200, json!([])), 403, false),
-        ((200, json!([invitation()])), 404, false),
-        // Without the right to see the invitations nothing is told by what is not found.
-        ((404, hidden.clone()), 404, false),
+    let nobody = || (200, json!([]));
+    for (invited, me, collaborator, is_gone) in [
+        (nobody(), 204, 404, true),
+        (nobody(), 204, 204, false),
+        (nobody(), 204, 403, false),
+        ((200, json!([invitation()])), 204, 404, false),
+        // Without a right nothing is told by what is not found.
+        (nobody(), 404, 404, false),
+        ((404, hidden), 204, 404, false),
     ] {
         for again in [false, true] {
             let mut fake = FakeApi::new(&GITHUB).await;
@@ -132,6 +134,8 @@ async fn looks_whether_a_person_was_removed_where_the_answer_is_lost() {
             fake = fake
                 .on("GET", "/repos/acme/shop/invitations", invited.0, invited.1.clone())
                 .on("GET", &format!("{MONA}/permission"), 200, json!({"role_name": "write"}))
+                .on("GET", "/user", 200, json!({"login": "boss"}))
+                .on("GET", "/repos/acme/shop/collaborators/boss", me, Value::Null)
                 .on("GET", MONA, collaborator, Value::Null)
                 .on("DELETE", MONA, 502, json!({"message": "Server Error"}));
             match fake.run::<RemoveCollaborator>(mona(json!({}))).await {
