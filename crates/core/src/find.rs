@@ -8,6 +8,21 @@ use serde::de::DeserializeOwned;
 use crate::reply::in_doubt;
 use crate::{Api, Code, Request, Result};
 
+impl Api {
+    /// As [`Request::send_or_find`], for what takes several requests: where the answer to one of them is lost, `find` looks
+    /// for the whole. A call that reconciles does not begin it and only looks.
+    ///
+    /// # Errors
+    /// As `making`; `unknown_outcome` where it is not found.
+    pub async fn make_or_find<T, Found: Future<Output = Result<Option<T>>>>(
+        &self,
+        making: impl Future<Output = Result<T>>,
+        find: impl Fn() -> Found,
+    ) -> Result<T> {
+        sent_or_found(self, making, find, SHOWS_NOT).await
+    }
+}
+
 impl Request<'_> {
     /// Sends a change and reads the answer as `T`. Where the answer is lost, `find` looks for what the change made, by
     /// reading only; `None`: the provider does not show it. A call that reconciles sends nothing and only looks.
@@ -20,8 +35,7 @@ impl Request<'_> {
         Found: Future<Output = Result<Option<T>>>,
     {
         let api = self.api;
-        let lost = "was asked for it and does not show it so far";
-        sent_or_found(api, self.send(), find, lost).await
+        sent_or_found(api, self.send(), find, SHOWS_NOT).await
     }
 
     /// Sends a deletion and ignores the body of the answer. Where the answer is lost, `look` reads what was to be deleted:
@@ -42,6 +56,8 @@ impl Request<'_> {
         sent_or_found(api, self.send_empty(), find, "still shows what was to be deleted").await
     }
 }
+
+const SHOWS_NOT: &str = "was asked for it and does not show it so far";
 
 async fn sent_or_found<T, Found: Future<Output = Result<Option<T>>>>(
     api: &Api,

@@ -3,11 +3,11 @@
 use resto_core::{Action, Api, Code, Error, GitRef, PathSegments, Result, Risk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::commit::CommitFiles;
 use crate::objects::NewFile;
 use crate::permissions::CI_WRITE;
+use crate::pulls::{CreatePullRequest, CreatedPullRequest};
 use crate::repos::{Repo, Repository};
 
 /// What a project is built with.
@@ -163,11 +163,6 @@ impl Action for ConfigureCi {
     type Output = ProposedCi;
 
     async fn run(self, api: &Api) -> Result<ProposedCi> {
-        #[derive(Deserialize)]
-        struct PullRequest {
-            number: u64,
-            html_url: String,
-        }
         let version = self.version()?;
         let Repo { owner, repo } = &self.at;
         let base = if let Some(base) = self.base {
@@ -202,28 +197,33 @@ impl Action for ConfigureCi {
                 ),
             ));
         }
-        // https://docs.github.com/rest/pulls/pulls#create-a-pull-request
-        let opened: Result<PullRequest> = api
-            .post("/repos/{}/{}/pulls", &[owner, repo])
-            .json(&json!({
-                "title": title,
-                "head": branch,
-                "base": base,
-                "body": format!("Adds `{path}`, which builds and tests each push to `{}` and each pull request.", base.0),
-            }))
-            .send()
-            .await;
-        match opened {
-            Ok(opened) => Ok(ProposedCi {
-                pull_request: opened.number,
-                url: opened.html_url,
+        let body = format!(
+            "Adds `{path}`, which builds and tests each push to `{}` and each pull request.",
+            base.0
+        );
+        let opening = CreatePullRequest {
+            at: self.at,
+            title,
+            head: branch.0.clone(),
+            base: base.0,
+            body: Some(body),
+            draft: None,
+        };
+        match opening.run(api).await {
+            Ok(CreatedPullRequest { pull_request, .. }) => Ok(ProposedCi {
+                pull_request: pull_request.number,
+                url: pull_request.url,
                 branch: branch.0,
                 path,
             }),
             Err(mut error) => {
+                let missing = match error.code() {
+                    Code::UnknownOutcome => "",
+                    _ => "; only the pull request is missing",
+                };
                 let details = error.details_mut();
                 details.message = format!(
-                    "{} The workflow is on the new branch `{}`; only the pull request is missing.",
+                    "{} The workflow is on the new branch `{}`{missing}.",
                     details.message, branch.0
                 );
                 Err(error)
@@ -255,8 +255,10 @@ impl ConfigureCi {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use resto_testing::FakeApi;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::GITHUB;
@@ -283,15 +285,53 @@ mod tests {
         arguments
     }
 
+    fn opened() -> Value {
+        crate::pulls::tests::pull(5)
+    }
+
+    /// The branch with the commit of the workflow, and the pull requests of it that are open.
+    async fn proposed(pulls: Value) -> FakeApi {
+        let listed = json!([{"sha": NEW, "html_url": "c", "author": {"id": 1}, "parents": [{"sha": OLD}],
+            "commit": {"message": "Build and test with GitHub Actions (go)", "tree": {"sha": "new"}}}]);
+        repository("new")
+            .await
+            .connected("1")
+            .on("GET", "/repos/o/r/commits", 200, listed)
+            .on(
+                "GET",
+                &format!("/repos/o/r/git/commits/{OLD}"),
+                200,
+                json!({"tree": {"sha": "old"}}),
+            )
+            .on("GET", "/repos/o/r/pulls", 200, pulls)
+    }
+
+    #[tokio::test]
+    async fn finds_the_workflow_and_its_pull_request_where_an_answer_was_lost() {
+        for (pulls, is_open) in [(json!([opened()]), true), (json!([]), false)] {
+            let lost = json!({"message": "Server Error"});
+            let first = proposed(pulls.clone()).await.on("POST", "/repos/o/r/pulls", 502, lost);
+            let again = proposed(pulls).await.reconciling(Duration::from_mins(3));
+            for fake in [first, again] {
+                match fake.run::<ConfigureCi>(arguments(json!({}))).await {
+                    Ok(told) => assert!(is_open && told["pull_request"] == 5, "{told}"),
+                    Err(error) => {
+                        assert!(!is_open && error.code() == Code::UnknownOutcome, "{error}");
+                        assert!(error.message().ends_with("on the new branch `ci/go`."), "{error}");
+                    }
+                }
+            }
+        }
+    }
+
     #[tokio::test]
     async fn proposes_a_workflow_in_a_pull_request() {
-        let opened = json!({"number": 5, "html_url": "https://github.com/o/r/pull/5"});
-        let fake = repository("new").await.on("POST", "/repos/o/r/pulls", 201, opened);
+        let fake = repository("new").await.on("POST", "/repos/o/r/pulls", 201, opened());
         let proposed =
             fake.run::<ConfigureCi>(arguments(json!({"version": "1.26"}))).await.unwrap();
         assert_eq!(
             proposed,
-            json!({"pull_request": 5, "url": "https://github.com/o/r/pull/5", "branch": "ci/go", "path": ".github/workflows/go.yml"})
+            json!({"pull_request": 5, "url": "https://github.com/octocat/hello/pull/5", "branch": "ci/go", "path": ".github/workflows/go.yml"})
         );
         let requests = fake.requests().await;
         let file = &requests[2].body["tree"][0];

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::people::own_login;
 use crate::permissions::{ADMINISTRATION_WRITE, COLLABORATORS_READ};
 use crate::repos::Repo;
 
@@ -112,6 +113,12 @@ struct Invitation {
     permissions: Option<String>,
 }
 
+impl Invitation {
+    fn is_of(&self, login: &str) -> bool {
+        self.invitee.as_ref().is_some_and(|invitee| invitee.login.eq_ignore_ascii_case(login))
+    }
+}
+
 #[derive(Deserialize)]
 struct Invitee {
     login: String,
@@ -170,8 +177,8 @@ pub struct Removed {
     pub login: String,
     /// The role they had or were invited in, with which `invite_collaborator` invites again.
     pub role: Option<String>,
-    /// Whether an open invitation was withdrawn.
-    pub invitation_withdrawn: bool,
+    /// Whether an open invitation was withdrawn; absent where GitHub's answer was lost.
+    pub invitation_withdrawn: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -194,19 +201,15 @@ impl Action for RemoveCollaborator {
     type Output = Removed;
 
     async fn run(self, api: &Api) -> Result<Removed> {
+        api.make_or_find(self.remove(api), || self.find(api)).await
+    }
+}
+
+impl RemoveCollaborator {
+    async fn remove(&self, api: &Api) -> Result<Removed> {
         let Repo { owner, repo } = &self.at;
-        // https://docs.github.com/rest/collaborators/invitations#list-repository-invitations
-        let open: Page<Invitation> = api
-            .get("/repos/{}/{}/invitations", &[owner, repo])
-            .query("per_page", 100)
-            .list()
-            .await?;
-        let invitation = open.items.into_iter().find(|invitation| {
-            invitation
-                .invitee
-                .as_ref()
-                .is_some_and(|invitee| invitee.login.eq_ignore_ascii_case(&self.login))
-        });
+        let open = self.invitations(api).await?;
+        let invitation = open.items.into_iter().find(|one| one.is_of(&self.login));
         // https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user
         let standing: Option<Standing> = api
             .get("/repos/{}/{}/collaborators/{}/permission", &[owner, repo, &self.login])
@@ -224,117 +227,42 @@ impl Action for RemoveCollaborator {
         api.delete("/repos/{}/{}/collaborators/{}", &[owner, repo, &self.login])
             .send_empty()
             .await?;
-        Ok(Removed { login: self.login, role, invitation_withdrawn: invitation.is_some() })
+        let invitation_withdrawn = Some(invitation.is_some());
+        Ok(Removed { login: self.login.clone(), role, invitation_withdrawn })
+    }
+
+    /// The removal whose answer was lost, if the person is neither invited nor a collaborator.
+    async fn find(&self, api: &Api) -> Result<Option<Removed>> {
+        let open = self.invitations(api).await?;
+        if open.next_cursor.is_some() || open.items.iter().any(|one| one.is_of(&self.login)) {
+            return Ok(None);
+        }
+        // A token that may not ask for collaborators finds nobody; one that may finds whose it is, who administers this.
+        let me = own_login(api).await?;
+        if !self.has(api, &me).await? || self.has(api, &self.login).await? {
+            return Ok(None);
+        }
+        Ok(Some(Removed { login: self.login.clone(), role: None, invitation_withdrawn: None }))
+    }
+
+    /// Whether somebody is shown as a collaborator.
+    async fn has(&self, api: &Api, login: &str) -> Result<bool> {
+        let Repo { owner, repo } = &self.at;
+        // https://docs.github.com/rest/collaborators/collaborators#check-if-a-user-is-a-repository-collaborator
+        match api.get("/repos/{}/{}/collaborators/{}", &[owner, repo, &login]).send_empty().await {
+            Err(error) if error.code() == Code::NotFound => Ok(false),
+            shown => shown.map(|()| true),
+        }
+    }
+
+    async fn invitations(&self, api: &Api) -> Result<Page<Invitation>> {
+        // https://docs.github.com/rest/collaborators/invitations#list-repository-invitations
+        api.get("/repos/{}/{}/invitations", &[&self.at.owner, &self.at.repo])
+            .query("per_page", 100)
+            .list()
+            .await
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use resto_testing::FakeApi;
-    use serde_json::Value;
-
-    use super::*;
-    use crate::GITHUB;
-
-    fn mona(more: Value) -> Value {
-        let mut arguments = json!({"owner": "acme", "repo": "shop", "login": "mona"});
-        if let Value::Object(more) = more {
-            arguments.as_object_mut().unwrap().extend(more);
-        }
-        arguments
-    }
-
-    fn invitation() -> Value {
-        json!({"id": 42, "html_url": "https://github.com/acme/shop/invitations", "permissions": "triage",
-            "invitee": {"login": "Mona"}})
-    }
-
-    #[tokio::test]
-    async fn lists_collaborators_with_their_roles() {
-        let fake = FakeApi::new(&GITHUB).await.on(
-            "GET",
-            "/repos/acme/shop/collaborators",
-            200,
-            json!([{"login": "mona", "role_name": "maintain", "html_url": "https://github.com/mona", "id": 1}]),
-        );
-        let page =
-            fake.run::<ListCollaborators>(json!({"owner": "acme", "repo": "shop"})).await.unwrap();
-        assert_eq!(
-            page["items"],
-            json!([{"login": "mona", "role": "maintain", "url": "https://github.com/mona"}])
-        );
-    }
-
-    #[tokio::test]
-    async fn invites_a_person_in_a_role() {
-        let fake = FakeApi::new(&GITHUB).await.on(
-            "PUT",
-            "/repos/acme/shop/collaborators/mona",
-            201,
-            invitation(),
-        );
-        let invited = fake.run::<InviteCollaborator>(mona(json!({"role": "write"}))).await.unwrap();
-        assert_eq!(
-            invited,
-            json!({"login": "mona", "pending": true, "invitation_id": 42, "url": "https://github.com/acme/shop/invitations"})
-        );
-        assert_eq!(fake.requests().await[0].body, json!({"permission": "push"}));
-    }
-
-    #[tokio::test]
-    async fn a_member_needs_no_invitation() {
-        let fake = FakeApi::new(&GITHUB).await.on(
-            "PUT",
-            "/repos/acme/shop/collaborators/mona",
-            204,
-            Value::Null,
-        );
-        let invited = fake.run::<InviteCollaborator>(mona(json!({}))).await.unwrap();
-        assert_eq!(invited, json!({"login": "mona", "pending": false}));
-        assert_eq!(fake.requests().await[0].body, json!({}));
-    }
-
-    #[tokio::test]
-    async fn removes_a_person_and_withdraws_the_invitation() {
-        let fake = FakeApi::new(&GITHUB)
-            .await
-            .on("GET", "/repos/acme/shop/invitations", 200, json!([invitation()]))
-            .on("GET", "/repos/acme/shop/invitations", 200, json!([]))
-            .on(
-                "GET",
-                "/repos/acme/shop/collaborators/mona/permission",
-                404,
-                json!({"message": "mona is not a user"}),
-            )
-            .on(
-                "GET",
-                "/repos/acme/shop/collaborators/mona/permission",
-                200,
-                json!({"permission": "write", "role_name": "maintain", "user": {"login": "mona"}}),
-            )
-            .on("DELETE", "/repos/acme/shop/invitations/42", 204, Value::Null)
-            .on("DELETE", "/repos/acme/shop/collaborators/mona", 204, Value::Null);
-        for (withdrawn, role) in [(true, "triage"), (false, "maintain")] {
-            let removed = fake.run::<RemoveCollaborator>(mona(json!({}))).await.unwrap();
-            assert_eq!(
-                removed,
-                json!({"login": "mona", "role": role, "invitation_withdrawn": withdrawn})
-            );
-        }
-        let deleted: Vec<String> = fake
-            .requests()
-            .await
-            .into_iter()
-            .filter(|request| request.method == "DELETE")
-            .map(|request| request.path)
-            .collect();
-        assert_eq!(
-            deleted,
-            [
-                "/repos/acme/shop/invitations/42",
-                "/repos/acme/shop/collaborators/mona",
-                "/repos/acme/shop/collaborators/mona"
-            ]
-        );
-    }
-}
+mod tests;

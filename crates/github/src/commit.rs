@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use resto_core::{Action, Api, Code, Error, GitRef, PathArg as _, PathSegments, Result, Risk};
+use resto_core::{
+    Action, Api, Code, Error, GitRef, Page, PathArg as _, PathSegments, Result, Risk,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::branches::{Start, resolve, start_branch, tip};
+use crate::made::{is_ours, is_same, since};
 use crate::objects::{NewFile, changes, store_commit, store_files, store_tree};
 use crate::permissions::CONTENTS_WRITE;
 use crate::repos::Repo;
@@ -65,6 +68,12 @@ impl Action for CommitFiles {
 
     async fn run(self, api: &Api) -> Result<Committed> {
         self.check()?;
+        api.make_or_find(self.make(api), || self.find(api)).await
+    }
+}
+
+impl CommitFiles {
+    async fn make(&self, api: &Api) -> Result<Committed> {
         let files: Vec<&NewFile> = self.files.iter().collect();
         let Some(from) = &self.create_branch_from else {
             return match self.head(api).await {
@@ -76,9 +85,60 @@ impl Action for CommitFiles {
         let head = resolve(api, &self.at, from).await?;
         self.commit(api, head, &files).await
     }
-}
 
-impl CommitFiles {
+    /// The commit whose answer was lost, if the branch has it: it says the same, and changes its parent in the same way.
+    async fn find(&self, api: &Api) -> Result<Option<Committed>> {
+        #[derive(Deserialize)]
+        struct Listed {
+            sha: String,
+            html_url: String,
+            commit: Git,
+            author: Option<Value>,
+            parents: Vec<Object>,
+        }
+        #[derive(Deserialize)]
+        struct Git {
+            message: String,
+            tree: Object,
+        }
+        // https://docs.github.com/rest/commits/commits#list-commits
+        let newest: Page<Listed> = api
+            .get("/repos/{}/{}/commits", &[&self.at.owner, &self.at.repo])
+            .query("sha", &self.branch)
+            .query("since", since(api))
+            .query("per_page", 100)
+            .list()
+            .await?;
+        let says_it = |one: &&Listed| {
+            is_ours(api, one.author.as_ref()) && is_same(&one.commit.message, &self.message)
+        };
+        for one in newest.items.iter().filter(says_it) {
+            let [parent] = one.parents.as_slice() else { continue };
+            let head = self.start(api, parent.sha.clone()).await?;
+            let wanted = self.tree_after(api, &head).await;
+            if wanted.is_ok_and(|wanted| wanted == one.commit.tree.sha) {
+                let is_first = |one: &&Listed| one.sha == parent.sha && one.parents.is_empty();
+                let first = newest.items.iter().filter(says_it).find(is_first);
+                return Ok(Some(Committed {
+                    branch: self.branch.0.clone(),
+                    sha: one.sha.clone(),
+                    url: Some(one.html_url.clone()),
+                    changed: true,
+                    first_sha: first.map(|first| first.sha.clone()),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The tree that a commit after `head` has.
+    async fn tree_after(&self, api: &Api, head: &Start) -> Result<String> {
+        let files: Vec<&NewFile> = self.files.iter().collect();
+        let stored = store_files(api, &self.at, &files, |_, _| ()).await?;
+        let entries = changes(api, &self.at, head, &stored, &self.deletions).await?;
+        store_tree(api, &self.at, head, &entries).await
+    }
+
     fn check(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
         for file in &self.files {
@@ -107,10 +167,6 @@ impl CommitFiles {
 
     /// Where the branch is.
     async fn head(&self, api: &Api) -> Result<Start> {
-        #[derive(Deserialize)]
-        struct Answer {
-            tree: Object,
-        }
         let sha = tip(api, &self.at, &self.branch).await.map_err(|error| {
             if error.code() != Code::NotFound {
                 return error;
@@ -122,6 +178,15 @@ impl CommitFiles {
             );
             told
         })?;
+        self.start(api, sha).await
+    }
+
+    /// A commit with its tree.
+    async fn start(&self, api: &Api, sha: String) -> Result<Start> {
+        #[derive(Deserialize)]
+        struct Answer {
+            tree: Object,
+        }
         // https://docs.github.com/rest/git/commits#get-a-commit-object
         let commit: Answer = api
             .get("/repos/{}/{}/git/commits/{}", &[&self.at.owner, &self.at.repo, &sha])

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::made::is_since;
+use crate::people::own_login;
 use crate::permissions::REPOSITORY_CREATION;
 use crate::repos::{Repo, Repository};
 
@@ -104,13 +105,9 @@ impl Action for CreateRepository {
 impl CreateRepository {
     /// The repository that has the name, if it is to be seen, as GitHub tells it.
     async fn named(&self, api: &Api) -> Result<Option<Value>> {
-        #[derive(Deserialize)]
-        struct Me {
-            login: String,
-        }
         let owner = match &self.organization {
             Some(organization) => organization.clone(),
-            None => api.get("/user", &[]).send::<Me>().await?.login,
+            None => own_login(api).await?,
         };
         api.get("/repos/{}/{}", &[&owner, &self.name]).send_optional().await
     }

@@ -19,14 +19,23 @@ pub(crate) fn found<T: DeserializeOwned>(
     made_at: &str,
     text: Option<&str>,
 ) -> Option<T> {
-    // GitHub keeps its own line ends.
-    let plain = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
     let field = |name: &str| one.get(name).and_then(Value::as_str);
-    let author = one.get("user").and_then(|user| user.get("id")?.as_u64()).map(|id| id.to_string());
     let is_it = is_since(api, field(made_at)?)
-        && author.as_deref() == api.account().map(|account| account.id.as_str())
-        && plain(field("body").unwrap_or_default()) == plain(text.unwrap_or_default());
+        && is_ours(api, one.get("user"))
+        && is_same(field("body").unwrap_or_default(), text.unwrap_or_default());
     is_it.then(|| serde_json::from_value(one).ok())?
+}
+
+/// Whether this is the connected account.
+pub(crate) fn is_ours(api: &Api, author: Option<&Value>) -> bool {
+    let id = author.and_then(|author| author.get("id")?.as_u64()).map(|id| id.to_string());
+    id.as_deref() == api.account().map(|account| account.id.as_str())
+}
+
+/// Whether a text is the one that was given: GitHub keeps its own line ends.
+pub(crate) fn is_same(text: &str, given: &str) -> bool {
+    let plain = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
+    plain(text) == plain(given)
 }
 
 /// When the operation began, or a little before.

@@ -85,6 +85,7 @@ pub(crate) async fn store_files<'a>(
                 let blob: Blob = api
                     .post("/repos/{}/{}/git/blobs", &[&at.owner, &at.repo])
                     .json(&json!({"content": file.encoded()?, "encoding": "base64"}))
+                    .repeats()
                     .send()
                     .await
                     .map_err(harmless)?;
@@ -193,6 +194,7 @@ pub(crate) async fn store_tree(
     let tree: Answer = api
         .post("/repos/{}/{}/git/trees", &[&at.owner, &at.repo])
         .json(&json!({"base_tree": head.tree, "tree": changes}))
+        .repeats()
         .send()
         .await
         .map_err(harmless)?;

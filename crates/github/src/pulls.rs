@@ -107,7 +107,7 @@ impl Action for ListPullRequests {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CreatedPullRequest {
     #[serde(flatten)]
-    pull_request: PullRequest,
+    pub(crate) pull_request: PullRequest,
     /// Whether an open one for the same branches was found instead; it keeps its own text.
     already_existed: bool,
 }
@@ -116,14 +116,14 @@ pub struct CreatedPullRequest {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreatePullRequest {
     #[serde(flatten)]
-    at: Repo,
-    title: String,
+    pub(crate) at: Repo,
+    pub(crate) title: String,
     /// `owner:branch` if in a fork.
-    head: String,
-    base: String,
+    pub(crate) head: String,
+    pub(crate) base: String,
     /// Markdown.
-    body: Option<String>,
-    draft: Option<bool>,
+    pub(crate) body: Option<String>,
+    pub(crate) draft: Option<bool>,
 }
 
 impl CreatePullRequest {
@@ -156,6 +156,12 @@ impl Action for CreatePullRequest {
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = PULL_REQUESTS_WRITE;
     type Output = CreatedPullRequest;
+
+    /// One that is open already, from somebody else's fork, has their title.
+    fn tells_outsiders(&self) -> bool {
+        let owner = self.head.split_once(':').map(|(owner, _)| owner);
+        owner.is_some_and(|owner| !owner.eq_ignore_ascii_case(&self.at.owner))
+    }
 
     async fn run(self, api: &Api) -> Result<CreatedPullRequest> {
         // https://docs.github.com/rest/pulls/pulls#create-a-pull-request
@@ -311,6 +317,18 @@ pub(crate) mod tests {
             (query["head"].as_str(), query["base"].as_str(), query["state"].as_str()),
             ("octocat:logo", "main", "open")
         );
+    }
+
+    #[test]
+    fn d7_one_that_is_open_already_may_have_the_title_of_a_stranger() {
+        let adapter = crate::adapter();
+        let tool = "github_create_pull_request";
+        let action = adapter.actions().iter().find(|action| action.tool == tool).unwrap();
+        for (head, marked) in [("logo", false), ("Octocat:logo", false), ("mallory:logo", true)] {
+            let mut arguments = opening();
+            arguments["head"] = head.into();
+            assert_eq!((action.outsiders)(&arguments), marked, "{head}");
+        }
     }
 
     #[tokio::test]

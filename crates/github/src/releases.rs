@@ -103,6 +103,11 @@ impl Action for PublishRelease {
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;
     type Output = Release;
 
+    /// GitHub's notes have the titles that the authors of pull requests gave them.
+    fn tells_outsiders(&self) -> bool {
+        self.generate_notes
+    }
+
     async fn run(self, api: &Api) -> Result<Release> {
         // https://docs.github.com/rest/releases/releases#create-a-release
         let published = api

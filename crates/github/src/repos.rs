@@ -205,14 +205,20 @@ impl Action for DeleteRepository {
     type Output = DeletedRepository;
 
     async fn run(self, api: &Api) -> Result<DeletedRepository> {
+        let Repo { owner, repo } = &self.at;
+        let look = || api.get("/repos/{}/{}", &[owner, repo]).send_empty();
+        // First: whoever may not see it is told the same as after the deletion.
+        look().await?;
         // https://docs.github.com/rest/repos/repos#delete-a-repository
-        api.delete("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).send_empty().await?;
+        api.delete("/repos/{}/{}", &[owner, repo]).send_or_gone(look).await?;
         Ok(DeletedRepository { full_name: format!("{}/{}", self.at.owner, self.at.repo) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use resto_core::Code;
     use resto_testing::FakeApi;
     use serde_json::{Value, json};
@@ -308,8 +314,12 @@ mod tests {
 
     #[tokio::test]
     async fn deletes_a_repository_unless_the_organisation_forbids_it() {
-        let fake =
-            FakeApi::new(&GITHUB).await.on("DELETE", "/repos/octocat/hello", 204, Value::Null).on(
+        let fake = FakeApi::new(&GITHUB)
+            .await
+            .on("GET", "/repos/octocat/hello", 200, hello())
+            .on("DELETE", "/repos/octocat/hello", 204, Value::Null)
+            .on("GET", "/repos/acme/shop", 200, hello())
+            .on(
                 "DELETE",
                 "/repos/acme/shop",
                 403,
@@ -326,5 +336,34 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.code(), Code::PermissionDenied);
         assert!(error.message().contains("members cannot delete"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn looks_whether_a_repository_was_deleted_where_the_answer_is_lost() {
+        let at = json!({"owner": "octocat", "repo": "hello"});
+        let path = "/repos/octocat/hello";
+        let hidden = json!({"message": "Not Found"});
+        for (status, shown, is_gone) in
+            [(404, hidden.clone(), true), (200, hello(), false), (403, hidden.clone(), false)]
+        {
+            let fake = FakeApi::new(&GITHUB)
+                .await
+                .on("GET", path, 200, hello())
+                .on("GET", path, status, shown)
+                .on("DELETE", path, 502, json!({"message": "Server Error"}));
+            match fake.run::<DeleteRepository>(at.clone()).await {
+                Ok(told) => assert!(is_gone && told == json!({"full_name": "octocat/hello"})),
+                Err(error) => assert!(!is_gone && error.code() == Code::UnknownOutcome, "{error}"),
+            }
+            let sent = fake.requests().await.iter().filter(|one| one.method == "DELETE").count();
+            assert_eq!(sent, 1);
+        }
+        // Long after, it may be the rights that are gone.
+        let fake = FakeApi::new(&GITHUB)
+            .await
+            .reconciling(Duration::from_mins(3))
+            .on("GET", path, 404, hidden);
+        let error = fake.run::<DeleteRepository>(at).await.unwrap_err();
+        assert_eq!((error.code(), fake.requests().await.len()), (Code::NotFound, 1));
     }
 }

@@ -64,7 +64,7 @@ fn outsiders(action: &ActionSpec) -> Option<&'static str> {
     }
 }
 
-/// The least that a schema takes, or a value for each of its fields; a git reference is one to a pull request.
+/// The least that a schema takes, or a value for each of its fields; a git reference is one to a pull request, or to a fork.
 fn sample(schema: &Value, whole: bool) -> Value {
     if let Some(first) = schema["enum"].get(0) {
         return first.clone();
@@ -77,6 +77,7 @@ fn sample(schema: &Value, whole: bool) -> Value {
                 .filter(|(name, _)| whole || required.contains(&json!(name)))
                 .map(|(name, field)| match name.as_str() {
                     "ref" => (name.clone(), "pull/1/head".into()),
+                    "head" if whole => (name.clone(), "mallory:fix".into()),
                     _ => (name.clone(), sample(field, whole)),
                 })
                 .collect()

@@ -88,6 +88,7 @@ impl Action for DeployProject {
             }))
             .send_or_find(|| self.started(api, &project))
             .await
+            .map(Deployment::without_words)
     }
 }
 
@@ -162,6 +163,18 @@ mod tests {
             })
         );
         assert_eq!(request.query["forceNew"], "1");
+    }
+
+    #[tokio::test]
+    async fn d7_tells_nothing_that_the_author_of_a_preview_wrote() {
+        let mut preview = deployment("QUEUED");
+        preview["target"] = Value::Null;
+        let fake = FakeApi::new(&VERCEL).await.on("GET", SHOP, 200, shop());
+        let fake = fake.on("POST", DEPLOYMENTS, 200, preview);
+        let asked = json!({"project": "shop", "git_ref": "refs/pull/1/head"});
+        let started = fake.run::<DeployProject>(asked).await.unwrap();
+        assert_eq!(started["commit_sha"], "aaa111");
+        assert!(started.get("commit_message").is_none(), "{started}");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::permissions::{DEPLOYMENT_READ, DEPLOYMENT_WRITE};
+use crate::projects::ProjectIn;
 use crate::teams::Scope;
 use crate::times::At;
 
@@ -174,6 +175,16 @@ impl TryFrom<Answer> for Deployment {
 }
 
 impl Deployment {
+    /// Without what whoever made its commit could write, unless it is for the public: anybody may have a preview built, by a
+    /// pull request. Its domains have the name of the branch in them, and its error the command that the commit gives.
+    pub(crate) fn without_words(self) -> Self {
+        if self.environment == "production" {
+            return self;
+        }
+        let (branch, commit_message, error_message) = (None, None, None);
+        Self { branch, commit_message, error_message, domains: Vec::new(), ..self }
+    }
+
     /// Whether nothing more happens to it by itself.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.state.as_str(), "READY" | "ERROR" | "CANCELED" | "BLOCKED" | "DELETED")
@@ -338,8 +349,25 @@ impl Action for DeleteDeployment {
     type Output = DeletedDeployment;
 
     async fn run(self, api: &Api) -> Result<DeletedDeployment> {
+        let at = DeploymentIn { deployment: self.deployment_id, scope: self.scope };
+        // First: whoever was never shown it is told the same as after the deletion.
+        let was = at.find(api).await?;
+        let gone = || DeletedDeployment { deployment_id: was.id.clone() };
         // https://vercel.com/docs/rest-api/deployments/delete-a-deployment
-        self.scope.on(api, api.delete("/v13/deployments/{}", &[&self.deployment_id])).send().await
+        at.scope
+            .on(api, api.delete("/v13/deployments/{}", &[&was.id]))
+            .send_or_find(async || match at.find(api).await {
+                Ok(now) => Ok((now.state == "DELETED").then(gone)),
+                Err(error) if error.code() == Code::NotFound => {
+                    let Some(id) = &was.facts.project_id else { return Ok(None) };
+                    // The rights are there still.
+                    let project = ProjectIn { project: id.clone(), scope: at.scope.clone() };
+                    project.find(api).await?;
+                    Ok(Some(gone()))
+                }
+                Err(error) => Err(error),
+            })
+            .await
     }
 }
 

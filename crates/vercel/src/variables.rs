@@ -76,21 +76,19 @@ impl Action for ListEnvironmentVariables {
     type Output = Page<Variable>;
 
     async fn run(self, api: &Api) -> Result<Page<Variable>> {
-        #[derive(Deserialize)]
-        struct Answer {
-            envs: Vec<Variable>,
-        }
-        // https://vercel.com/docs/rest-api/projects/retrieve-the-environment-variables-of-a-project-by-id-or-name
-        let answer: Answer = self
-            .at
-            .scope
-            .on(api, api.get("/v10/projects/{}/env", &[&self.at.project]))
-            .query("gitBranch", self.git_branch)
-            .send()
-            .await?;
         // They come at once; Vercel keeps at most a thousand.
-        Ok(Page { items: answer.envs, next_cursor: None })
+        let listed = list(api, &self.at, self.git_branch.as_deref()).await?;
+        Ok(Page { next_cursor: None, ..listed })
     }
+}
+
+async fn list(api: &Api, at: &ProjectIn, git_branch: Option<&str>) -> Result<Page<Variable>> {
+    // https://vercel.com/docs/rest-api/projects/retrieve-the-environment-variables-of-a-project-by-id-or-name
+    at.scope
+        .on(api, api.get("/v10/projects/{}/env", &[&at.project]))
+        .query("gitBranch", git_branch)
+        .list_in("envs")
+        .await
 }
 
 /// Where a variable is set.
@@ -267,29 +265,47 @@ pub struct RemoveEnvironmentVariable {
     variable_id: String,
 }
 
+/// An environment variable that is gone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RemovedVariable {
+    /// Its id.
+    variable_id: String,
+    /// What it was; absent where Vercel's answer was lost.
+    was: Option<Variable>,
+}
+
 impl Action for RemoveEnvironmentVariable {
     const NAME: &'static str = "remove_environment_variable";
     const RISK: Risk = Risk::Irreversible;
     const PHRASES: &'static [&'static str] =
         &["delete an env var", "unset a configuration value", "remove an API key from the app"];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_WRITE;
-    type Output = Variable;
+    type Output = RemovedVariable;
 
-    async fn run(self, api: &Api) -> Result<Variable> {
+    async fn run(self, api: &Api) -> Result<RemovedVariable> {
         let path = "/v9/projects/{}/env/{}";
         // https://vercel.com/docs/rest-api/projects/remove-an-environment-variable
-        let removed: OneOrMany<Variable> = self
+        let removed: Option<OneOrMany<Variable>> = self
             .at
             .scope
             .on(api, api.delete(path, &[&self.at.project, &self.variable_id]))
-            .send()
+            .send_or_find(async || {
+                let left = list(api, &self.at, None).await?;
+                let is_it = |one: &Variable| one.id.as_ref() == Some(&self.variable_id);
+                // A part of the list does not show that it is gone.
+                let is_gone = left.next_cursor.is_none() && !left.items.iter().any(is_it);
+                Ok(is_gone.then_some(None))
+            })
             .await?;
-        removed.into_vec().pop().ok_or_else(|| {
-            Error::new(
-                Code::UnknownOutcome,
-                "Vercel does not say what it removed. List the variables.",
-            )
-        })
+        let was = removed.map(|removed| {
+            removed.into_vec().pop().ok_or_else(|| {
+                Error::new(
+                    Code::UnknownOutcome,
+                    "Vercel does not say what it removed. List the variables.",
+                )
+            })
+        });
+        Ok(RemovedVariable { variable_id: self.variable_id, was: was.transpose()? })
     }
 }
 

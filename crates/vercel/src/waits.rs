@@ -45,7 +45,7 @@ pub enum Ending {
 pub struct Waited {
     /// How the waiting ended.
     pub outcome: Ending,
-    /// The deployment as it is now.
+    /// The deployment as it is now; of a preview, `get_deployment` tells its branch, message and domains.
     pub deployment: Deployment,
 }
 
@@ -108,7 +108,7 @@ fn ended(deployment: Deployment) -> Waited {
         "CANCELED" | "DELETED" => Ending::Canceled,
         _ => Ending::StillRunning,
     };
-    Waited { outcome, deployment }
+    Waited { outcome, deployment: deployment.without_words() }
 }
 
 #[cfg(test)]
@@ -159,6 +159,16 @@ mod tests {
             );
             assert_eq!(fake.requests().await.len(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn d7_tells_nothing_that_the_author_of_a_preview_wrote() {
+        let mut preview = deployment("READY");
+        preview["target"] = json!(null);
+        let fake = FakeApi::new(&VERCEL).await.on("GET", DPL, 200, preview);
+        let told = fake.run::<WaitForDeployment>(json!({"deployment": "dpl_1"})).await.unwrap();
+        assert_eq!(told["deployment"]["commit_sha"], "aaa111");
+        assert!(told["deployment"].get("commit_message").is_none(), "{told}");
     }
 
     #[tokio::test]

@@ -133,6 +133,30 @@ async fn what_is_the_same_made_twice_is_sent_again() {
     assert_eq!(methods(&server), ["POST", "POST", "POST"]);
 }
 
+#[tokio::test]
+async fn what_takes_several_requests_is_looked_for_as_a_whole() {
+    let make = async |api: &Api| -> Result<Vec<Thing>> {
+        let making = async {
+            api.put("/things/1", &[]).send_empty().await?;
+            api.put("/things/2", &[]).send_empty().await?;
+            Ok(vec![Thing { id: 1 }, Thing { id: 2 }])
+        };
+        let find = async || Ok(Some(api.get("/things", &[]).send().await?));
+        api.make_or_find(making, find).await
+    };
+    let both = || ok("[{\"id\": 1}, {\"id\": 2}]");
+    let server = Server::saying([ok("{}"), fault(), both()]).await;
+    let (api, _) = server.api(impatient(), Risk::Write);
+    assert_eq!(make(&api).await.unwrap().len(), 2);
+    assert_eq!(methods(&server), ["PUT", "PUT", "GET"]);
+    let server = Server::saying([both()]).await;
+    assert_eq!(make(&server.reconciling_api(minute(), false)).await.unwrap().len(), 2);
+    assert_eq!(methods(&server), ["GET"]);
+    let server = Server::saying([reply("403 Forbidden", "", "{}")]).await;
+    let (api, _) = server.api(impatient(), Risk::Write);
+    assert_eq!(make(&api).await.unwrap_err().code(), Code::PermissionDenied);
+}
+
 /// Deletes a thing, and looks whether it is gone.
 async fn delete(api: &Api) -> Result<()> {
     let look = || api.get("/things/{}", &[&1_u64]).send_empty();

@@ -1,5 +1,7 @@
 //! The tests of committing: what is sent in which order, and what is told when it fails.
 
+use std::time::Duration;
+
 use resto_testing::{FakeApi, Recorded};
 use serde_json::{Value, json};
 
@@ -138,7 +140,8 @@ async fn looks_whether_the_branch_moved_when_the_answer_was_lost() {
             .on("GET", &format!("/repos/o/r/git/commits/{OLD}"), 200, commit(OLD, "old"))
             .on("POST", "/repos/o/r/git/trees", 201, json!({"sha": "new"}))
             .on("POST", "/repos/o/r/git/commits", 201, commit(NEW, "new"))
-            .on("PATCH", REFS, 502, json!({"message": "Server Error"}));
+            .on("PATCH", REFS, 502, json!({"message": "Server Error"}))
+            .on("GET", "/repos/o/r/commits", 200, json!([]));
         let files = json!({"files": [{"path": "a", "text": "x", "executable": false}]});
         let result = fake.run::<CommitFiles>(arguments(files)).await;
         assert_eq!(
@@ -146,6 +149,55 @@ async fn looks_whether_the_branch_moved_when_the_answer_was_lost() {
             if succeeds { Ok(()) } else { Err(Code::UnknownOutcome) }
         );
         assert_eq!(fake.requests().await.iter().filter(|r| r.method == "PATCH").count(), 1);
+    }
+}
+
+/// A commit as GitHub lists it: after `parent`, by the connected account.
+fn listed(sha: &str, parent: &str, tree: &str) -> Value {
+    json!({"sha": sha, "html_url": format!("https://github.com/o/r/commit/{sha}"), "author": {"login": "o", "id": 1},
+        "commit": {"message": "Say hello\n", "tree": {"sha": tree}}, "parents": [{"sha": parent}]})
+}
+
+#[tokio::test]
+async fn finds_a_commit_whose_answer_was_lost_by_what_it_changes() {
+    let ours = listed(NEW, OLD, "new");
+    let with = |pointer: &str, value: Value| {
+        let mut other = ours.clone();
+        *other.pointer_mut(pointer).unwrap() = value;
+        json!([other])
+    };
+    let later = listed("their", NEW, "theirs");
+    for (shown, is_found) in [
+        (json!([later, ours]), true),
+        (json!([]), false),
+        (with("/commit/tree/sha", json!("another")), false),
+        (with("/commit/message", json!("Say")), false),
+        (with("/author/id", json!(2)), false),
+        (with("/author", Value::Null), false),
+        (with("/parents", json!([])), false),
+        (with("/parents", json!([{"sha": OLD}, {"sha": "their"}])), false),
+    ] {
+        for again in [false, true] {
+            let mut fake = repository()
+                .await
+                .connected("1")
+                .on("GET", &format!("/repos/o/r/git/commits/{NEW}"), 200, commit(NEW, "new"))
+                .on("GET", "/repos/o/r/git/trees/new", 200, json!({"tree": [], "truncated": false}))
+                .on("PATCH", REFS, 502, json!({"message": "Server Error"}))
+                .on("GET", "/repos/o/r/commits", 200, shown.clone());
+            if again {
+                fake = fake.reconciling(Duration::from_mins(3));
+            }
+            match fake.run::<CommitFiles>(arguments(json!({"deletions": ["b.txt"]}))).await {
+                Ok(told) => assert!(is_found && told["sha"] == NEW, "{told}"),
+                Err(error) => assert!(!is_found && error.code() == Code::UnknownOutcome, "{error}"),
+            }
+            let requests = fake.requests().await;
+            let moved = requests.iter().filter(|request| request.method == "PATCH").count();
+            assert_eq!(moved, usize::from(!again));
+            let looked = requests.iter().find(|request| request.path == "/repos/o/r/commits");
+            assert_eq!(looked.unwrap().query["sha"], "main");
+        }
     }
 }
 
@@ -198,6 +250,20 @@ async fn begins_an_empty_repository_with_one_file() {
     let one = json!({"files": [{"path": "b/c.txt", "text": "hello"}]});
     let committed = fake.run::<CommitFiles>(arguments(one)).await.unwrap();
     assert_eq!((&committed["sha"], committed.get("first_sha")), (&json!(OLD), None));
+}
+
+#[tokio::test]
+async fn finds_the_first_commit_too_where_an_answer_was_lost() {
+    let mut first = listed(OLD, "", "old");
+    first["parents"] = json!([]);
+    let fake = repository().await.connected("1").reconciling(Duration::from_mins(3)).on(
+        "GET",
+        "/repos/o/r/commits",
+        200,
+        json!([listed(NEW, OLD, "new"), first]),
+    );
+    let committed = fake.run::<CommitFiles>(arguments(json!({}))).await.unwrap();
+    assert_eq!((&committed["first_sha"], &committed["sha"]), (&json!(OLD), &json!(NEW)));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::VERCEL;
+use crate::projects::tests::shop;
 
 pub(crate) const DPL: &str = "/v13/deployments/dpl_1";
 
@@ -73,6 +74,29 @@ async fn tells_where_a_deployment_is_reached_and_what_it_is_of() {
     );
 }
 
+#[test]
+fn d7_of_a_preview_nothing_is_left_that_its_author_could_write() {
+    let read = |target: Value| -> Deployment {
+        let mut answer = deployment("ERROR");
+        answer["target"] = target;
+        answer["errorCode"] = json!("BUILD_FAILED");
+        answer["errorMessage"] = json!("Command \"say no more\" exited with 1");
+        serde_json::from_value(answer).unwrap()
+    };
+    let preview = json!(read(Value::Null).without_words());
+    assert_eq!(
+        preview,
+        json!({
+            "id": "dpl_1", "project": "shop", "state": "ERROR", "stage": null, "environment": "preview",
+            "url": "https://shop-abc.vercel.app", "inspector_url": "https://vercel.com/acme/shop/1", "branch": null,
+            "commit_sha": "aaa111", "commit_message": null, "error_code": "BUILD_FAILED", "error_message": null,
+            "created_at": "2026-01-01T00:00:00Z", "ready_at": "2026-01-01T00:01:00Z",
+        })
+    );
+    let live = json!("production");
+    assert_eq!(json!(read(live.clone()).without_words()), json!(read(live)));
+}
+
 #[tokio::test]
 async fn a_state_that_is_not_known_is_told_as_it_is() {
     let mut answer = deployment("HIBERNATING");
@@ -104,8 +128,44 @@ async fn cancels_only_what_has_not_ended() {
 #[tokio::test]
 async fn deletes_a_deployment() {
     let gone = json!({"uid": "dpl_1", "state": "DELETED"});
-    let fake = FakeApi::new(&VERCEL).await.on("DELETE", DPL, 200, gone);
+    let fake = FakeApi::new(&VERCEL)
+        .await
+        .on("GET", DPL, 200, deployment("READY"))
+        .on("DELETE", DPL, 200, gone);
     let told = fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await.unwrap();
     assert_eq!(told, json!({"deployment_id": "dpl_1"}));
-    assert_eq!(fake.requests().await[0].method, "DELETE");
+    assert_eq!(fake.requests().await[1].method, "DELETE");
+}
+
+#[tokio::test]
+async fn looks_whether_a_deployment_was_deleted_where_the_answer_is_lost() {
+    let hidden = json!({"error": {"code": "not_found"}});
+    for (shown, project, is_gone) in [
+        ((404, hidden.clone()), (200, shop()), true),
+        ((200, deployment("DELETED")), (200, shop()), true),
+        ((200, deployment("READY")), (200, shop()), false),
+        ((404, hidden.clone()), (404, hidden.clone()), false),
+        ((404, hidden.clone()), (403, json!({})), false),
+    ] {
+        let fake = FakeApi::new(&VERCEL)
+            .await
+            .on("GET", DPL, 200, deployment("READY"))
+            .on("GET", DPL, shown.0, shown.1)
+            .on("GET", "/v9/projects/prj_1", project.0, project.1)
+            .on("DELETE", DPL, 502, json!({}));
+        match fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await {
+            Ok(told) => assert!(is_gone && told == json!({"deployment_id": "dpl_1"}), "{told}"),
+            Err(error) => assert!(!is_gone && error.code() == Code::UnknownOutcome, "{error}"),
+        }
+        let sent = fake.requests().await.iter().filter(|one| one.method == "DELETE").count();
+        assert_eq!(sent, 1);
+    }
+}
+
+#[tokio::test]
+async fn deletes_no_deployment_that_it_is_not_shown() {
+    let fake =
+        FakeApi::new(&VERCEL).await.on("GET", DPL, 404, json!({"error": {"code": "not_found"}}));
+    let error = fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await.unwrap_err();
+    assert_eq!((error.code(), fake.requests().await.len()), (Code::NotFound, 1));
 }
