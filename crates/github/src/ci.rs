@@ -285,6 +285,14 @@ mod tests {
         arguments
     }
 
+    /// What git knows the content of the workflow by.
+    fn workflow() -> String {
+        let asked: ConfigureCi = serde_json::from_value(arguments(json!({}))).unwrap();
+        let text = asked.stack.workflow(&asked.version().unwrap(), "trunk");
+        let file = json!({"path": "go.yml", "text": text});
+        serde_json::from_value::<NewFile>(file).unwrap().blob().unwrap()
+    }
+
     fn opened() -> Value {
         crate::pulls::tests::pull(5)
     }
@@ -297,12 +305,9 @@ mod tests {
             .await
             .connected("1")
             .on("GET", "/repos/o/r/commits", 200, listed)
-            .on(
-                "GET",
-                &format!("/repos/o/r/git/commits/{OLD}"),
-                200,
-                json!({"tree": {"sha": "old"}}),
-            )
+            .on("GET", "/repos/o/r/git/trees/new", 200, json!({"truncated": false, "tree": [
+                {"path": ".github/workflows/go.yml", "mode": "100644", "type": "blob", "sha": workflow()},
+            ]}))
             .on("GET", "/repos/o/r/pulls", 200, pulls)
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::branches::{Start, resolve, start_branch, tip};
 use crate::made::{is_ours, is_same, since};
-use crate::objects::{NewFile, changes, store_commit, store_files, store_tree};
+use crate::objects::{NewFile, changes, holds, store_commit, store_files, store_tree};
 use crate::permissions::CONTENTS_WRITE;
 use crate::repos::Repo;
 use crate::trees::is_empty_repository;
@@ -86,7 +86,7 @@ impl CommitFiles {
         self.commit(api, head, &files).await
     }
 
-    /// The commit whose answer was lost, if the branch has it: it says the same, and changes its parent in the same way.
+    /// The commit whose answer was lost, if the branch has it: it says the same, and these files are in it as they were given.
     async fn find(&self, api: &Api) -> Result<Option<Committed>> {
         #[derive(Deserialize)]
         struct Listed {
@@ -112,31 +112,24 @@ impl CommitFiles {
         let says_it = |one: &&Listed| {
             is_ours(api, one.author.as_ref()) && is_same(&one.commit.message, &self.message)
         };
-        for one in newest.items.iter().filter(says_it) {
-            let [parent] = one.parents.as_slice() else { continue };
-            let head = self.start(api, parent.sha.clone()).await?;
-            let wanted = self.tree_after(api, &head).await;
-            if wanted.is_ok_and(|wanted| wanted == one.commit.tree.sha) {
-                let is_first = |one: &&Listed| one.sha == parent.sha && one.parents.is_empty();
-                let first = newest.items.iter().filter(says_it).find(is_first);
-                return Ok(Some(Committed {
-                    branch: self.branch.0.clone(),
-                    sha: one.sha.clone(),
-                    url: Some(one.html_url.clone()),
-                    changed: true,
-                    first_sha: first.map(|first| first.sha.clone()),
-                }));
+        for one in newest.items.iter().filter(says_it).filter(|one| one.parents.len() < 2) {
+            let tree = &one.commit.tree.sha;
+            if !holds(api, &self.at, tree, &self.files, &self.deletions).await? {
+                continue;
             }
+            let is_first = |first: &&Listed| {
+                first.parents.is_empty() && one.parents.iter().any(|one| one.sha == first.sha)
+            };
+            let first = newest.items.iter().filter(says_it).find(is_first);
+            return Ok(Some(Committed {
+                branch: self.branch.0.clone(),
+                sha: one.sha.clone(),
+                url: Some(one.html_url.clone()),
+                changed: true,
+                first_sha: first.map(|first| first.sha.clone()),
+            }));
         }
         Ok(None)
-    }
-
-    /// The tree that a commit after `head` has.
-    async fn tree_after(&self, api: &Api, head: &Start) -> Result<String> {
-        let files: Vec<&NewFile> = self.files.iter().collect();
-        let stored = store_files(api, &self.at, &files, |_, _| ()).await?;
-        let entries = changes(api, &self.at, head, &stored, &self.deletions).await?;
-        store_tree(api, &self.at, head, &entries).await
     }
 
     fn check(&self) -> Result<()> {

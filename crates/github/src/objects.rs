@@ -9,10 +9,11 @@ use resto_core::{Api, Code, Error, PathArg as _, PathSegments, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
 use crate::branches::Start;
 use crate::repos::Repo;
-use crate::trees::Tree;
+use crate::trees::{Node, Tree};
 
 /// Bytes of text that travel inside the tree instead of one request per file.
 const MAX_INLINE: usize = 1 << 20;
@@ -50,6 +51,13 @@ impl NewFile {
                 ),
             )),
         }
+    }
+    /// The id by which git knows its content.
+    pub(crate) fn blob(&self) -> Result<String> {
+        let content = STANDARD.decode(self.encoded()?).unwrap_or_default();
+        let digest = Sha1::new().chain_update(format!("blob {}\0", content.len()));
+        let digest = digest.chain_update(content).finalize();
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -106,7 +114,7 @@ pub(crate) async fn changes(
     deletions: &[PathSegments],
 ) -> Result<Vec<Value>> {
     let all_known = deletions.is_empty() && stored.iter().all(|s| s.file.executable.is_some());
-    let tree = if all_known { None } else { Some(present(api, at, head).await?) };
+    let tree = if all_known { None } else { Some(present(api, at, &head.tree).await?) };
     let (modes, truncated) = match &tree {
         Some(tree) => (modes(tree), tree.truncated),
         None => (BTreeMap::new(), false),
@@ -167,9 +175,31 @@ pub(crate) async fn changes(
     Ok(entries)
 }
 
-async fn present(api: &Api, at: &Repo, head: &Start) -> Result<Tree> {
+/// Whether a tree has these files and none of the deleted ones. Not where GitHub does not show all of it.
+pub(crate) async fn holds(
+    api: &Api,
+    at: &Repo,
+    tree: &str,
+    files: &[NewFile],
+    deletions: &[PathSegments],
+) -> Result<bool> {
+    let tree = present(api, at, tree).await?;
+    let nodes: BTreeMap<&str, &Node> =
+        tree.tree.iter().map(|node| (node.path.as_str(), node)).collect();
+    for file in files {
+        let Some(node) = nodes.get(file.path.0.as_str()) else { return Ok(false) };
+        let is_executable = node.mode == "100755";
+        if node.sha != file.blob()? || file.executable.is_some_and(|wanted| wanted != is_executable)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(!tree.truncated && !deletions.iter().any(|path| nodes.contains_key(path.0.as_str())))
+}
+
+async fn present(api: &Api, at: &Repo, tree: &str) -> Result<Tree> {
     // https://docs.github.com/rest/git/trees#get-a-tree
-    api.get("/repos/{}/{}/git/trees/{}", &[&at.owner, &at.repo, &head.tree])
+    api.get("/repos/{}/{}/git/trees/{}", &[&at.owner, &at.repo, &tree])
         .query("recursive", "1")
         .send()
         .await
@@ -263,6 +293,17 @@ mod tests {
             assert_eq!(file(wrong).encoded().unwrap_err().code(), Code::InvalidInput);
         }
         assert_eq!(file(json!({"path": "a/b", "text": "x"})).encoded().unwrap(), "eA==");
+    }
+
+    #[test]
+    fn knows_a_content_by_the_id_that_git_gives_it() {
+        // As `git hash-object` tells.
+        for (content, id) in [
+            (json!({"path": "a", "text": "hello\n"}), "ce013625030ba8dba906f756967f9e9ca394464a"),
+            (json!({"path": "a", "base64": ""}), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+        ] {
+            assert_eq!(file(content).blob().unwrap(), id);
+        }
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ pub(crate) struct Node {
     pub path: String,
     /// As git writes it, such as `100755`.
     pub mode: String,
-    sha: String,
+    pub sha: String,
     size: Option<u64>,
 }
 

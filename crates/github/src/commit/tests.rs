@@ -158,43 +158,71 @@ fn listed(sha: &str, parent: &str, tree: &str) -> Value {
         "commit": {"message": "Say hello\n", "tree": {"sha": tree}}, "parents": [{"sha": parent}]})
 }
 
+/// Content as git knows it: `hello`.
+const HELLO: &str = "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0";
+const A: (&str, &str, &str) = ("a.txt", "100644", HELLO);
+
+/// A tree of files and what git knows their contents by.
+fn tree(files: &[(&str, &str, &str)], truncated: bool) -> Value {
+    let nodes = files
+        .iter()
+        .map(|(path, mode, sha)| json!({"path": path, "mode": mode, "type": "blob", "sha": sha}));
+    json!({"sha": "t", "tree": nodes.collect::<Vec<_>>(), "truncated": truncated})
+}
+
 #[tokio::test]
-async fn finds_a_commit_whose_answer_was_lost_by_what_it_changes() {
+async fn finds_a_commit_whose_answer_was_lost_by_what_is_in_it() {
     let ours = listed(NEW, OLD, "new");
     let with = |pointer: &str, value: Value| {
         let mut other = ours.clone();
         *other.pointer_mut(pointer).unwrap() = value;
         json!([other])
     };
-    let later = listed("their", NEW, "theirs");
+    let later = listed("their", NEW, "kept");
     for (shown, is_found) in [
         (json!([later, ours]), true),
         (json!([]), false),
-        (with("/commit/tree/sha", json!("another")), false),
+        (with("/commit/tree/sha", json!("kept")), false),
+        (with("/commit/tree/sha", json!("other")), false),
+        (with("/commit/tree/sha", json!("without")), false),
+        (with("/commit/tree/sha", json!("executable")), false),
+        (with("/commit/tree/sha", json!("cut")), false),
         (with("/commit/message", json!("Say")), false),
         (with("/author/id", json!(2)), false),
         (with("/author", Value::Null), false),
-        (with("/parents", json!([])), false),
+        (with("/parents", json!([])), true),
         (with("/parents", json!([{"sha": OLD}, {"sha": "their"}])), false),
     ] {
         for again in [false, true] {
             let mut fake = repository()
                 .await
                 .connected("1")
-                .on("GET", &format!("/repos/o/r/git/commits/{NEW}"), 200, commit(NEW, "new"))
-                .on("GET", "/repos/o/r/git/trees/new", 200, json!({"tree": [], "truncated": false}))
                 .on("PATCH", REFS, 502, json!({"message": "Server Error"}))
                 .on("GET", "/repos/o/r/commits", 200, shown.clone());
+            for (name, files, truncated) in [
+                ("new", &[A][..], false),
+                ("kept", &[A, ("b.txt", "100644", "b")], false),
+                ("other", &[("a.txt", "100644", "b")], false),
+                ("without", &[], false),
+                ("executable", &[("a.txt", "100755", HELLO)], false),
+                ("cut", &[A], true),
+            ] {
+                let path = format!("/repos/o/r/git/trees/{name}");
+                fake = fake.on("GET", &path, 200, tree(files, truncated));
+            }
             if again {
                 fake = fake.reconciling(Duration::from_mins(3));
             }
-            match fake.run::<CommitFiles>(arguments(json!({"deletions": ["b.txt"]}))).await {
+            let files = json!([{"path": "a.txt", "text": "hello", "executable": false}]);
+            let asked = arguments(json!({"files": files, "deletions": ["b.txt"]}));
+            match fake.run::<CommitFiles>(asked).await {
                 Ok(told) => assert!(is_found && told["sha"] == NEW, "{told}"),
                 Err(error) => assert!(!is_found && error.code() == Code::UnknownOutcome, "{error}"),
             }
             let requests = fake.requests().await;
             let moved = requests.iter().filter(|request| request.method == "PATCH").count();
             assert_eq!(moved, usize::from(!again));
+            assert!(!again || requests.iter().all(|request| request.method == "GET"));
             let looked = requests.iter().find(|request| request.path == "/repos/o/r/commits");
             assert_eq!(looked.unwrap().query["sha"], "main");
         }
@@ -262,6 +290,7 @@ async fn finds_the_first_commit_too_where_an_answer_was_lost() {
         200,
         json!([listed(NEW, OLD, "new"), first]),
     );
+    let fake = fake.on("GET", "/repos/o/r/git/trees/new", 200, tree(&[A], false));
     let committed = fake.run::<CommitFiles>(arguments(json!({}))).await.unwrap();
     assert_eq!((&committed["first_sha"], &committed["sha"]), (&json!(OLD), &json!(NEW)));
 }
