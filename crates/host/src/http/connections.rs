@@ -127,3 +127,72 @@ pub(super) async fn whole(request: Request, next: Next) -> Response {
         Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+    use tokio::task::{JoinHandle, spawn_blocking, yield_now};
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// A listener that answers, until it is told to stop; its address.
+    async fn listening(stop: &CancellationToken) -> (std::net::SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route("/", get(|| async { "here" }));
+        (address, tokio::spawn(answer(listener, app, stop.clone())))
+    }
+
+    /// Asks on a connection; what was answered before it ended.
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Keeps the clock where it is: it moves by itself only while nothing is under way.
+    fn held() -> oneshot::Sender<()> {
+        let (release, released) = oneshot::channel();
+        spawn_blocking(move || drop(released.blocking_recv()));
+        release
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_just_after_the_end_was_told_is_answered() {
+        let stop = CancellationToken::new();
+        let (address, ended) = listening(&stop).await;
+        let clock = held();
+        // Whoever came before, and has asked for nothing yet.
+        let mut early = TcpStream::connect(address).await.unwrap();
+        stop.cancel();
+        // Everybody has heard of it.
+        for _ in 0..16 {
+            yield_now().await;
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut first = [0; 15];
+        late.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        // Nobody else is let in, and those who are there are waited for.
+        advance(LAST_IN).await;
+        assert!(ask(&mut early).await.ends_with("here"));
+        drop(clock);
+        ended.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_nothing_is_not_waited_for() {
+        let stop = CancellationToken::new();
+        let (address, ended) = listening(&stop).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        stop.cancel();
+        ended.await.unwrap();
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    }
+}
