@@ -28,7 +28,7 @@ pub struct Report {
     pub refused: Vec<String>,
     /// Actions that have to be tried.
     pub unknown: Vec<String>,
-    /// The provider's quotas, as last told.
+    /// The provider's quotas, as last told; what is left of them to a twentieth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limits: Option<Value>,
     /// When the credential was stored.
