@@ -13,10 +13,13 @@ use crate::{
 const READ: [&str; 3] =
     ["call", "github_get_repository", r#"{"owner": "octocat", "repo": "hello-world"}"#];
 
-/// Past the guard of the table, as whoever owns the database may.
+/// Past the guard of the table, as whoever owns the database may, who puts it back.
 fn cut(product: &Product, from: i64) {
-    product.sql("DROP TRIGGER IF EXISTS integration_audit_log_no_delete");
+    product.sql("DROP TRIGGER integration_audit_log_no_delete");
     product.sql(&format!("DELETE FROM integration_audit_log WHERE seq >= {from}"));
+    product.sql(
+        "CREATE TRIGGER integration_audit_log_no_delete BEFORE DELETE ON integration_audit_log\nBEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+    );
 }
 
 fn verified(product: &Product) -> (Option<i32>, Value) {
@@ -46,6 +49,13 @@ fn f6_a_cut_tail_is_found_at_its_exact_place_by_the_anchors_of_commands_that_end
     std::fs::remove_file(product.path("audit-anchors.jsonl")).unwrap();
     let blind = product.must(&["audit", "--verify"], "").stdout;
     assert!(blind.contains("No anchor outside the database"), "{blind}");
+
+    // Nor would another view be, by the entries alone.
+    product.sql("DROP VIEW integration_actions");
+    product.sql("CREATE VIEW integration_actions AS SELECT * FROM integration_audit_log");
+    let (code, said) = verified(&product);
+    assert_eq!((code, &said["problems"]), (Some(1), &json!([])));
+    assert_eq!(said["storage"], json!(["The view integration_actions was changed."]));
 }
 
 #[test]

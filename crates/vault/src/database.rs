@@ -297,10 +297,15 @@ fn is_busy(code: Option<&str>) -> bool {
 /// All migrations in one write transaction, so that of several processes that start together one migrates.
 async fn migrate_sqlite(pool: &SqlitePool) -> Result<()> {
     let mut tx = begin_immediate(pool).await?;
-    // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
-    SQLITE.run_direct(None, &mut *tx, false).await.map_err(migration)?;
+    lay_out(&mut tx).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Makes the tables of a database of SQLite, as far as they are not there.
+pub(crate) async fn lay_out(connection: &mut SqliteConnection) -> Result<()> {
+    // `run` takes an `Acquire`, whose future is not `Send` for every lifetime of a connection.
+    SQLITE.run_direct(None, connection, false).await.map_err(migration)
 }
 
 fn migration(error: MigrateError) -> Error {

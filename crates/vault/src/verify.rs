@@ -1,6 +1,14 @@
 //! Whether the audit trail is what was written: every entry's mac, the place of each, and the anchors outside.
 
-use std::{collections::HashMap, io, sync::Arc, thread::available_parallelism};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread::available_parallelism,
+};
 
 use sqlx::Row;
 use subtle::ConstantTimeEq;
@@ -15,6 +23,7 @@ use crate::{
 };
 
 pub(crate) mod lines;
+mod storage;
 
 /// What [`TenantScope::verify_audit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +45,8 @@ pub struct Problem {
     pub what: String,
 }
 
+/// No entry has this number.
+const NONE: i64 = 0;
 /// How many entries are read at a time.
 const PAGE: i64 = 2000;
 /// A part of a trail is at least this long, so that short trails are read at once.
@@ -74,7 +85,8 @@ impl TenantScope {
             "SELECT min(seq), max(seq) FROM integration_audit_log WHERE tenant_id = $1",
         ).bind(self.tenant.0).fetch_one(c).await)?;
         drop(tx);
-        let (first, last) = (first.unwrap_or(1), last.unwrap_or(0));
+        let (lowest, last) = (first.unwrap_or(1), last.unwrap_or(NONE));
+        let first = lowest.max(1);
         let mut running = JoinSet::new();
         for (n, (after, until)) in parts(first - 1, last).into_iter().enumerate() {
             let (scope, anchors) = (self.clone(), Arc::clone(&anchors));
@@ -84,7 +96,12 @@ impl TenantScope {
         parts.sort_by_key(|(n, _)| *n);
 
         let mut found = Verification { events: 0, anchored: 0, problems: Vec::new() };
-        let mut end = (0, Some(Vec::new()));
+        if lowest < first {
+            found
+                .problems
+                .push(Problem { seq: lowest, what: "No entry has such a number.".into() });
+        }
+        let mut end = (NONE, Some(Vec::new()));
         for (_, part) in parts {
             let part = part?;
             found.events += part.events;
@@ -125,7 +142,12 @@ impl TenantScope {
         let mut part = Part::default();
         let mut keys = Keys { scope: self, by_root: Vec::new() };
         let mut buffer = Vec::with_capacity(512);
+        // A page begins with the entry that ended the one before, so that no other of its number lies between them.
+        let again = AtomicI64::new(NONE);
         let mut check = |seq: i64, entry: Option<(Covered<'_>, &[u8])>| -> Result<()> {
+            if again.swap(NONE, Ordering::Relaxed) == seq {
+                return Ok(());
+            }
             part.events += 1;
             let prev_mac = entry.map(|(entry, _)| entry.prev_mac);
             match &part.last {
@@ -169,17 +191,22 @@ impl TenantScope {
             Ok(())
         };
         let mut tx = self.read().await?;
-        let mut position = after;
+        let mut ended = None;
         loop {
-            let place = (position, until);
-            position = match lines::page(self, &mut tx, place, &mut check).await? {
-                Some(last) => last,
-                None => match self.page(&mut tx, place, &mut check).await? {
-                    Some(last) => last,
-                    None => break,
-                },
-            };
+            let place = (ended.map_or(after, |ended: i64| ended - 1), until);
+            let is_more = |read: &i64| ended.is_none_or(|ended| *read > ended);
+            again.store(ended.unwrap_or(NONE), Ordering::Relaxed);
+            let mut read = lines::page(self, &mut tx, place, &mut check).await?.filter(is_more);
+            if read.is_none() {
+                again.store(ended.unwrap_or(NONE), Ordering::Relaxed);
+                read = self.page(&mut tx, place, &mut check).await?.filter(is_more);
+            }
+            match read {
+                Some(last) => ended = Some(last),
+                None => break,
+            }
         }
+        part.problems.dedup();
         Ok(part)
     }
 
@@ -251,7 +278,9 @@ fn follows(
     seq: i64,
     prev_mac: Option<&[u8]>,
 ) -> Option<Problem> {
-    let what = if seq != last + 1 {
+    let what = if seq <= last {
+        "It is there more than once.".into()
+    } else if seq != last + 1 {
         format!("Entries {} to {} are missing.", last + 1, seq - 1)
     } else if last_mac.zip(prev_mac).is_some_and(|(last, prev)| last != prev) {
         "It does not follow the entry before it.".into()

@@ -54,7 +54,7 @@ pub(super) async fn show(session: &Session, args: AuditArgs) -> Result<()> {
         return hash(session, scope, tool, arguments).await;
     }
     if args.verify {
-        return verify(session, scope).await;
+        return verify(session, &host, scope).await;
     }
     if let Some(integration) = &args.integration {
         host.integration(integration)?;
@@ -157,8 +157,9 @@ fn as_json(event: &AuditEvent) -> Value {
     })
 }
 
-async fn verify(session: &Session, scope: &TenantScope) -> Result<()> {
-    let found = scope.verify_audit().await.map_err(told)?;
+async fn verify(session: &Session, host: &Host, scope: &TenantScope) -> Result<()> {
+    let (found, storage) =
+        tokio::try_join!(scope.verify_audit(), host.vault.audit_storage_faults()).map_err(told)?;
     let out = session.out;
     if out.json {
         let problems: Vec<Value> = found
@@ -166,19 +167,17 @@ async fn verify(session: &Session, scope: &TenantScope) -> Result<()> {
             .iter()
             .map(|problem| json!({"seq": problem.seq, "what": problem.what}))
             .collect();
-        out.value(
-            &json!({"events": found.events, "anchored": found.anchored, "problems": problems}),
-        )?;
+        out.value(&json!({
+            "events": found.events, "anchored": found.anchored, "problems": problems, "storage": storage,
+        }))?;
     } else {
-        for problem in &found.problems {
-            out.line(format!(
-                "{} {}",
-                out.tone(Tone::Bad, &format!("event {}:", problem.seq)),
-                problem.what
-            ));
+        let problems = found.problems.iter();
+        let problems = problems.map(|problem| (format!("event {}:", problem.seq), &problem.what));
+        for (at, what) in problems.chain(storage.iter().map(|what| ("storage:".to_owned(), what))) {
+            out.line(format!("{} {what}", out.tone(Tone::Bad, &at)));
         }
     }
-    if found.problems.is_empty() {
+    if found.problems.is_empty() && storage.is_empty() {
         if !out.json {
             out.line(format!(
                 "{} {} events, none changed, added or moved, and none missing before another one.",
@@ -195,8 +194,8 @@ async fn verify(session: &Session, scope: &TenantScope) -> Result<()> {
     Err(Error::new(
         Code::Conflict,
         format!(
-            "The audit trail was tampered with: {} problems in {} events.",
-            found.problems.len(),
+            "The audit trail was tampered with: {} problems in {} events and how they are stored.",
+            found.problems.len() + storage.len(),
             found.events
         ),
     ))

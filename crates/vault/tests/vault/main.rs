@@ -9,6 +9,8 @@ mod anchors;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audit_storage;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod calls;
