@@ -59,7 +59,7 @@ fn projects() -> Vec<Step> {
         (
             "vercel_remove_environment_variable",
             json!({"project": "shop", "variable_id": "$variable"}),
-            json!({"was": {"name": "GREETING"}}),
+            json!({"name": "GREETING"}),
             "",
         ),
         ("vercel_list_environment_variables", shop(), json!({"items": []}), ""),

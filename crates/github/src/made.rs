@@ -29,7 +29,7 @@ pub(crate) fn found<T: DeserializeOwned>(
 /// Whether this is the connected account.
 pub(crate) fn is_ours(api: &Api, author: Option<&Value>) -> bool {
     let id = author.and_then(|author| author.get("id")?.as_u64()).map(|id| id.to_string());
-    id.as_deref() == api.account().map(|account| account.id.as_str())
+    id.is_some() && id.as_deref() == api.account().map(|account| account.id.as_str())
 }
 
 /// Whether a text is the one that was given: GitHub keeps its own line ends.

@@ -1,6 +1,7 @@
 //! Git objects: files, trees and commits that no branch shows yet, so that losing an answer about
 //! one of them does no harm.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -33,31 +34,38 @@ impl NewFile {
     /// Its content in base64.
     ///
     /// # Errors
-    /// The path is no path, or there is not exactly one content, or it is no base64.
+    /// As [`NewFile::content`].
     pub(crate) fn encoded(&self) -> Result<String> {
+        Ok(STANDARD.encode(self.content()?))
+    }
+
+    /// The id by which git knows its content.
+    ///
+    /// # Errors
+    /// As [`NewFile::content`].
+    pub(crate) fn blob(&self) -> Result<String> {
+        let content = self.content()?;
+        let digest = Sha1::new().chain_update(format!("blob {}\0", content.len()));
+        let digest = digest.chain_update(&content).finalize();
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Its content.
+    ///
+    /// # Errors
+    /// The path is no path, or there is not exactly one content, or it is no base64.
+    fn content(&self) -> Result<Cow<'_, [u8]>> {
         self.path.append(&mut String::new())?;
         let path = &self.path.0;
-        match (&self.text, &self.base64) {
-            (Some(text), None) => Ok(STANDARD.encode(text)),
-            (None, Some(base64)) if STANDARD.decode(base64).is_ok() => Ok(base64.clone()),
-            (None, Some(_)) => Err(Error::invalid(
-                "files",
-                format!("invalid input: the content of `{path}` is not base64. Nothing was sent."),
-            )),
-            _ => Err(Error::invalid(
-                "files",
-                format!(
-                    "invalid input: `{path}` needs `text` or `base64`, one of them. Nothing was sent."
-                ),
-            )),
-        }
-    }
-    /// The id by which git knows its content.
-    pub(crate) fn blob(&self) -> Result<String> {
-        let content = STANDARD.decode(self.encoded()?).unwrap_or_default();
-        let digest = Sha1::new().chain_update(format!("blob {}\0", content.len()));
-        let digest = digest.chain_update(content).finalize();
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        let wrong = match (&self.text, &self.base64) {
+            (Some(text), None) => return Ok(text.as_bytes().into()),
+            (None, Some(base64)) => match STANDARD.decode(base64) {
+                Ok(content) => return Ok(content.into()),
+                Err(_) => format!("the content of `{path}` is not base64"),
+            },
+            _ => format!("`{path}` needs `text` or `base64`, one of them"),
+        };
+        Err(Error::invalid("files", format!("invalid input: {wrong}. Nothing was sent.")))
     }
 }
 

@@ -175,14 +175,12 @@ impl TryFrom<Answer> for Deployment {
 }
 
 impl Deployment {
-    /// Without what whoever made its commit could write, unless it is for the public: anybody may have a preview built, by a
-    /// pull request. Its domains have the name of the branch in them, and its error the command that the commit gives.
+    /// Without what whoever made its commit could write: anybody may have one built, by a pull request. Its error tells the
+    /// command that the commit gives, and the domains of a preview have the name of the branch in them.
     pub(crate) fn without_words(self) -> Self {
-        if self.environment == "production" {
-            return self;
-        }
-        let (branch, commit_message, error_message) = (None, None, None);
-        Self { branch, commit_message, error_message, domains: Vec::new(), ..self }
+        let is_public = self.environment == "production";
+        let domains = if is_public { self.domains } else { Vec::new() };
+        Self { branch: None, commit_message: None, error_message: None, domains, ..self }
     }
 
     /// Whether nothing more happens to it by itself.
@@ -352,6 +350,15 @@ impl Action for DeleteDeployment {
         let at = DeploymentIn { deployment: self.deployment_id, scope: self.scope };
         // First: whoever was never shown it is told the same as after the deletion.
         let was = at.find(api).await?;
+        if was.id != at.deployment {
+            return Err(Error::invalid(
+                "deployment_id",
+                format!(
+                    "invalid input: `{}` leads to the deployment {} now. Give that id, if it is meant. Nothing was deleted.",
+                    at.deployment, was.id
+                ),
+            ));
+        }
         let gone = || DeletedDeployment { deployment_id: was.id.clone() };
         // https://vercel.com/docs/rest-api/deployments/delete-a-deployment
         at.scope

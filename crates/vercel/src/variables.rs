@@ -265,47 +265,37 @@ pub struct RemoveEnvironmentVariable {
     variable_id: String,
 }
 
-/// An environment variable that is gone.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct RemovedVariable {
-    /// Its id.
-    variable_id: String,
-    /// What it was; absent where Vercel's answer was lost.
-    was: Option<Variable>,
-}
-
 impl Action for RemoveEnvironmentVariable {
     const NAME: &'static str = "remove_environment_variable";
     const RISK: Risk = Risk::Irreversible;
     const PHRASES: &'static [&'static str] =
         &["delete an env var", "unset a configuration value", "remove an API key from the app"];
     const PERMISSIONS: &'static [&'static [&'static str]] = VARIABLES_WRITE;
-    type Output = RemovedVariable;
+    type Output = Variable;
 
-    async fn run(self, api: &Api) -> Result<RemovedVariable> {
-        let path = "/v9/projects/{}/env/{}";
+    async fn run(self, api: &Api) -> Result<Variable> {
+        let look = async || {
+            let listed = list(api, &self.at, None).await?;
+            let is_part = listed.next_cursor.is_some();
+            let is_it = |one: &Variable| one.id.as_ref() == Some(&self.variable_id);
+            listed.items.into_iter().find(is_it).ok_or_else(|| {
+                let (code, what) = if is_part {
+                    (Code::ProviderDown, "Vercel lists only a part of the variables.")
+                } else {
+                    (Code::NotFound, "The project has no such variable. List them.")
+                };
+                Error::new(code, what)
+            })
+        };
+        // First: whoever was never shown it is told the same as after the removal.
+        let was = look().await?;
         // https://vercel.com/docs/rest-api/projects/remove-an-environment-variable
-        let removed: Option<OneOrMany<Variable>> = self
-            .at
+        self.at
             .scope
-            .on(api, api.delete(path, &[&self.at.project, &self.variable_id]))
-            .send_or_find(async || {
-                let left = list(api, &self.at, None).await?;
-                let is_it = |one: &Variable| one.id.as_ref() == Some(&self.variable_id);
-                // A part of the list does not show that it is gone.
-                let is_gone = left.next_cursor.is_none() && !left.items.iter().any(is_it);
-                Ok(is_gone.then_some(None))
-            })
+            .on(api, api.delete("/v9/projects/{}/env/{}", &[&self.at.project, &self.variable_id]))
+            .send_or_gone(look)
             .await?;
-        let was = removed.map(|removed| {
-            removed.into_vec().pop().ok_or_else(|| {
-                Error::new(
-                    Code::UnknownOutcome,
-                    "Vercel does not say what it removed. List the variables.",
-                )
-            })
-        });
-        Ok(RemovedVariable { variable_id: self.variable_id, was: was.transpose()? })
+        Ok(was)
     }
 }
 

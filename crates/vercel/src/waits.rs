@@ -45,7 +45,7 @@ pub enum Ending {
 pub struct Waited {
     /// How the waiting ended.
     pub outcome: Ending,
-    /// The deployment as it is now; of a preview, `get_deployment` tells its branch, message and domains.
+    /// The deployment as it is now; `get_deployment` tells its branch, its message and why it failed.
     pub deployment: Deployment,
 }
 

@@ -75,7 +75,7 @@ async fn tells_where_a_deployment_is_reached_and_what_it_is_of() {
 }
 
 #[test]
-fn d7_of_a_preview_nothing_is_left_that_its_author_could_write() {
+fn d7_nothing_is_left_that_the_author_of_its_commit_could_write() {
     let read = |target: Value| -> Deployment {
         let mut answer = deployment("ERROR");
         answer["target"] = target;
@@ -93,8 +93,10 @@ fn d7_of_a_preview_nothing_is_left_that_its_author_could_write() {
             "created_at": "2026-01-01T00:00:00Z", "ready_at": "2026-01-01T00:01:00Z",
         })
     );
-    let live = json!("production");
-    assert_eq!(json!(read(live.clone()).without_words()), json!(read(live)));
+    let mut live = preview;
+    live["environment"] = json!("production");
+    live["domains"] = json!(["shop.example.com"]);
+    assert_eq!(json!(read(json!("production")).without_words()), live);
 }
 
 #[tokio::test]
@@ -168,4 +170,14 @@ async fn deletes_no_deployment_that_it_is_not_shown() {
         FakeApi::new(&VERCEL).await.on("GET", DPL, 404, json!({"error": {"code": "not_found"}}));
     let error = fake.run::<DeleteDeployment>(json!({"deployment_id": "dpl_1"})).await.unwrap_err();
     assert_eq!((error.code(), fake.requests().await.len()), (Code::NotFound, 1));
+}
+
+#[tokio::test]
+async fn deletes_no_deployment_to_which_only_a_domain_leads() {
+    let path = "/v13/deployments/shop.example.com";
+    let fake = FakeApi::new(&VERCEL).await.on("GET", path, 200, deployment("READY"));
+    let asked = json!({"deployment_id": "shop.example.com"});
+    let error = fake.run::<DeleteDeployment>(asked).await.unwrap_err();
+    assert_eq!((error.code(), fake.requests().await.len()), (Code::InvalidInput, 1));
+    assert!(error.message().contains("dpl_1"), "{error}");
 }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use resto_testing::FakeApi;
 use serde_json::{Value, json};
 
@@ -136,55 +134,62 @@ async fn an_answer_that_says_nothing_leaves_the_outcome_open() {
 
 const VARIABLE: &str = "/v9/projects/shop/env/env_1";
 
-fn removing() -> Value {
-    json!({"project": "shop", "variable_id": "env_1"})
+/// The variables of the project, with the one that is removed.
+fn there() -> Value {
+    json!({"envs": [other(), variable("sensitive", &json!(["production"]))]})
+}
+
+fn other() -> Value {
+    let mut other = variable("plain", &json!("preview"));
+    other["id"] = json!("env_2");
+    other
+}
+
+async fn remove(fake: &FakeApi) -> Result<Value> {
+    fake.run::<RemoveEnvironmentVariable>(json!({"project": "shop", "variable_id": "env_1"})).await
 }
 
 #[tokio::test]
 async fn removes_a_variable_and_tells_which() {
-    let sensitive = variable("sensitive", &json!(["production"]));
-    let fake = FakeApi::new(&VERCEL).await.on("DELETE", VARIABLE, 200, sensitive.clone()).on(
-        "DELETE",
-        VARIABLE,
-        200,
-        json!([sensitive]),
+    let fake = FakeApi::new(&VERCEL).await.on("GET", ENV, 200, there());
+    let fake = fake.on("DELETE", VARIABLE, 200, variable("sensitive", &json!(["production"])));
+    assert_eq!(
+        remove(&fake).await.unwrap(),
+        json!({"id": "env_1", "name": "API_KEY", "kind": "sensitive", "environments": ["production"],
+            "updated_at": "2026-01-01T00:00:00Z"})
     );
-    for _ in 0..2 {
-        let told = fake.run::<RemoveEnvironmentVariable>(removing()).await.unwrap();
-        assert_eq!(
-            told,
-            json!({"variable_id": "env_1", "was": {"id": "env_1", "name": "API_KEY", "kind": "sensitive",
-                "environments": ["production"], "updated_at": "2026-01-01T00:00:00Z"}})
-        );
+}
+
+#[tokio::test]
+async fn removes_no_variable_that_it_is_not_shown() {
+    for listed in [json!({"envs": [other()]}), part()] {
+        let fake = FakeApi::new(&VERCEL).await.on("GET", ENV, 200, listed);
+        let error = remove(&fake).await.unwrap_err();
+        assert!(matches!(error.code(), Code::NotFound | Code::ProviderDown), "{error}");
+        assert_eq!(fake.requests().await.len(), 1);
     }
+}
+
+fn part() -> Value {
+    json!({"envs": [other()], "pagination": {"count": 1, "next": 7, "prev": null}})
 }
 
 #[tokio::test]
 async fn looks_whether_a_variable_was_removed_where_the_answer_is_lost() {
-    let mut other = variable("plain", &json!("preview"));
-    other["id"] = json!("env_2");
-    let left = json!({"envs": [other]});
-    let there = json!({"envs": [other, variable("plain", &json!("preview"))]});
-    let part = json!({"envs": [other], "pagination": {"count": 1, "next": 7, "prev": null}});
+    let left = json!({"envs": [other()]});
     for (status, listed, is_gone) in
-        [(200, &left, true), (200, &there, false), (200, &part, false), (403, &json!({}), false)]
+        [(200, left, true), (200, there(), false), (200, part(), false), (403, json!({}), false)]
     {
-        for again in [false, true] {
-            let mut fake = FakeApi::new(&VERCEL).await.on("DELETE", VARIABLE, 502, json!({})).on(
-                "GET",
-                ENV,
-                status,
-                listed.clone(),
-            );
-            if again {
-                fake = fake.reconciling(Duration::from_mins(3));
-            }
-            match fake.run::<RemoveEnvironmentVariable>(removing()).await {
-                Ok(told) => assert!(is_gone && told == json!({"variable_id": "env_1"}), "{told}"),
-                Err(error) => assert!(!is_gone && error.code() == Code::UnknownOutcome, "{error}"),
-            }
-            let sent = fake.requests().await.iter().filter(|one| one.method == "DELETE").count();
-            assert_eq!(sent, usize::from(!again));
+        let fake = FakeApi::new(&VERCEL)
+            .await
+            .on("GET", ENV, 200, there())
+            .on("GET", ENV, status, listed)
+            .on("DELETE", VARIABLE, 502, json!({}));
+        match remove(&fake).await {
+            Ok(told) => assert!(is_gone && told["name"] == "API_KEY", "{told}"),
+            Err(error) => assert!(!is_gone && error.code() == Code::UnknownOutcome, "{error}"),
         }
+        let sent = fake.requests().await.iter().filter(|one| one.method == "DELETE").count();
+        assert_eq!(sent, 1);
     }
 }
