@@ -38,6 +38,7 @@ mod journeys;
 mod keys;
 mod leaving;
 mod limits;
+mod lists;
 mod memory;
 mod namecom;
 mod oauth;

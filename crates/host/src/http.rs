@@ -122,10 +122,11 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
         .with_cancellation_token(closed.child_token());
     let served = mcp.clone();
     #[cfg(feature = "conformance")]
-    let served = crate::mcp::Fixture::over(served);
+    let served = mcp::Fixture::over(served);
     let service =
         StreamableHttpService::new(move || Ok(served.clone()), sessions.clone(), settings);
-    let mut agents = Router::new().route_service("/mcp", service);
+    let mut agents =
+        Router::new().route_service("/mcp", service).layer(from_fn(mcp::with_ready_list));
     if config.sse.unwrap_or(true) {
         let (sessions, closed) = (sessions.clone(), closed.clone());
         agents = agents.merge(sse::router(Streams { mcp, sessions, closed }));
@@ -140,7 +141,6 @@ fn router(host: Arc<Host>, config: &Config, closed: &CancellationToken) -> Route
             from_fn(whole),
             from_fn_with_state(host.clone(), entry::step_up),
             from_fn_with_state(sessions, own_session),
-            from_fn(mcp::ready),
         ))
         .merge(entry::metadata(host.clone()))
         .layer((readable(config), from_fn_with_state(pages, known_page)))

@@ -48,7 +48,7 @@ use crate::surface::Surface;
 
 #[cfg(feature = "conformance")]
 pub use fixture::Fixture;
-pub(crate) use listing::ready;
+pub(crate) use listing::with_ready_list;
 pub use listing::{own_tool, tokens, tool};
 
 /// The one thing that a request of ours asks for: that a page is opened.

@@ -134,7 +134,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
     use tokio::task::{JoinHandle, spawn_blocking, yield_now};
-    use tokio::time::advance;
+    use tokio::time::{Instant, advance};
 
     use super::*;
 
@@ -191,8 +191,10 @@ mod tests {
         let stop = CancellationToken::new();
         let (address, ended) = listening(&stop).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
+        let told = Instant::now();
         stop.cancel();
         ended.await.unwrap();
+        assert!(told.elapsed() < HEAD);
         assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use resto_core::{Risk, brief_schema};
 use rmcp::model::{CacheScope, ErrorData, ListToolsResult, Tool, ToolAnnotations};
 
-pub(crate) use self::ready::ready;
+pub(crate) use self::ready::with_ready_list;
 use super::{Mcp, apps, internal};
 use crate::catalog::Entry;
 use crate::host::{Caller, Host};

@@ -34,8 +34,8 @@ impl Ready {
     }
 }
 
-/// Puts the tools that were left for an answer into it.
-pub(crate) async fn ready(mut request: Request, next: Next) -> Response {
+/// Puts the tools that were left for an answer into it. Not for a door where the answer goes another way than the request came.
+pub(crate) async fn with_ready_list(mut request: Request, next: Next) -> Response {
     if request.headers().get("mcp-method").is_none_or(|method| method != "tools/list") {
         return next.run(request).await;
     }
