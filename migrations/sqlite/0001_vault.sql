@@ -147,8 +147,8 @@ SELECT i.id, i.tenant_id, i.integration_id, i.action, i.params_hash, r.result_st
        r.error_message, i.actor, i.op_id, i.seq
 FROM integration_audit_log i
 LEFT JOIN integration_audit_log r ON r.tenant_id = i.tenant_id AND r.intent_id = i.id
-    AND r.seq = (SELECT max(l.seq) FROM integration_audit_log l
-        WHERE l.tenant_id = i.tenant_id AND l.intent_id = i.id)
+    AND r.seq = (SELECT max(l.seq) FILTER (WHERE l.tenant_id = i.tenant_id)
+        FROM integration_audit_log l WHERE l.intent_id = i.id)
 WHERE i.phase = 'intent';
 
 -- Intents that have no result yet, so that nobody needs to search the whole log for them.

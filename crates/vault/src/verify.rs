@@ -294,7 +294,9 @@ fn follows(
 fn parts(after: i64, last: i64) -> Vec<(i64, i64)> {
     let cores = available_parallelism().map_or(1, usize::from).min(MOST_PARTS);
     let cores = i64::try_from(cores).unwrap_or(1);
-    let length = ((last - after).div_euclid(cores) + 1).max(SHORTEST);
-    let starts = (0..cores).map(|n| after + n * length).take_while(|start| *start < last);
-    starts.map(|start| (start, (start + length).min(last))).collect()
+    // Somebody may have added an entry of the highest number there is.
+    let length = (last - after).div_euclid(cores).saturating_add(1).max(SHORTEST);
+    let starts = (0..cores).map(|n| after.saturating_add(n.saturating_mul(length)));
+    let starts = starts.take_while(|start| *start < last);
+    starts.map(|start| (start, start.saturating_add(length).min(last))).collect()
 }

@@ -158,8 +158,8 @@ fn as_json(event: &AuditEvent) -> Value {
 }
 
 async fn verify(session: &Session, host: &Host, scope: &TenantScope) -> Result<()> {
-    let (found, storage) =
-        tokio::try_join!(scope.verify_audit(), host.vault.audit_storage_faults()).map_err(told)?;
+    let found = scope.verify_audit().await.map_err(told)?;
+    let storage = host.vault.audit_storage_faults().await.map_err(told)?;
     let out = session.out;
     if out.json {
         let problems: Vec<Value> = found

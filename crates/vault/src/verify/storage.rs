@@ -9,10 +9,11 @@ use crate::{
     database::{Database, lay_out},
 };
 
-/// The table with its indexes and triggers, and the view of it.
+/// The table with its indexes and triggers, the view of it, and the clock that its entries go by. What a trigger is of is there as
+/// somebody wrote it.
 const LAYOUT: &str = "
     SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema
-    WHERE tbl_name IN ('integration_audit_log', 'integration_actions')";
+    WHERE lower(tbl_name) IN ('integration_audit_log', 'integration_actions', 'clock')";
 
 impl Vault {
     /// What is wrong with how all trails are stored, in one sentence each: definitions of the table, its indexes, its triggers and

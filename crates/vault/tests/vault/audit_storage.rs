@@ -76,9 +76,9 @@ async fn f6_verification_names_a_second_entry_of_a_number_wherever_a_page_ends()
     }
     let whole = scope.verify_audit().await.unwrap();
     assert_eq!((whole.events, whole.problems.len()), (2004, 0));
-    for seq in [0, -1, i64::MIN] {
+    for seq in [0, -1, i64::MIN, i64::MAX, i64::MAX - 3] {
         store.tamper(&format!("INSERT INTO integration_audit_log SELECT * FROM before WHERE seq = 1; UPDATE integration_audit_log SET seq = {seq} WHERE rowid = last_insert_rowid()")).await;
-        assert_eq!(problems(&scope).await, [seq]);
+        assert_eq!(problems(&scope).await.last(), Some(&seq), "{seq}");
         store.tamper(RESTORE).await;
     }
 }
@@ -145,7 +145,7 @@ async fn f6_a_table_or_view_that_was_made_anew_is_a_fault() {
     }
     assert_eq!(found.lines().count(), 3, "{found}");
     store
-        .tamper("CREATE TRIGGER quiet AFTER INSERT ON integration_audit_log BEGIN SELECT 1; END")
+        .tamper("CREATE TRIGGER quiet AFTER INSERT ON Integration_Audit_Log BEGIN SELECT 1; END")
         .await;
     assert!(faults(&vault).await.contains("The trigger quiet is none of this program's."));
     store.tamper(LOOSE).await;
