@@ -13,6 +13,9 @@ use crate::product::{Product, Server};
 use crate::provider::{Provider, Reply};
 use crate::wire::Message;
 
+/// What a sample has where a text is wanted.
+const SAMPLE: &str = "x1.example";
+
 /// All services at one address.
 fn services() -> Provider {
     services_at(Arc::new(AtomicU64::new(500)))
@@ -51,6 +54,12 @@ fn services_at(paid: Arc<AtomicU64>) -> Provider {
                 "created": 1_769_817_600, "payment_intent": "pi_1",
             }),
             what if what.ends_with("/invitations") => json!([]),
+            what if what.starts_with("GET /v13/deployments/") => {
+                json!({"id": SAMPLE, "name": "x1", "readyState": "READY", "createdAt": 1_769_817_600_000_u64})
+            }
+            what if what.ends_with("/env") => {
+                json!({"envs": [{"id": SAMPLE, "key": "X1", "type": "plain", "target": ["production"]}]})
+            }
             what if what.ends_with("/permission") => json!({"role_name": "write"}),
             what if what.starts_with("GET /v1/payment_intents/") => json!({
                 "id": "pi_1", "object": "payment_intent", "amount": paid, "amount_received": paid,
@@ -114,7 +123,7 @@ fn sample(schema: &Value, definitions: &Value) -> Value {
         "array" => json!([sample(&schema["items"], definitions)]),
         "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
         "boolean" => json!(true),
-        _ => json!("x1.example"),
+        _ => json!(SAMPLE),
     }
 }
 
