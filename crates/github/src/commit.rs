@@ -160,6 +160,10 @@ impl CommitFiles {
 
     /// Where the branch is.
     async fn head(&self, api: &Api) -> Result<Start> {
+        #[derive(Deserialize)]
+        struct Answer {
+            tree: Object,
+        }
         let sha = tip(api, &self.at, &self.branch).await.map_err(|error| {
             if error.code() != Code::NotFound {
                 return error;
@@ -171,15 +175,6 @@ impl CommitFiles {
             );
             told
         })?;
-        self.start(api, sha).await
-    }
-
-    /// A commit with its tree.
-    async fn start(&self, api: &Api, sha: String) -> Result<Start> {
-        #[derive(Deserialize)]
-        struct Answer {
-            tree: Object,
-        }
         // https://docs.github.com/rest/git/commits#get-a-commit-object
         let commit: Answer = api
             .get("/repos/{}/{}/git/commits/{}", &[&self.at.owner, &self.at.repo, &sha])

@@ -15,7 +15,8 @@ pub(crate) const ROW: char = '\u{1e}';
 /// a table that somebody made anew, would leave its place to a value with a separator: the line of such an entry is empty.
 const TEXT: &str = "
     SELECT count(*) AS rows, max(seq) AS last, group_concat(line, char(30)) AS lines FROM (
-        SELECT seq, iif(phase || integration_id || action || actor || key_id IS NULL, '', concat_ws(char(31), seq, hex(prev_mac), hex(id), phase, iif(intent_id IS NULL, '0', '1' || hex(intent_id)),
+        SELECT seq, iif(phase IS NULL OR integration_id IS NULL OR action IS NULL OR actor IS NULL OR key_id IS NULL, '',
+            concat_ws(char(31), seq, hex(prev_mac), hex(id), phase, iif(intent_id IS NULL, '0', '1' || hex(intent_id)),
             integration_id, action, coalesce(params_hash, ''), iif(result_status IS NULL, '0', '1' || result_status),
             coalesce(executed_at, ''), iif(duration_ms IS NULL, '0', '1' || duration_ms),
             iif(error_message IS NULL, '0', '1' || error_message), actor, iif(op_id IS NULL, '0', '1' || hex(op_id)),
