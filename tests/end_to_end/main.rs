@@ -39,6 +39,7 @@ mod keys;
 mod leaving;
 mod limits;
 mod lists;
+mod meanwhile;
 mod memory;
 mod namecom;
 mod oauth;

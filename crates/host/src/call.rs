@@ -8,15 +8,15 @@ use serde_json::Value;
 use tracing::Instrument as _;
 
 use crate::act::Acting;
+use crate::allow::check_connection;
 use crate::approve::{Admitted, Ground, Purse, Stop, Wanted, told_again};
 use crate::around::{Line, Seen};
 use crate::catalog::{Catalog, Entry};
 use crate::entering::Lacking;
-use crate::grants::Grants;
 use crate::host::{Caller, Host, told};
-use crate::learning::{Learnt, learn, paused};
+use crate::learning::{Learnt, learn};
 use crate::observe::Watched;
-use crate::policy::{Calls, check_rights};
+use crate::policy::Calls;
 use crate::reconcile::unknown;
 use crate::tools::Done;
 
@@ -108,7 +108,7 @@ impl Host {
         let origin = Some(entry.integration().id);
         entry.check(&arguments)?;
         let place = self.place(caller).await?;
-        let allowed = match self.allow(caller, &entry).await {
+        let allowed = match self.allow_call(caller, &entry).await {
             Ok(()) => self.verify(caller, &entry).await,
             refused => refused,
         };
@@ -152,46 +152,6 @@ impl Host {
         running.await.unwrap_or_else(|_| Err(fault().into()))
     }
 
-    /// Whether the caller's access token and the tenant's connection allow it.
-    ///
-    /// # Errors
-    /// The token's scopes do not reach so far, the agent was not given it, it is not connected, has ended and cannot be
-    /// renewed now, is known to lack a right, or the action waits for a person.
-    pub(crate) async fn allow(self: &Arc<Self>, caller: &Caller, entry: &Entry<'_>) -> Result<()> {
-        caller.surface.check(entry)?;
-        let integration = entry.integration();
-        let action = entry.action;
-        caller.allowance.check(&action.tool, Some(integration.id), action.risk)?;
-        let connection = caller.scope.connection(integration.id).await.map_err(told)?;
-        let Some(connection) = connection else {
-            return Err(Error::new(
-                Code::NotConnected,
-                format!(
-                    "{} is not connected. {} The tool connect_integration asks a person to connect it, or a person runs: {}",
-                    integration.name,
-                    integration.purpose,
-                    caller.command(&format!("connect {}", integration.id))
-                ),
-            ));
-        };
-        if let Some(wait) = paused(&connection, caller.scope.now()) {
-            return Err(Error::new(
-                Code::RateLimited,
-                format!(
-                    "{} has asked for a pause. Nothing was sent. Come back in {wait} s.",
-                    integration.name
-                ),
-            )
-            .retry_after(wait));
-        }
-        if let Some(why) = &action.held {
-            return Err(Error::new(Code::ActionRequired, why)
-                .url(self.place.page(&["connect", integration.id])?));
-        }
-        let connection = self.fresh(&caller.scope, integration, connection).await?;
-        check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
-    }
-
     /// Audits a call that was refused before it began.
     async fn refuse(
         &self,
@@ -230,6 +190,11 @@ impl Host {
             Ok(begun) => begun,
             Err(error) => {
                 // It is not approved any more, the connection changed, or the trail cannot be written.
+                let error = match error.code() {
+                    // Says how to connect it.
+                    Code::NotConnected => self.allow(caller, &entry).await.err().unwrap_or(error),
+                    _ => error,
+                };
                 self.refuse(caller, &entry, &arguments, &error).await?;
                 return Err(error.into());
             }
@@ -257,6 +222,13 @@ impl Host {
             self.finish(caller, ticket, &result, Learnt::default()).await;
             return Err(fault().into());
         };
+        // As it is now; when the call was allowed, it may have been another one.
+        if let Err(error) = check_connection(caller, &entry, &connection) {
+            let error = self.offer_consent(caller, &entry, error).await;
+            let result = Err(error.clone());
+            self.finish(caller, ticket, &result, Learnt::default()).await;
+            return Err(error.into());
+        }
         let seen = Arc::new(Mutex::new(Seen::default()));
         let op_id = ticket.op_id();
         let purse = Arc::new(Purse::Open {

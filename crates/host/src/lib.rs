@@ -3,6 +3,7 @@
 
 mod act;
 mod alerts;
+mod allow;
 mod allowance;
 mod approve;
 mod around;

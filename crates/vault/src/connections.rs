@@ -127,8 +127,10 @@ macro_rules! select {
     };
 }
 
+mod lately;
 mod places;
 
+pub(crate) use lately::Lately;
 pub(crate) use places::Place;
 
 impl Connection {

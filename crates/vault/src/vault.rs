@@ -15,7 +15,7 @@ use crate::{
     alarm::Alarm,
     alerts::Noted,
     clock::Clock,
-    connections::Place,
+    connections::{Lately, Place},
     database::{Database, Tx, on},
     roots,
     sweep::UnderWay,
@@ -60,6 +60,7 @@ pub(crate) struct Inner {
     /// By the hashes of their tokens.
     pub(crate) callers: Together<[u8; 32], FoundToken>,
     pub(crate) connections: Together<Place, Result<Connection>>,
+    pub(crate) lately: Lately,
     /// Deleted bytes are still in SQLite's log, because a reader needed it when they were deleted.
     erasure_pending: AtomicBool,
 }
@@ -111,6 +112,7 @@ impl Vault {
                 clock,
                 callers: Together::default(),
                 connections: Together::default(),
+                lately: Lately::default(),
                 // Whoever was here before may have been killed before it erased.
                 erasure_pending: AtomicBool::new(true),
             }),

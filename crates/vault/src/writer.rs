@@ -277,6 +277,7 @@ impl Task {
 
 /// Hands out an answer; returns what is to be written again, or because nobody took the answer.
 fn answered(call: Call, answer: Result<Answer>) -> Option<Call> {
+    note_connection(&call, &answer);
     let Call { scope, work } = call;
     match work {
         Work::Begin { reply, .. } => {
@@ -310,6 +311,29 @@ fn answered(call: Call, answer: Result<Answer>) -> Option<Call> {
                 None
             }
         },
+    }
+}
+
+/// Remembers the connection that an intent was written upon, and forgets one that changed.
+fn note_connection(call: &Call, answer: &Result<Answer>) {
+    let (ticket, is_changed) = match &call.work {
+        Work::Begin { ticket, .. } => (ticket, answer.is_err()),
+        Work::Finish { finished, .. } => {
+            let news = finished.permissions.is_some() || finished.rate_limits.is_some();
+            (&finished.ticket, news)
+        }
+        Work::Event { .. } => return,
+    };
+    let place = (call.scope.tenant(), ticket.action.integration_id.clone());
+    let lately = &call.scope.vault.inner.lately;
+    match answer {
+        Ok(Answer::Begun(begun)) => {
+            if let Some((connection, _)) = &begun.connection {
+                lately.note(place, connection);
+            }
+        }
+        _ if is_changed => lately.forget(&place),
+        _ => {}
     }
 }
 

@@ -22,7 +22,7 @@ use crate::surface::Surface;
 
 pub(crate) use deliver::Sink;
 pub(crate) use probe::DAILY;
-pub(crate) use refresh::{Renewing, busy, due_in, is_renewed, replay};
+pub(crate) use refresh::{Renewing, busy, due_in, is_renewed, lasts, replay};
 
 /// How often a worker looks for jobs that are due.
 const LOOK: Duration = Duration::from_secs(5);

@@ -81,6 +81,14 @@ fn life(connection: &Connection, now: OffsetDateTime) -> (Duration, Duration) {
     (until(now), until(began))
 }
 
+/// Whether an access needs no renewal before a call.
+pub(crate) fn lasts(connection: &Connection, now: OffsetDateTime) -> bool {
+    let (left, life) = life(connection, now);
+    // Whether a key still works, its provider says.
+    let is_key = connection.auth_type == AuthType::ApiKey;
+    is_key || connection.status != Status::Active || left > TOO_SHORT.min(life / 10)
+}
+
 impl Host {
     /// The connection with an access that works for a call: renewed first where it has ended, or is about to.
     ///
@@ -92,12 +100,10 @@ impl Host {
         integration: &'static Integration,
         connection: Connection,
     ) -> Result<Connection> {
-        let (left, life) = life(&connection, scope.now());
-        // Whether a key still works, its provider says.
-        let is_key = connection.auth_type == AuthType::ApiKey;
-        if is_key || connection.status != Status::Active || left > TOO_SHORT.min(life / 10) {
+        if lasts(&connection, scope.now()) {
             return Ok(connection);
         }
+        let (left, _) = life(&connection, scope.now());
         if !is_renewed(&connection, scope.now()) {
             return if left.is_zero() {
                 Err(self.access_ended(integration))

@@ -1,15 +1,18 @@
 //! A page of entries as one text of SQLite's making: handing it over row by row, value by value, takes the driver several
 //! times as long as checking it takes us.
 
+use memchr::memchr_iter;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::PAGE;
 use crate::{Result, TenantScope, chain::Covered, database::TxOn, timestamp::Timestamp};
 
 /// What separates columns and rows. No entry that we wrote holds a control character.
 pub(crate) const COLUMN: char = '\u{1f}';
 pub(crate) const ROW: char = '\u{1e}';
+
+/// How many entries are one text: not so many that it is too long for the processor's cache.
+const PAGE: i64 = 200;
 
 /// A missing value is `0`, and one that is there `1` and itself. A column that nothing may miss and that misses its value, in
 /// a table that somebody made anew, would leave its place to a value with a separator: the line of such an entry is empty.
@@ -41,12 +44,12 @@ pub(super) async fn page(
         .await?;
     let rows: i64 = row.try_get("rows")?;
     // One that is no text at all is found when they are read one by one.
-    let lines: Option<&str> = row.try_get("lines").unwrap_or_default();
-    let Some(lines) = lines.filter(|lines| is_unambiguous(lines, rows)) else {
+    let text: Option<&str> = row.try_get("lines").unwrap_or_default();
+    let Some(lines) = text.and_then(|text| lines(text, rows)) else {
         return Ok(None);
     };
     let (mut last, mut prev_mac, mut mac) = (None, Vec::new(), Vec::new());
-    for line in lines.split(ROW) {
+    for line in lines {
         let Some(entry) = entry(line, &mut prev_mac, &mut mac) else {
             break;
         };
@@ -56,10 +59,13 @@ pub(super) async fn page(
     Ok(last)
 }
 
-/// Whether each row is one line.
-pub(crate) fn is_unambiguous(lines: &str, rows: i64) -> bool {
-    let separators = lines.bytes().filter(|byte| char::from(*byte) == ROW).count();
-    usize::try_from(rows).is_ok_and(|rows| separators + 1 == rows)
+/// The lines, where each row is one.
+pub(crate) fn lines(text: &str, rows: i64) -> Option<Vec<&str>> {
+    let ends = memchr_iter(ROW as u8, text.as_bytes()).chain([text.len()]);
+    let mut start = 0;
+    let lines: Vec<_> =
+        ends.filter_map(|end| text.get(std::mem::replace(&mut start, end + 1)..end)).collect();
+    usize::try_from(rows).is_ok_and(|rows| lines.len() == rows).then_some(lines)
 }
 
 /// The entry of a line, which has all its columns and no more: each was separated from the next.
@@ -103,11 +109,17 @@ fn maybe(column: &str) -> std::result::Result<Option<&str>, ()> {
 }
 
 fn unhex(digits: &str, bytes: &mut Vec<u8>) -> Option<()> {
+    // As SQLite writes them.
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
     bytes.clear();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    for pair in digits.as_bytes().chunks(2) {
-        let [high, low] = *pair else { return None };
-        bytes.push(digit(high)? << 4 | digit(low)?);
+    bytes.reserve(pairs.len());
+    for [high, low] in pairs {
+        bytes.push(digit(*high)? << 4 | digit(*low)?);
     }
     Some(())
 }
@@ -122,7 +134,7 @@ mod tests {
         let time = "2026-01-02T03:04:05.000006Z";
         let columns = [
             "1", "", &id, "intent", "0", "github", "read", "00", "0", time, "0", "1words", "owner",
-            "0", "13", "00", "0f",
+            "0", "13", "00", "0F",
         ];
         let row = columns.join("\u{1f}");
         let read = |line: &str| entry(line, &mut Vec::new(), &mut Vec::new()).is_some();
@@ -131,8 +143,9 @@ mod tests {
         assert!(!read(&format!("{row}\u{1f}")) && !read(&row.replacen("words\u{1f}", "words", 1)));
         // One entry that pretends to be two, and two that are one line.
         let rows = [row.clone(), row.clone()].join("\u{1e}");
-        assert!(is_unambiguous(&row, 1) && is_unambiguous(&rows, 2));
-        assert!(!is_unambiguous(&rows, 1) && !is_unambiguous(&row, 2));
+        assert_eq!(lines(&row, 1), Some(vec![&*row]));
+        assert_eq!(lines(&rows, 2), Some(vec![&*row, &row]));
+        assert!(lines(&rows, 1).is_none() && lines(&row, 2).is_none());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Connections: opened for their own tenant, integration and generation only, and gone when they are disconnected.
 
-use resto_vault::{AuthType, Error, NewConnection, ResultStatus, Status, TenantScope};
+use std::time::{Duration as StdDuration, Instant};
+
+use resto_vault::{AuthType, Error, NewConnection, Outcome, ResultStatus, Status, TenantScope};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -21,6 +23,7 @@ on_both! {
     g3_a_freeze_moves_what_is_active_and_an_unfreeze_what_is_frozen
     c10_what_is_to_be_revoked_is_stopped_and_has_its_job_in_one_step
     finds_the_consents_of_an_account_whosever_they_are
+    remembers_a_connection_from_an_intent_until_something_changes_it
 }
 
 /// The token of a connection, opened the way an action opens it.
@@ -332,4 +335,33 @@ fn a_credential_shows_nothing_secret_in_debug() {
     let secret = canary();
     assert!(!format!("{:?}", credential(&secret)).contains(&secret));
     assert!(!format!("{:?}", new_connection("github", &secret)).contains(&secret));
+}
+
+async fn remembers_a_connection_from_an_intent_until_something_changes_it(store: Store) {
+    let (_, scope) = store.tenant().await;
+    scope.connect(new_connection("github", &canary())).await.unwrap();
+    assert_eq!(scope.connection_lately("github"), None);
+    let (params, limits) = (json!({}), json!({"core": {"remaining": 7}}));
+    let begin = async || {
+        let since = Instant::now();
+        let begun = scope.begin(intent("read", &params)).await.unwrap();
+        let lately = scope.connection_lately("github");
+        // On a machine that stood still it is forgotten by now.
+        assert!(lately.is_some() || since.elapsed() >= StdDuration::from_secs(1));
+        (begun.ticket, lately)
+    };
+    let (ticket, lately) = begin().await;
+    assert!(lately.is_none_or(|lately| lately.rate_limits.is_none()));
+    let learnt = Outcome { rate_limits: Some(&limits), ..outcome(ResultStatus::Success) };
+    scope.finish(ticket, learnt).await.unwrap();
+    assert_eq!(scope.connection_lately("github"), None);
+    let (ticket, lately) = begin().await;
+    assert!(lately.is_none_or(|lately| lately.rate_limits.as_ref() == Some(&limits)));
+    scope.finish(ticket, outcome(ResultStatus::Success)).await.unwrap();
+    // Behind its back; the next intent does not find one.
+    let elsewhere = store.open().await;
+    assert!(elsewhere.scope(scope.tenant()).disconnect("github", 1).await.unwrap());
+    let refused = scope.begin(intent("read", &params)).await.unwrap_err();
+    assert_eq!(refused, Error::NotConnected { integration_id: "github".into() });
+    assert_eq!(scope.connection_lately("github"), None);
 }
