@@ -301,21 +301,24 @@ CREATE POLICY lookup ON jobs FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY lookup ON integration_credentials FOR SELECT TO resto_lookup USING (true);
 CREATE POLICY claim ON jobs FOR UPDATE TO resto_lookup USING (true);
 
--- Whose token has this keyed hash.
-CREATE FUNCTION find_access_token(wanted BYTEA)
-RETURNS TABLE (tenant_id UUID, external_id TEXT, name TEXT, created_at BIGINT, principal_id UUID, issuer TEXT,
+-- Whose tokens have these keyed hashes, hexadecimal digits in a JSON list.
+CREATE FUNCTION find_access_tokens(asked TEXT)
+RETURNS TABLE (hash BYTEA, tenant_id UUID, external_id TEXT, name TEXT, created_at BIGINT, principal_id UUID, issuer TEXT,
     subject TEXT, token TEXT, scopes TEXT, bounds BYTEA, expires_at BIGINT, last_used_at BIGINT, now_ms BIGINT)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET join_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.name, a.scopes, a.bounds, a.expires_at,
-        a.last_used_at, c.now_ms
-    FROM public.access_tokens a
+    SELECT a.hash, t.id, t.external_id, t.name, t.created_at, p.id, p.issuer, p.subject, a.name, a.scopes, a.bounds,
+        a.expires_at, a.last_used_at, c.now_ms
+    FROM json_array_elements_text(asked::JSON) AS w(digits)
+    CROSS JOIN public.clock c
+    JOIN public.access_tokens a ON a.hash = decode(w.digits, 'hex')
     JOIN public.tenants t ON t.id = a.tenant_id
     JOIN public.principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
-    CROSS JOIN public.clock c
-    WHERE a.hash = wanted AND (a.expires_at IS NULL OR a.expires_at > c.now_ms);
+    WHERE a.expires_at IS NULL OR a.expires_at > c.now_ms;
 END
 $$;
 
@@ -387,15 +390,15 @@ AS $$
     RETURNING 1
 $$;
 
-REVOKE ALL ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
+REVOKE ALL ON FUNCTION find_access_tokens(TEXT), due_tenants(BIGINT, BIGINT), is_work_due(),
     claim_jobs(UUID, BIGINT, BIGINT), consents_of_account(TEXT, TEXT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_access_token(BYTEA), due_tenants(BIGINT, BIGINT), is_work_due(),
+GRANT EXECUTE ON FUNCTION find_access_tokens(TEXT), due_tenants(BIGINT, BIGINT), is_work_due(),
     claim_jobs(UUID, BIGINT, BIGINT), consents_of_account(TEXT, TEXT), root_keys_in_use(),
     tenant_keys_to_rewrap(BYTEA, UUID, BYTEA, BIGINT), rewrap_tenant_keys(BYTEA, JSONB) TO resto_app;
 -- A function's new owner must be able to create in the schema, for as long as this takes.
 GRANT CREATE ON SCHEMA public TO resto_lookup;
-ALTER FUNCTION find_access_token(BYTEA) OWNER TO resto_lookup;
+ALTER FUNCTION find_access_tokens(TEXT) OWNER TO resto_lookup;
 ALTER FUNCTION due_tenants(BIGINT, BIGINT) OWNER TO resto_lookup;
 ALTER FUNCTION is_work_due() OWNER TO resto_lookup;
 ALTER FUNCTION claim_jobs(UUID, BIGINT, BIGINT) OWNER TO resto_lookup;

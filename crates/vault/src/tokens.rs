@@ -153,8 +153,7 @@ impl Vault {
              JOIN principals p ON p.tenant_id = a.tenant_id AND p.id = a.principal_id
              CROSS JOIN clock c
              WHERE a.hash = wanted AND (a.expires_at IS NULL OR a.expires_at > c.now_ms)",
-            "SELECT decode(wanted, 'hex') AS hash, found.* FROM json_array_elements_text($1::JSON) AS asked(wanted),
-                 LATERAL find_access_token(decode(wanted, 'hex')) AS found",
+            "SELECT * FROM find_access_tokens($1)",
         );
         let rows: Vec<CallerRow> =
             on!(&mut tx, c => sqlx::query_as(text).bind(&asked).fetch_all(c).await)?;
