@@ -31,6 +31,8 @@ fn an_account_that_was_disconnected_meanwhile_is_not_asked() {
     on_both_with_sql(&provider, |product, sql| {
         product.must(&["connect", "github", "--key-stdin"], KEY);
         let server = product.serve();
+        // What the first one tells of the key is stored, and the second one finds it so.
+        assert_eq!(call(&server, READ)["isError"], false);
         assert_eq!(call(&server, READ)["isError"], false);
         // Sooner than a process could start that does it.
         sql("DELETE FROM integration_credentials");
@@ -43,7 +45,7 @@ fn an_account_that_was_disconnected_meanwhile_is_not_asked() {
         let ends = trail.iter().filter(|(_, action, status)| action == READ && status != "-");
         let mut ends: Vec<_> = ends.map(|(_, _, status)| status.as_str()).collect();
         ends.sort_unstable();
-        assert_eq!(ends, ["denied", "success"]);
+        assert_eq!(ends, ["denied", "success", "success"]);
         product.must(&["connect", "github", "--key-stdin"], KEY);
         assert_eq!(call(&server, READ)["isError"], false);
     });
@@ -76,5 +78,30 @@ fn a_right_that_another_host_found_missing_meanwhile_is_missed() {
         let told = refused(&provider, &one, LIST);
         assert_eq!(told["code"], "permission_denied", "{told}");
         assert!(told["url"].as_str().is_some_and(|url| url.contains("/connect/github")), "{told}");
+    });
+}
+
+#[test]
+fn nobody_is_asked_about_a_call_that_another_host_found_to_be_in_vain_meanwhile() {
+    const BUSY: &str = "github_list_branches";
+    const ASKED: &str = "github_list_issues";
+    let provider = Provider::github(|request| {
+        if request.what().contains("/branches") {
+            return Reply(429, vec![("retry-after", "600".into())], "{}".into());
+        }
+        repository(request)
+    });
+    on_both(&provider, |product| {
+        let rule = format!("[[rules]]\ndecide = \"ask\"\naction = \"{ASKED}\"\n");
+        product
+            .configure(&format!("[integrations.github]\nbase_url = \"{}\"\n{rule}", provider.url));
+        product.must(&["connect", "github", "--key-stdin"], KEY);
+        let (one, other) = (product.serve(), product.serve());
+        assert_eq!(call(&one, READ)["isError"], false);
+        assert_eq!(call(&one, READ)["isError"], false);
+        let told = &call(&other, BUSY)["_meta"]["dev.resto/error"];
+        assert_eq!(told["code"], "rate_limited", "{told}");
+        let told = refused(&provider, &one, ASKED);
+        assert_eq!(told["code"], "rate_limited", "{told}");
     });
 }

@@ -42,8 +42,8 @@ impl Host {
         check_rights(caller, entry.action, integration, &Grants::read(&connection.permissions))
     }
 
-    /// As [`Host::allow`], before a call whose intent is written next: where nobody has to be asked between, it will do how
-    /// another call has just found the connection, as this one finds it, too. A refusal never comes from that.
+    /// As [`Host::allow`], before a call whose intent is written next: of what only reads, it will do how another call has
+    /// just found the connection, because this one is held against how it finds it itself. A refusal never comes from that.
     pub(crate) async fn allow_call(
         self: &Arc<Self>,
         caller: &Caller,
@@ -51,7 +51,7 @@ impl Host {
     ) -> Result<()> {
         let action = entry.action;
         let known = caller.scope.connection_lately(entry.integration().id);
-        let known = known.filter(|_| action.risk <= Risk::Write && action.held.is_none());
+        let known = known.filter(|_| action.risk == Risk::Read && action.held.is_none());
         match known {
             Some(known)
                 if lasts(&known, caller.scope.now())

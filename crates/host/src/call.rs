@@ -222,8 +222,10 @@ impl Host {
             self.finish(caller, ticket, &result, Learnt::default()).await;
             return Err(fault().into());
         };
-        // As it is now; when the call was allowed, it may have been another one.
-        if let Err(error) = check_connection(caller, &entry, &connection) {
+        // What only reads was allowed by how another call found it.
+        if entry.action.risk == Risk::Read
+            && let Err(error) = check_connection(caller, &entry, &connection)
+        {
             let error = self.offer_consent(caller, &entry, error).await;
             let result = Err(error.clone());
             self.finish(caller, ticket, &result, Learnt::default()).await;

@@ -18,6 +18,7 @@ use crate::{
     Anchor, Anchors, Error, Result, ResultStatus, TenantId, TenantScope, Ticket, Vault,
     anchoring::Anchoring,
     batch::{self, Answer, Call, Care, End, Finished, Work, Written},
+    connections::Place,
     database::{Held, TRUSTED},
     known::Known,
 };
@@ -212,6 +213,7 @@ impl Task {
         let mut again = Vec::new();
         match written {
             Ok(answers) => {
+                note_connections(&calls, &answers);
                 for (call, answer) in calls.into_iter().zip(answers) {
                     again.extend(answered(call, answer));
                 }
@@ -277,7 +279,6 @@ impl Task {
 
 /// Hands out an answer; returns what is to be written again, or because nobody took the answer.
 fn answered(call: Call, answer: Result<Answer>) -> Option<Call> {
-    note_connection(&call, &answer);
     let Call { scope, work } = call;
     match work {
         Work::Begin { reply, .. } => {
@@ -314,26 +315,31 @@ fn answered(call: Call, answer: Result<Answer>) -> Option<Call> {
     }
 }
 
-/// Remembers the connection that an intent was written upon, and forgets one that changed.
-fn note_connection(call: &Call, answer: &Result<Answer>) {
-    let (ticket, is_changed) = match &call.work {
-        Work::Begin { ticket, .. } => (ticket, answer.is_err()),
-        Work::Finish { finished, .. } => {
-            let news = finished.permissions.is_some() || finished.rate_limits.is_some();
-            (&finished.ticket, news)
-        }
-        Work::Event { .. } => return,
+/// Remembers the connections that intents were written upon, and forgets those that were changed or not found.
+fn note_connections(calls: &[Call], answers: &[Result<Answer>]) {
+    let place = |scope: &TenantScope, ticket: &Ticket| -> Place {
+        (scope.tenant(), ticket.action.integration_id.clone())
     };
-    let place = (call.scope.tenant(), ticket.action.integration_id.clone());
-    let lately = &call.scope.vault.inner.lately;
-    match answer {
-        Ok(Answer::Begun(begun)) => {
-            if let Some((connection, _)) = &begun.connection {
-                lately.note(place, connection);
+    let mut forgotten = Vec::new();
+    for (Call { scope, work }, answer) in calls.iter().zip(answers) {
+        match (work, answer) {
+            (Work::Begin { .. }, Ok(Answer::Begun(begun))) => {
+                if let Some((connection, _)) = &begun.connection {
+                    scope.vault.inner.lately.note(place(scope, &begun.ticket), connection);
+                }
             }
+            (Work::Begin { ticket, .. }, Err(_)) => forgotten.push((scope, place(scope, ticket))),
+            (Work::Finish { finished, .. }, _)
+                if finished.permissions.is_some() || finished.rate_limits.is_some() =>
+            {
+                forgotten.push((scope, place(scope, &finished.ticket)));
+            }
+            _ => {}
         }
-        _ if is_changed => lately.forget(&place),
-        _ => {}
+    }
+    // An intent of the same transaction was written upon the row as it was before.
+    for (scope, place) in forgotten {
+        scope.vault.inner.lately.forget(&place);
     }
 }
 

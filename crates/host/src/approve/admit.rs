@@ -73,6 +73,13 @@ impl Host {
         let own = line.op_id.as_deref().map(|own| operation(caller, own));
         let is_asked = verdict.decision != Decision::Allow || verdict.needs_price;
         let is_unsafe = entry.action.risk.is_unsafe();
+        // How another call found the connection will not do where a person is asked first.
+        if is_asked
+            && !is_unsafe
+            && let Err(error) = self.allow(caller, entry).await
+        {
+            return Err(self.offer_consent(caller, entry, error).await.into());
+        }
         let mut ground = Ground { op_id: own, ..Ground::default() };
         if !is_asked {
             ground.why = verdict.is_written.then_some(verdict.rule);

@@ -24,11 +24,12 @@ pub(crate) struct Lately {
 
 impl Lately {
     pub(crate) fn note(&self, place: Place, connection: &Connection) {
+        let connection = Arc::new(connection.clone());
         let mut known = self.known();
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(place, (Instant::now(), Arc::new(connection.clone())));
+        known.insert(place, (Instant::now(), connection));
     }
 
     pub(crate) fn forget(&self, place: &Place) {

@@ -187,7 +187,7 @@ async fn learns_permissions_and_rate_limits_without_losing_the_credential(store:
     let begun = scope.begin(intent("read", &params)).await.unwrap();
     let permissions = json!({ "contents": "granted", "issues": "absent" });
     let rate_limits = json!({ "remaining": 41 });
-    let learnt = resto_vault::Outcome {
+    let learnt = Outcome {
         permissions: Some(&permissions),
         rate_limits: Some(&rate_limits),
         ..outcome(ResultStatus::Error)
@@ -213,8 +213,7 @@ async fn learns_nothing_about_a_credential_that_was_replaced_meanwhile(store: St
         .await
         .unwrap();
     let permissions = json!({});
-    let learnt =
-        resto_vault::Outcome { permissions: Some(&permissions), ..outcome(ResultStatus::Success) };
+    let learnt = Outcome { permissions: Some(&permissions), ..outcome(ResultStatus::Success) };
     scope.finish(begun.ticket, learnt).await.unwrap();
     let connection = scope.connection("github").await.unwrap().unwrap();
     assert_eq!(connection.permissions, json!({ "contents": "granted" }));
