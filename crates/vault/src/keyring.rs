@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use data_encoding::HEXLOWER;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -248,11 +249,7 @@ fn keyed(key: &Zeroizing<[u8; 32]>) -> Hmac<Sha256> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    // Their number is not told to what collects them.
-    let mut text = String::with_capacity(2 * bytes.len());
-    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
-    text
+    HEXLOWER.encode(bytes)
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A page of entries as one text of SQLite's making: handing it over row by row, value by value, takes the driver several
 //! times as long as checking it takes us.
 
+use std::mem::replace;
+
+use data_encoding::HEXUPPER;
 use memchr::memchr_iter;
 use sqlx::Row;
 use uuid::Uuid;
@@ -61,11 +64,15 @@ pub(super) async fn page(
 
 /// The lines, where each row is one.
 pub(crate) fn lines(text: &str, rows: i64) -> Option<Vec<&str>> {
-    let ends = memchr_iter(ROW as u8, text.as_bytes()).chain([text.len()]);
-    let mut start = 0;
-    let lines: Vec<_> =
-        ends.filter_map(|end| text.get(std::mem::replace(&mut start, end + 1)..end)).collect();
+    let lines: Vec<_> = cut(text, ROW).collect();
     usize::try_from(rows).is_ok_and(|rows| lines.len() == rows).then_some(lines)
+}
+
+/// As `split`, many bytes at a time; the separator is one byte.
+fn cut(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let ends = memchr_iter(separator as u8, text.as_bytes()).chain([text.len()]);
+    let mut start = 0;
+    ends.filter_map(move |end| text.get(replace(&mut start, end + 1)..end))
 }
 
 /// The entry of a line, which has all its columns and no more: each was separated from the next.
@@ -74,7 +81,7 @@ pub(crate) fn entry<'a>(
     prev_mac: &'a mut Vec<u8>,
     mac: &mut Vec<u8>,
 ) -> Option<Covered<'a>> {
-    let mut columns = line.split(COLUMN);
+    let mut columns = cut(line, COLUMN);
     let mut next = || columns.next();
     let seq = next()?.parse().ok()?;
     unhex(next()?, prev_mac)?;
@@ -109,19 +116,8 @@ fn maybe(column: &str) -> std::result::Result<Option<&str>, ()> {
 }
 
 fn unhex(digits: &str, bytes: &mut Vec<u8>) -> Option<()> {
-    // As SQLite writes them.
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    };
-    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
-    bytes.clear();
-    bytes.reserve(pairs.len());
-    for [high, low] in pairs {
-        bytes.push(digit(*high)? << 4 | digit(*low)?);
-    }
-    Some(())
+    bytes.resize(HEXUPPER.decode_len(digits.len()).ok()?, 0);
+    HEXUPPER.decode_mut(digits.as_bytes(), bytes).ok().map(drop)
 }
 
 #[cfg(test)]
@@ -146,6 +142,17 @@ mod tests {
         assert_eq!(lines(&row, 1), Some(vec![&*row]));
         assert_eq!(lines(&rows, 2), Some(vec![&*row, &row]));
         assert!(lines(&rows, 1).is_none() && lines(&row, 2).is_none());
+    }
+
+    #[test]
+    fn f6_reads_the_digits_that_sqlite_writes_and_no_others() {
+        let mut bytes = vec![7];
+        assert_eq!(unhex("00FF1Ab2".to_uppercase().as_str(), &mut bytes), Some(()));
+        assert_eq!(bytes, [0, 255, 0x1a, 0xb2]);
+        assert_eq!((unhex("", &mut bytes), bytes.len()), (Some(()), 0));
+        for strange in ["0", "0F0", "0f", "G0", "0G", "/0", ":0", "@0", " 0", "é"] {
+            assert_eq!(unhex(strange, &mut bytes), None, "{strange}");
+        }
     }
 
     #[test]
