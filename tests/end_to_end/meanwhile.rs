@@ -40,7 +40,7 @@ fn an_account_that_was_disconnected_meanwhile_is_not_asked() {
         assert_eq!(told["code"], "not_connected", "{told}");
         let message = told["message"].as_str().unwrap();
         assert!(message.contains("connect_integration"), "{message}");
-        // Both are in the trail: the call that was answered, and the one that was not.
+        // All are in the trail: the calls that were answered, and the one that was not.
         let trail = product.trail("local");
         let ends = trail.iter().filter(|(_, action, status)| action == READ && status != "-");
         let mut ends: Vec<_> = ends.map(|(_, _, status)| status.as_str()).collect();
