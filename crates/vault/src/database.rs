@@ -32,7 +32,7 @@ static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long a writer waits for another one: for its write to the SQLite file, or with the tenant on PostgreSQL.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
 /// writes all the time would never be met between two transactions.
 const POLLING: &str = "PRAGMA busy_timeout = 10";
@@ -90,7 +90,7 @@ impl Database {
                     .max_connections(4)
                     .test_before_acquire(false)
                     .acquire_timeout(BUSY)
-                    .connect_lazy_with(options.row_buffer_size(4096));
+                    .connect_lazy_with(options);
                 Ok(Self::Sqlite { read, write, turns })
             }
             Url::Postgres(options) => {

@@ -151,13 +151,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+const UNABLE: &str = "the driver could not carry out the statement";
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let (message, retryable) = match &error {
             sqlx::Error::Database(error) => {
-                let code = error.code().unwrap_or_default();
-                let retryable = is_transient(&code);
-                (format!("{} (code {code}{})", error.message(), advice(&code)), retryable)
+                refusal(error.message(), &error.code().unwrap_or_default())
             }
             sqlx::Error::PoolTimedOut => ("no connection became free in time".into(), true),
             sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -168,11 +168,33 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::ColumnDecode { index, .. } => {
                 (format!("column {index} holds what no version of this program wrote"), false)
             }
-            _ => ("the driver could not carry out the statement".into(), false),
+            _ => (UNABLE.into(), false),
         };
-        tracing::debug!(message, retryable, "database error");
-        Self::Database { message, retryable }
+        database(message, retryable)
     }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let (message, retryable) = match &error {
+            rusqlite::Error::SqliteFailure(error, message) => {
+                let code = error.extended_code.to_string();
+                refusal(message.as_deref().unwrap_or("it said nothing more"), &code)
+            }
+            _ => (UNABLE.into(), false),
+        };
+        database(message, retryable)
+    }
+}
+
+fn database(message: String, retryable: bool) -> Error {
+    tracing::debug!(message, retryable, "database error");
+    Error::Database { message, retryable }
+}
+
+/// What a database said, and whether the same may succeed a little later.
+fn refusal(message: &str, code: &str) -> (String, bool) {
+    (format!("{message} (code {code}{})", advice(code)), is_transient(code))
 }
 
 /// What a person can do about an error code of SQLite that says what is wrong with its file.
