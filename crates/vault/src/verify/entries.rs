@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use futures::TryStreamExt;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, types::FromSqlError};
 use sqlx::{Row, postgres::PgRow};
 use tokio::task::spawn_blocking;
-use uuid::Uuid;
 
 use super::part::{Check, Part};
 use crate::{
@@ -39,9 +38,9 @@ fn in_sqlite(file: &Path, mut check: Check, (after, until): (i64, i64)) -> Resul
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY)?;
     let mut entries = connection.prepare(ENTRIES)?;
-    let mut rows = entries.query((check.scope.tenant.0.as_bytes(), after, until))?;
+    let mut rows = entries.query((check.scope.tenant.0, after, until))?;
     while let Some(row) = rows.next()? {
-        check.entry(row.get(SEQ)?, entry(row).ok().as_ref())?;
+        check.entry(row.get(SEQ)?, of_sqlite(row).ok().as_ref())?;
     }
     Ok(check.done())
 }
@@ -52,111 +51,55 @@ async fn in_postgres(mut check: Check, (after, until): (i64, i64)) -> Result<Par
         let entries = sqlx::query(ENTRIES).bind(check.scope.tenant.0).bind(after).bind(until);
         let mut rows = entries.fetch(&mut **tx);
         while let Some(row) = rows.try_next().await? {
-            check.entry(row.try_get(SEQ)?, entry(&row).ok().as_ref())?;
+            check.entry(row.try_get(SEQ)?, of_postgres(&row).ok().as_ref())?;
         }
     }
     Ok(check.done())
 }
 
-/// A column holds what no version of this program wrote.
-struct Strange;
-
-impl<E: std::error::Error> From<E> for Strange {
-    fn from(_: E) -> Self {
-        Self
-    }
-}
-
-type Value<T> = std::result::Result<T, Strange>;
-
-/// The columns of a row.
-trait Columns {
-    fn bytes(&self, n: usize) -> Value<&[u8]>;
-    fn text(&self, n: usize) -> Value<Option<&str>>;
-    fn id(&self, n: usize) -> Value<Option<Uuid>>;
-    fn long(&self, n: usize) -> Value<Option<i64>>;
-    fn short(&self, n: usize) -> Value<Option<i32>>;
-    fn time(&self, n: usize) -> Value<Timestamp>;
-}
-
-/// The entry of a row, with its mac.
-fn entry(row: &impl Columns) -> Value<(Covered<'_>, &[u8])> {
-    let covered = Covered {
-        prev_mac: row.bytes(0)?,
-        seq: there(row.long(SEQ))?,
-        id: there(row.id(2))?,
-        phase: there(row.text(3))?,
-        intent_id: row.id(4)?,
-        integration_id: there(row.text(5))?,
-        action: there(row.text(6))?,
-        params_hash: row.text(7)?.unwrap_or_default(),
-        result_status: row.text(8)?,
-        executed_at: row.time(9)?,
-        duration_ms: row.short(10)?,
-        error_message: row.text(11)?,
-        actor: there(row.text(12))?,
-        op_id: row.id(13)?,
-        generation: row.long(14)?,
-        key_id: there(row.text(15))?,
+/// An entry, with its mac. An error: it holds what no version of this program wrote.
+fn of_sqlite<'r>(row: &'r rusqlite::Row<'_>) -> rusqlite::Result<(Covered<'r>, &'r [u8])> {
+    let executed_at = Timestamp::parse(row.get_ref(9)?.as_str()?).map_err(FromSqlError::other)?;
+    let entry = Covered {
+        prev_mac: row.get_ref(0)?.as_blob()?,
+        seq: row.get(SEQ)?,
+        id: row.get(2)?,
+        phase: row.get_ref(3)?.as_str()?,
+        intent_id: row.get(4)?,
+        integration_id: row.get_ref(5)?.as_str()?,
+        action: row.get_ref(6)?.as_str()?,
+        params_hash: row.get_ref(7)?.as_str_or_null()?.unwrap_or_default(),
+        result_status: row.get_ref(8)?.as_str_or_null()?,
+        executed_at,
+        duration_ms: row.get(10)?,
+        error_message: row.get_ref(11)?.as_str_or_null()?,
+        actor: row.get_ref(12)?.as_str()?,
+        op_id: row.get(13)?,
+        generation: row.get(14)?,
+        key_id: row.get_ref(15)?.as_str()?,
     };
-    Ok((covered, row.bytes(16)?))
+    Ok((entry, row.get_ref(16)?.as_blob()?))
 }
 
-/// Of a column that nothing of ours leaves empty.
-fn there<T>(value: Value<Option<T>>) -> Value<T> {
-    value?.ok_or(Strange)
-}
-
-impl Columns for rusqlite::Row<'_> {
-    fn bytes(&self, n: usize) -> Value<&[u8]> {
-        Ok(self.get_ref(n)?.as_blob()?)
-    }
-
-    fn text(&self, n: usize) -> Value<Option<&str>> {
-        Ok(self.get_ref(n)?.as_str_or_null()?)
-    }
-
-    fn id(&self, n: usize) -> Value<Option<Uuid>> {
-        let bytes = self.get_ref(n)?.as_blob_or_null()?;
-        Ok(bytes.map(Uuid::from_slice).transpose()?)
-    }
-
-    fn long(&self, n: usize) -> Value<Option<i64>> {
-        Ok(self.get_ref(n)?.as_i64_or_null()?)
-    }
-
-    fn short(&self, n: usize) -> Value<Option<i32>> {
-        Ok(self.long(n)?.map(i32::try_from).transpose()?)
-    }
-
-    fn time(&self, n: usize) -> Value<Timestamp> {
-        Ok(Timestamp::parse(there(self.text(n))?)?)
-    }
-}
-
-// Unchecked: whether a column's type is ours, too, its mac tells at less cost than a look at each type.
-impl Columns for PgRow {
-    fn bytes(&self, n: usize) -> Value<&[u8]> {
-        Ok(self.try_get_unchecked(n)?)
-    }
-
-    fn text(&self, n: usize) -> Value<Option<&str>> {
-        Ok(self.try_get_unchecked(n)?)
-    }
-
-    fn id(&self, n: usize) -> Value<Option<Uuid>> {
-        Ok(self.try_get_unchecked(n)?)
-    }
-
-    fn long(&self, n: usize) -> Value<Option<i64>> {
-        Ok(self.try_get_unchecked(n)?)
-    }
-
-    fn short(&self, n: usize) -> Value<Option<i32>> {
-        Ok(self.try_get_unchecked(n)?)
-    }
-
-    fn time(&self, n: usize) -> Value<Timestamp> {
-        Ok(self.try_get_unchecked(n)?)
-    }
+/// As [`of_sqlite`]. Whether a column's type is ours, too, its mac tells at less cost than a look at each type.
+fn of_postgres(row: &PgRow) -> sqlx::Result<(Covered<'_>, &[u8])> {
+    let entry = Covered {
+        prev_mac: row.try_get_unchecked(0)?,
+        seq: row.try_get_unchecked(SEQ)?,
+        id: row.try_get_unchecked(2)?,
+        phase: row.try_get_unchecked(3)?,
+        intent_id: row.try_get_unchecked(4)?,
+        integration_id: row.try_get_unchecked(5)?,
+        action: row.try_get_unchecked(6)?,
+        params_hash: row.try_get_unchecked::<Option<_>, _>(7)?.unwrap_or_default(),
+        result_status: row.try_get_unchecked(8)?,
+        executed_at: row.try_get_unchecked(9)?,
+        duration_ms: row.try_get_unchecked(10)?,
+        error_message: row.try_get_unchecked(11)?,
+        actor: row.try_get_unchecked(12)?,
+        op_id: row.try_get_unchecked(13)?,
+        generation: row.try_get_unchecked(14)?,
+        key_id: row.try_get_unchecked(15)?,
+    };
+    Ok((entry, row.try_get_unchecked(16)?))
 }
