@@ -34,7 +34,7 @@ pub(super) async fn checked(check: Check, place: (i64, i64)) -> Result<Part> {
 }
 
 fn in_sqlite(file: &Path, mut check: Check, (after, until): (i64, i64)) -> Result<Part> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY)?;
     let mut entries = connection.prepare(ENTRIES)?;
