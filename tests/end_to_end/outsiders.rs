@@ -32,7 +32,16 @@ fn github() -> Provider {
                     "html_url": "https://github.com/bakery/private",
                 }),
             ),
-            what if what.starts_with("GET /repos/bakery/public/contents/README.md") => Reply::json(
+            "GET /repos/bakery/public" => Reply::json(
+                200,
+                &json!({"private": false, "fork": false, "permissions": {"pull": true, "push": true}}),
+            ),
+            // Whatever else is public.
+            "GET /repos/mallory/public" => Reply::json(
+                200,
+                &json!({"private": false, "fork": false, "permissions": {"pull": true, "push": false}}),
+            ),
+            what if what.contains("/public/contents/README.md") => Reply::json(
                 200,
                 &json!({"type": "file", "sha": "f", "size": 2, "encoding": "base64", "content": "SGk="}),
             ),
@@ -132,22 +141,30 @@ fn d7_whoever_read_nothing_of_outsiders_or_read_it_long_ago_is_not_asked() {
 }
 
 #[test]
-fn d7_a_file_of_a_pull_request_is_its_authors_and_one_of_a_branch_is_ours() {
+fn d7_a_file_of_a_pull_request_or_a_stranger_is_its_authors_and_one_of_a_branch_is_ours() {
     let provider = github();
-    let product = Product::at(&provider.url);
-    let server = connected(&product);
-    let read = |reference: &str| {
-        let file =
-            json!({"owner": "bakery", "repo": "public", "path": "README.md", "ref": reference});
-        let result = call(&server, &("github_read_file", file));
-        assert_eq!(result["structuredContent"]["lines"]["text"], "Hi", "{result}");
-    };
-    read("main");
-    assert_eq!(call(&server, &publish())["isError"], false);
-    read("refs/pull/1/head");
-    let (tool, mut arguments) = publish();
-    arguments["body"] = json!("another one");
-    page(&server, &call(&server, &(tool, arguments)));
+    for (owner, reference) in [("bakery", "refs/pull/1/head"), ("mallory", "main")] {
+        let product = Product::at(&provider.url);
+        let server = connected(&product);
+        let read = |owner: &str, reference: &str| {
+            let file =
+                json!({"owner": owner, "repo": "public", "path": "README.md", "ref": reference});
+            let result = call(&server, &("github_read_file", file));
+            assert_eq!(result["structuredContent"]["lines"]["text"], "Hi", "{result}");
+        };
+        read("bakery", "main");
+        assert_eq!(call(&server, &publish())["isError"], false);
+        // Nobody steers a person.
+        let file = format!(
+            r#"{{"owner": "{owner}", "repo": "public", "path": "README.md", "ref": "{reference}"}}"#
+        );
+        product.must(&["call", "github_read_file", &file], "");
+        assert_eq!(call(&server, &publish())["isError"], false);
+        read(owner, reference);
+        let (tool, mut arguments) = publish();
+        arguments["body"] = json!("another one");
+        page(&server, &call(&server, &(tool, arguments)));
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub fn repository(request: &Message) -> Reply {
     Reply::json(
         200,
         &json!({
-            "full_name": format!("octocat/{name}"), "private": false, "default_branch": "main",
+            "full_name": format!("octocat/{name}"), "private": false, "default_branch": "main", "permissions": {"push": true},
             "html_url": format!("https://github.com/octocat/{name}"),
         }),
     )

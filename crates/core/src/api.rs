@@ -325,6 +325,15 @@ impl Api {
         self.call.spend(price).await
     }
 
+    /// Says, before it is read, that what follows may hold what people outside the business wrote, where only the provider
+    /// knows that; see [`Action::tells_outsiders`](crate::Action::tells_outsiders).
+    ///
+    /// # Errors
+    /// It cannot be noted: the action must not read on.
+    pub async fn note_outsiders(&self) -> Result<()> {
+        self.call.note_outsiders().await
+    }
+
     /// The tenant's documents.
     #[must_use]
     pub fn records(&self) -> &dyn Records {

@@ -71,6 +71,15 @@ pub trait Call: Send + Sync {
     /// Told after each answer of the provider.
     fn observe(&self, observed: Observed);
 
+    /// Told, before it is read, that what follows may hold what people outside the business wrote. It is for what only the
+    /// provider knows; what the arguments tell, [`Action::tells_outsiders`](crate::Action::tells_outsiders) says.
+    ///
+    /// # Errors
+    /// It cannot be noted: the action must not read on.
+    fn note_outsiders(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Told whether the provider works, whenever it answered or did not: one that refuses works. Nothing is told of a request
     /// that was not sent.
     fn tried(&self, _works: bool) {}

@@ -100,6 +100,9 @@ impl Action for ListCommits {
     }
 
     async fn run(self, api: &Api) -> Result<Page<Commit>> {
+        if !self.tells_outsiders() {
+            self.at.note_outsiders(api).await?;
+        }
         // https://docs.github.com/rest/commits/commits#list-commits
         let page: Page<Answer> = api
             .get("/repos/{}/{}/commits", &[&self.at.owner, &self.at.repo])
@@ -231,6 +234,7 @@ mod tests {
 
     use super::*;
     use crate::GITHUB;
+    use crate::standing::tests::own;
 
     fn commit(author: &Value) -> Value {
         json!({"sha": "abc", "html_url": "https://github.com/o/r/commit/abc", "author": author,
@@ -239,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn lists_the_commits_of_a_file() {
-        let fake = FakeApi::new(&GITHUB).await.on(
+        let fake = own().await.on(
             "GET",
             "/repos/o/r/commits",
             200,
@@ -258,7 +262,7 @@ mod tests {
             (&page["items"][1]["author"], &page["items"][2]["author"]),
             (&json!("Mona"), &json!("Mona"))
         );
-        let query = &fake.requests().await[0].query;
+        let query = &fake.requests().await[1].query;
         assert_eq!((query["sha"].as_str(), query["path"].as_str()), ("feat/x", "src/a.rs"));
         assert!(!query.contains_key("until"));
     }

@@ -90,6 +90,9 @@ impl Action for ReadFile {
     }
 
     async fn run(self, api: &Api) -> Result<File> {
+        if !self.tells_outsiders() {
+            self.at.note_outsiders(api).await?;
+        }
         let get = || {
             api.get("/repos/{}/{}/contents/{}", &[&self.at.owner, &self.at.repo, &self.path])
                 .query("ref", &self.r#ref)
@@ -196,7 +199,7 @@ mod tests {
     use wiremock::ResponseTemplate;
 
     use super::*;
-    use crate::GITHUB;
+    use crate::standing::tests::own;
 
     fn file(bytes: &[u8]) -> Value {
         let mut content = STANDARD.encode(bytes);
@@ -205,7 +208,7 @@ mod tests {
     }
 
     async fn read(answer: Value, more: Value) -> (FakeApi, Result<Value>) {
-        let fake = FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/contents/d/a", 200, answer);
+        let fake = own().await.on("GET", "/repos/o/r/contents/d/a", 200, answer);
         let mut arguments = json!({"owner": "o", "repo": "r", "path": "d/a", "ref": "main"});
         arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let result = fake.run::<ReadFile>(arguments).await;
@@ -220,7 +223,7 @@ mod tests {
             json!({"path": "d/a", "sha": "f", "size_bytes": 15, "binary": false, "lines": {
                 "text": "eins\nzwei\ndräi", "from_line": 1, "to_line": 3, "total_lines": 3, "truncated": false}})
         );
-        let request = &fake.requests().await[0];
+        let request = &fake.requests().await[1];
         assert_eq!(request.headers["accept"], "application/vnd.github.object+json");
         assert_eq!(request.query["ref"], "main");
     }
@@ -271,12 +274,11 @@ mod tests {
     #[tokio::test]
     async fn reads_a_large_file_as_it_is() {
         let large = json!({"type": "file", "path": "a", "sha": "f", "size": 2_000_000, "encoding": "none", "content": ""});
-        let fake =
-            FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/contents/a", 200, large).on_answer(
-                "GET",
-                "/repos/o/r/contents/a",
-                ResponseTemplate::new(200).set_body_string("one\ntwo\n"),
-            );
+        let fake = own().await.on("GET", "/repos/o/r/contents/a", 200, large).on_answer(
+            "GET",
+            "/repos/o/r/contents/a",
+            ResponseTemplate::new(200).set_body_string("one\ntwo\n"),
+        );
         let read = fake
             .run::<ReadFile>(json!({"owner": "o", "repo": "r", "path": "a", "from_line": 2}))
             .await
@@ -285,7 +287,7 @@ mod tests {
             (&read["lines"]["text"], &read["size_bytes"]),
             (&json!("two\n"), &json!(2_000_000))
         );
-        assert_eq!(fake.requests().await[1].headers["accept"], "application/vnd.github.raw+json");
+        assert_eq!(fake.requests().await[2].headers["accept"], "application/vnd.github.raw+json");
     }
 
     #[test]

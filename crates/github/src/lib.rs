@@ -34,6 +34,7 @@ mod reviews;
 mod run_details;
 mod runs;
 mod secrets;
+mod standing;
 mod states;
 mod trees;
 mod variables;

@@ -58,6 +58,7 @@ impl Action for ListReleases {
     type Output = Page<Release>;
 
     async fn run(self, api: &Api) -> Result<Page<Release>> {
+        self.at.note_outsiders(api).await?;
         // https://docs.github.com/rest/releases/releases#list-releases
         api.get("/repos/{}/{}/releases", &[&self.at.owner, &self.at.repo])
             .page(&self.page)
@@ -166,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::GITHUB;
+    use crate::standing::tests::own;
 
     fn release() -> Value {
         json!({"id": 7, "tag_name": "v1.0.0", "name": null, "body": "Fast.", "draft": false, "prerelease": false,
@@ -174,8 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn lists_releases() {
-        let fake =
-            FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/releases", 200, json!([release()]));
+        let fake = own().await.on("GET", "/repos/o/r/releases", 200, json!([release()]));
         let page = fake.run::<ListReleases>(json!({"owner": "o", "repo": "r"})).await.unwrap();
         assert_eq!(
             page["items"][0],

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::changes::given;
 use crate::permissions::{ADMINISTRATION_WRITE, METADATA_READ, REPOSITORY_DELETION};
+use crate::standing::Standing;
 
 /// Which repository. Actions flatten it into their input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -84,8 +85,18 @@ impl Action for GetRepository {
     type Output = Repository;
 
     async fn run(self, api: &Api) -> Result<Repository> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(flatten)]
+            repository: Repository,
+            #[serde(flatten)]
+            standing: Standing,
+        }
         // https://docs.github.com/rest/repos/repos#get-a-repository
-        api.get("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).send().await
+        let Answer { repository, standing } =
+            api.get("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).send().await?;
+        standing.note(api, repository.private).await?;
+        Ok(repository)
     }
 }
 

@@ -115,6 +115,9 @@ impl Action for ListFiles {
     }
 
     async fn run(self, api: &Api) -> Result<Files> {
+        if !self.tells_outsiders() {
+            self.at.note_outsiders(api).await?;
+        }
         let (mut items, mut truncated) = match &self.path {
             Some(path) if !self.recursive => (self.directory(api, path).await?, false),
             _ => self.tree(api).await?,
@@ -189,11 +192,10 @@ pub(crate) fn is_empty_repository(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use resto_testing::FakeApi;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::GITHUB;
+    use crate::standing::tests::own;
 
     fn node(path: &str, mode: &str) -> Value {
         json!({"path": path, "mode": mode, "type": "blob", "sha": format!("sha of {path}"), "size": 7})
@@ -201,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn lists_one_directory() {
-        let fake = FakeApi::new(&GITHUB).await.on(
+        let fake = own().await.on(
             "GET",
             "/repos/o/r/contents/src",
             200,
@@ -221,13 +223,13 @@ mod tests {
                 {"path": "src/main.rs", "kind": "file", "size_bytes": 12, "sha": "f"},
             ], "truncated": false})
         );
-        assert_eq!(fake.requests().await[0].query["ref"], "v1");
+        assert_eq!(fake.requests().await[1].query["ref"], "v1");
     }
 
     #[tokio::test]
     async fn a_file_is_no_directory() {
         let file = json!({"type": "file", "path": "a.txt", "sha": "f", "size": 1});
-        let fake = FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/contents/a.txt", 200, file);
+        let fake = own().await.on("GET", "/repos/o/r/contents/a.txt", 200, file);
         let error = fake
             .run::<ListFiles>(json!({"owner": "o", "repo": "r", "path": "a.txt"}))
             .await
@@ -242,8 +244,7 @@ mod tests {
             node("README.md", "100644"), node("src", "040000"), node("src/run", "100755"),
             node("src/link", "120000"), node("src2/x", "100644"),
         ]});
-        let fake =
-            FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/git/trees/feat%2Fx", 200, tree);
+        let fake = own().await.on("GET", "/repos/o/r/git/trees/feat%2Fx", 200, tree);
         let arguments =
             json!({"owner": "o", "repo": "r", "path": "src", "ref": "feat/x", "recursive": true});
         let listed = fake.run::<ListFiles>(arguments).await.unwrap();
@@ -254,7 +255,7 @@ mod tests {
             .map(|item| (item["path"].as_str().unwrap(), item["kind"].as_str().unwrap()))
             .collect();
         assert_eq!(found, [("src/run", "file"), ("src/link", "symlink")]);
-        assert_eq!(fake.requests().await[0].query["recursive"], "1");
+        assert_eq!(fake.requests().await[1].query["recursive"], "1");
         let arguments =
             json!({"owner": "o", "repo": "r", "path": "no", "ref": "feat/x", "recursive": true});
         let error = fake.run::<ListFiles>(arguments).await.unwrap_err();
@@ -265,7 +266,7 @@ mod tests {
     async fn lists_at_most_a_thousand_and_says_so() {
         let nodes: Vec<Value> = (0..1001).map(|n| node(&format!("f{n}"), "100644")).collect();
         let tree = json!({"sha": "t", "truncated": false, "tree": nodes});
-        let fake = FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r/git/trees/HEAD", 200, tree);
+        let fake = own().await.on("GET", "/repos/o/r/git/trees/HEAD", 200, tree);
         let listed = fake
             .run::<ListFiles>(json!({"owner": "o", "repo": "r", "recursive": true}))
             .await
@@ -278,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_repository_has_no_files() {
-        let fake = FakeApi::new(&GITHUB).await.on(
+        let fake = own().await.on(
             "GET",
             "/repos/o/r/git/trees/HEAD",
             409,

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::approve::Purse;
+use crate::approve::{Purse, note_outsiders};
 use crate::files::{Holder, link};
 use crate::host::told;
 use crate::limits::Gate;
@@ -258,6 +258,17 @@ impl Call for Around {
                 gate.close_for(Duration::from_secs(seconds));
             }
         }
+    }
+
+    fn note_outsiders(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            match &self.holder {
+                Some(holder) if self.line.calls == Calls::Agent => {
+                    note_outsiders(&self.scope, holder.principal).await
+                }
+                _ => Ok(()),
+            }
+        })
     }
 
     fn tried(&self, works: bool) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ pub(crate) struct FakeCall {
     pub(crate) spent: Mutex<Vec<Money>>,
     pub(crate) files: Mutex<Vec<Vec<u8>>>,
     pub(crate) reconciles: OnceLock<Began>,
+    pub(crate) outsiders: AtomicBool,
 }
 
 impl Call for FakeCall {
@@ -74,6 +75,11 @@ impl Call for FakeCall {
 
     fn observe(&self, observed: Observed) {
         self.observed.lock().unwrap().push(observed);
+    }
+
+    fn note_outsiders(&self) -> BoxFuture<'_, Result<()>> {
+        self.outsiders.store(true, Ordering::Relaxed);
+        Box::pin(async { Ok(()) })
     }
 
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {

@@ -308,6 +308,12 @@ impl FakeApi {
         self.call.records.pass(time);
     }
 
+    /// Whether an action said that it reads what outsiders may have written.
+    #[must_use]
+    pub fn noted_outsiders(&self) -> bool {
+        self.call.outsiders.load(Ordering::Relaxed)
+    }
+
     /// The messages of the progress reports so far.
     #[must_use]
     pub fn progress(&self) -> Vec<String> {

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 pub(crate) use admit::{Admitted, Ground, Stop};
 pub(crate) use once::told_again;
+pub(crate) use outsiders::note_outsiders;
 pub use purse::Caps;
 pub(crate) use purse::Purse;
 pub(crate) use trial::{Trial, Tried};
