@@ -16,8 +16,12 @@ use crate::siege::{SOCKETS, STREAMS, siege};
 const LIMIT: u32 = 25;
 const TIMES: u32 = 20;
 const QUIET: u32 = 8;
+/// How long the quiet ones are watched alone, when the trouble begins, and beside it; again and again, as no machine is as
+/// quick all the time.
+const ALONE: Duration = Duration::from_secs(15);
 const FIRST: Duration = Duration::from_secs(5);
-const THEN: Duration = Duration::from_mins(1);
+const BESIDE: Duration = ALONE;
+const ROUNDS: usize = 4;
 /// A quiet business calls so often.
 const EVERY: Duration = Duration::from_millis(100);
 /// The noisy one has so many connections, of which most wait in the end; the others ask all the time.
@@ -30,50 +34,64 @@ pub async fn fairness(provider: &str) {
     let limits = format!("requests = {LIMIT}\nper_seconds = 1\nburst = 10\nconcurrent = {LIMIT}\n");
     let installation = Installation::sqlite(provider, &limits);
     let running = installation.contender(Kind::Product).start().await;
-    let alone = p99(quiet(&running.target, THEN).await);
-    println!("{QUIET} quiet businesses alone: p99 {:.1} ms", alone * 1000.0);
+    let target = &running.target;
+    println!("{QUIET} quiet businesses, all answered");
     for times in [1, TIMES] {
-        let (stop, stopped) = watch::channel(());
-        let asking = tokio::spawn(asking(running.target.clone(), times, stopped));
-        // It may ask for so many at once; from then on it waits, and is turned away.
-        let at_first = p99(quiet(&running.target, FIRST).await);
-        let beside = quiet(&running.target, THEN).await;
-        let asked = beside.len();
-        let beside = p99(beside);
-        drop(stop);
-        println!(
-            "beside one that asks for {times} times its limit: p99 {:.1} ms ({:.2}) of {asked} calls, all answered, {} of its own turned away; {:.1} ms in the first {} s",
-            beside * 1000.0,
-            beside / alone,
-            asking.await.unwrap(),
-            at_first * 1000.0,
-            FIRST.as_secs(),
-        );
+        let turned_away =
+            beside(target, &format!("one that asks for {times} times its limit"), |stopped| {
+                asking(target.clone(), times, stopped)
+            })
+            .await;
+        println!("  {turned_away} of its own turned away");
     }
-    IS_DOWN.store(true, Ordering::Relaxed);
-    let (stop, stopped) = watch::channel(());
-    let asking = tokio::spawn(asking(running.target.clone(), 1, stopped));
-    drop(quiet(&running.target, FIRST).await);
-    let beside = p99(quiet(&running.target, THEN).await);
-    drop(stop);
-    IS_DOWN.store(false, Ordering::Relaxed);
+    let failed = beside(target, "one whose provider is down", |stopped| {
+        let asking = asking(target.clone(), 1, stopped);
+        async {
+            IS_DOWN.store(true, Ordering::Relaxed);
+            let failed = asking.await;
+            IS_DOWN.store(false, Ordering::Relaxed);
+            failed
+        }
+    })
+    .await;
+    println!("  {failed} of its own failed");
+    let what = format!(
+        "{SOCKETS} sockets that never get done asking, {STREAMS} streams and messages without bottom"
+    );
+    beside(target, &what, |stopped| {
+        let siege = siege(target.clone(), stopped);
+        async {
+            siege.await;
+            0
+        }
+    })
+    .await;
+}
+
+/// How long calls take alone and beside some trouble, which tells in the end how many of its own came to nothing.
+async fn beside<F>(target: &Target, what: &str, trouble: impl Fn(watch::Receiver<()>) -> F) -> usize
+where
+    F: Future<Output = usize> + Send + 'static,
+{
+    let (mut alone, mut at_first, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    let mut failed = 0;
+    for _ in 0..ROUNDS {
+        alone.extend(quiet(target, ALONE).await);
+        let (stop, stopped) = watch::channel(());
+        let troubling = tokio::spawn(trouble(stopped));
+        at_first.extend(quiet(target, FIRST).await);
+        beside.extend(quiet(target, BESIDE).await);
+        drop(stop);
+        failed += troubling.await.unwrap();
+    }
+    let calls = beside.len();
+    let [alone, at_first, beside] = [alone, at_first, beside].map(|times| p99(times) * 1000.0);
     println!(
-        "beside one whose provider is down: p99 {:.1} ms ({:.2}), all answered, {} of its own failed",
-        beside * 1000.0,
+        "beside {what}: p99 {beside:.1} ms of {calls} calls, alone {alone:.1} ms ({:.2}); {at_first:.1} ms in the first {} s",
         beside / alone,
-        asking.await.unwrap(),
+        FIRST.as_secs(),
     );
-    let (stop, stopped) = watch::channel(());
-    let besieging = tokio::spawn(siege(running.target.clone(), stopped));
-    drop(quiet(&running.target, FIRST).await);
-    let besieged = p99(quiet(&running.target, THEN).await);
-    drop(stop);
-    besieging.await.unwrap();
-    println!(
-        "beside {SOCKETS} sockets that never get done asking, {STREAMS} streams and messages without bottom: p99 {:.1} ms ({:.2}), all answered",
-        besieged * 1000.0,
-        besieged / alone
-    );
+    failed
 }
 
 /// How long the calls of the quiet ones take; every one must be good.
