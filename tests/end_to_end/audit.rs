@@ -56,6 +56,25 @@ fn f6_a_cut_tail_is_found_at_its_exact_place_by_the_anchors_of_commands_that_end
     let (code, said) = verified(&product);
     assert_eq!((code, &said["problems"]), (Some(1), &json!([])));
     assert_eq!(said["storage"], json!(["The view integration_actions was changed."]));
+
+    // A table made anew may hold what is no number at all.
+    for statement in [
+        "DROP VIEW integration_actions",
+        "CREATE TABLE loose AS SELECT * FROM integration_audit_log",
+        "DROP TABLE integration_audit_log",
+        "ALTER TABLE loose RENAME TO integration_audit_log",
+        "UPDATE integration_audit_log SET seq = 3.5 WHERE seq = 3",
+    ] {
+        product.sql(statement);
+    }
+    let refused = product.run(&["audit", "--verify"], "");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    for told in [
+        "holds what no version of this program wrote",
+        "The table integration_audit_log was changed.",
+    ] {
+        assert!(refused.stderr.contains(told), "{refused:?}");
+    }
 }
 
 #[test]

@@ -34,12 +34,12 @@ fn github() -> Provider {
             ),
             "GET /repos/bakery/public" => Reply::json(
                 200,
-                &json!({"private": false, "fork": false, "permissions": {"pull": true, "push": true}}),
+                &json!({"full_name": "bakery/public", "private": false, "fork": false, "permissions": {"push": true}}),
             ),
             // Whatever else is public.
             "GET /repos/mallory/public" => Reply::json(
                 200,
-                &json!({"private": false, "fork": false, "permissions": {"pull": true, "push": false}}),
+                &json!({"full_name": "mallory/public", "private": false, "fork": false, "permissions": {"push": false}}),
             ),
             what if what.contains("/public/contents/README.md") => Reply::json(
                 200,
@@ -152,18 +152,21 @@ fn d7_a_file_of_a_pull_request_or_a_stranger_is_its_authors_and_one_of_a_branch_
             let result = call(&server, &("github_read_file", file));
             assert_eq!(result["structuredContent"]["lines"]["text"], "Hi", "{result}");
         };
+        let publish = |body: &str| {
+            let (tool, mut arguments) = publish();
+            arguments["body"] = json!(body);
+            call(&server, &(tool, arguments))
+        };
         read("bakery", "main");
-        assert_eq!(call(&server, &publish())["isError"], false);
+        assert_eq!(publish("one")["isError"], false);
         // Nobody steers a person.
         let file = format!(
             r#"{{"owner": "{owner}", "repo": "public", "path": "README.md", "ref": "{reference}"}}"#
         );
         product.must(&["call", "github_read_file", &file], "");
-        assert_eq!(call(&server, &publish())["isError"], false);
+        assert_eq!(publish("two")["isError"], false);
         read(owner, reference);
-        let (tool, mut arguments) = publish();
-        arguments["body"] = json!("another one");
-        page(&server, &call(&server, &(tool, arguments)));
+        page(&server, &publish("three"));
     }
 }
 

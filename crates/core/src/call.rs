@@ -76,9 +76,7 @@ pub trait Call: Send + Sync {
     ///
     /// # Errors
     /// It cannot be noted: the action must not read on.
-    fn note_outsiders(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
+    fn note_outsiders(&self) -> BoxFuture<'_, Result<()>>;
 
     /// Told whether the provider works, whenever it answered or did not: one that refuses works. Nothing is told of a request
     /// that was not sent.

@@ -43,6 +43,7 @@ impl Action for ListBranches {
             commit: Tip,
             protected: bool,
         }
+        self.at.note_outsiders(api).await?;
         // https://docs.github.com/rest/branches/branches#list-branches
         let page: Page<Answer> = api
             .get("/repos/{}/{}/branches", &[&self.at.owner, &self.at.repo])
@@ -216,6 +217,7 @@ mod tests {
 
     use super::*;
     use crate::GITHUB;
+    use crate::standing::tests::own;
 
     #[test]
     fn d7_what_is_read_at_a_reference_is_marked_by_it() {
@@ -287,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn lists_branches() {
-        let fake = FakeApi::new(&GITHUB).await.on(
+        let fake = own().await.on(
             "GET",
             "/repos/o/r/branches",
             200,

@@ -59,6 +59,7 @@ impl Action for ListLabels {
     type Output = Page<Label>;
 
     async fn run(self, api: &Api) -> Result<Page<Label>> {
+        self.at.note_outsiders(api).await?;
         // https://docs.github.com/rest/issues/labels#list-labels-for-a-repository
         api.get("/repos/{}/{}/labels", &[&self.at.owner, &self.at.repo])
             .page(&self.page)
@@ -113,6 +114,7 @@ mod tests {
 
     use super::*;
     use crate::GITHUB;
+    use crate::standing::tests::own;
 
     const LABELS: &str = "/repos/octocat/hello/labels";
 
@@ -122,13 +124,11 @@ mod tests {
 
     #[tokio::test]
     async fn lists_labels() {
-        let fake = FakeApi::new(&GITHUB).await.on("GET", LABELS, 200, json!([bug()]));
-        let page = fake
-            .run::<ListLabels>(json!({"owner": "octocat", "repo": "hello", "limit": 5}))
-            .await
-            .unwrap();
+        let fake = own().await.on("GET", "/repos/o/r/labels", 200, json!([bug()]));
+        let page =
+            fake.run::<ListLabels>(json!({"owner": "o", "repo": "r", "limit": 5})).await.unwrap();
         assert_eq!(page, json!({"items": [{"name": "bug", "color": "d73a4a"}]}));
-        assert_eq!(fake.requests().await[0].query["per_page"], "5");
+        assert_eq!(fake.requests().await[1].query["per_page"], "5");
     }
 
     #[tokio::test]

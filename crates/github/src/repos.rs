@@ -39,6 +39,15 @@ pub struct Repository {
     pub pushed_at: Option<String>,
 }
 
+/// A repository, and how the account stands to it.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(flatten)]
+    repository: Repository,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
 /// Lists the repositories that the connected account can reach, most recently pushed first.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ListRepositories {
@@ -61,7 +70,12 @@ impl Action for ListRepositories {
 
     async fn run(self, api: &Api) -> Result<Page<Repository>> {
         // https://docs.github.com/rest/repos/repos#list-repositories-for-the-authenticated-user
-        api.get("/user/repos", &[]).query("sort", "pushed").page(&self.page).list().await
+        let page: Page<Told> =
+            api.get("/user/repos", &[]).query("sort", "pushed").page(&self.page).list().await?;
+        if !page.items.iter().all(|told| told.standing.is_own(told.repository.private)) {
+            api.note_outsiders().await?;
+        }
+        Ok(page.map(|told| told.repository))
     }
 }
 
@@ -85,17 +99,12 @@ impl Action for GetRepository {
     type Output = Repository;
 
     async fn run(self, api: &Api) -> Result<Repository> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(flatten)]
-            repository: Repository,
-            #[serde(flatten)]
-            standing: Standing,
-        }
         // https://docs.github.com/rest/repos/repos#get-a-repository
-        let Answer { repository, standing } =
+        let Told { repository, standing } =
             api.get("/repos/{}/{}", &[&self.at.owner, &self.at.repo]).send().await?;
-        standing.note(api, repository.private).await?;
+        if !standing.is_own(repository.private) {
+            api.note_outsiders().await?;
+        }
         Ok(repository)
     }
 }

@@ -29,13 +29,9 @@ struct Permissions {
 }
 
 impl Standing {
-    /// Notes where outsiders may have written what the repository holds: anybody can have their own repository read, and
-    /// a fork holds what its origin does. Into one that is not public, the business was let, or lets others.
-    pub(crate) async fn note(&self, api: &Api, is_private: bool) -> Result<()> {
-        if self.is_own(is_private) { Ok(()) } else { api.note_outsiders().await }
-    }
-
-    fn is_own(&self, is_private: bool) -> bool {
+    /// Whether outsiders wrote nothing of what the repository holds, as far as that shows: anybody can have their own read,
+    /// and a fork holds what its origin does. Into one that is not public, the business was let, or lets others.
+    pub(crate) fn is_own(&self, is_private: bool) -> bool {
         is_private || (self.permissions.push && !self.fork)
     }
 }
@@ -48,22 +44,29 @@ impl Repo {
     pub(crate) async fn note_outsiders(&self, api: &Api) -> Result<()> {
         #[derive(Deserialize)]
         struct Answer {
+            full_name: String,
             private: bool,
             #[serde(flatten)]
             standing: Standing,
         }
         let account = api.account().map_or("", |account| &account.id);
-        let id = format!("{account}/{}/{}", self.owner, self.repo).to_lowercase();
+        let name = format!("{}/{}", self.owner, self.repo).to_ascii_lowercase();
+        let id = format!("{account}/{name}");
         if api.records().get(OWN, &id).await?.is_some() {
             return Ok(());
         }
         // https://docs.github.com/rest/repos/repos#get-a-repository
-        let Answer { private, standing } =
+        let Answer { full_name, private, standing } =
             api.get("/repos/{}/{}", &[&self.owner, &self.repo]).send().await?;
-        if standing.is_own(private) {
-            api.records().put(OWN, &id, &json!(true), Some(BELIEVED)).await?;
+        if !standing.is_own(private) {
+            return api.note_outsiders().await;
         }
-        standing.note(api, private).await
+        // One that moved is told under its new name; its old one is anybody's.
+        if full_name.eq_ignore_ascii_case(&name) {
+            // Without it, GitHub is asked again.
+            drop(api.records().put(OWN, &id, &json!(true), Some(BELIEVED)).await);
+        }
+        Ok(())
     }
 }
 
@@ -74,12 +77,19 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::GITHUB;
+    use crate::branches::ListBranches;
+    use crate::labels::ListLabels;
     use crate::releases::ListReleases;
-    use crate::repos::GetRepository;
+    use crate::repos::{GetRepository, ListRepositories};
 
     /// With the repository `o/r`, which nobody outside can write to.
     pub(crate) async fn own() -> FakeApi {
-        FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r", 200, json!({"private": true}))
+        FakeApi::new(&GITHUB).await.on(
+            "GET",
+            "/repos/o/r",
+            200,
+            json!({"full_name": "o/r", "private": true}),
+        )
     }
 
     fn repository(private: bool, fork: bool, push: bool) -> Value {
@@ -90,7 +100,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn d7_what_strangers_repositories_hold_is_marked() {
         let at = json!({"owner": "o", "repo": "r"});
-        for (repository, marked) in [
+        for (told, marked) in [
             (repository(false, false, true), false),
             (repository(true, false, false), false),
             (repository(true, true, true), false),
@@ -98,38 +108,67 @@ pub(crate) mod tests {
             // What its origin holds, others wrote.
             (repository(false, true, true), true),
         ] {
-            let fake = FakeApi::new(&GITHUB)
-                .await
-                .on("GET", "/repos/o/r", 200, repository.clone())
-                .on("GET", "/repos/o/r/releases", 200, json!([]));
-            fake.run::<ListReleases>(at.clone()).await.unwrap();
-            assert_eq!(fake.noted_outsiders(), marked, "{repository}");
-            let fake = FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r", 200, repository.clone());
-            fake.run::<GetRepository>(at.clone()).await.unwrap();
-            assert_eq!(fake.noted_outsiders(), marked, "{repository}");
+            let fake = async || {
+                FakeApi::new(&GITHUB)
+                    .await
+                    .on("GET", "/repos/o/r", 200, told.clone())
+                    .on("GET", "/user/repos", 200, json!([repository(true, false, true), told]))
+                    .on("GET", "/repos/o/r/releases", 200, json!([]))
+                    .on("GET", "/repos/o/r/labels", 200, json!([]))
+                    .on("GET", "/repos/o/r/branches", 200, json!([]))
+            };
+            let [releases, labels, branches, one, all] =
+                [fake().await, fake().await, fake().await, fake().await, fake().await];
+            releases.run::<ListReleases>(at.clone()).await.unwrap();
+            labels.run::<ListLabels>(at.clone()).await.unwrap();
+            branches.run::<ListBranches>(at.clone()).await.unwrap();
+            one.run::<GetRepository>(at.clone()).await.unwrap();
+            all.run::<ListRepositories>(json!({})).await.unwrap();
+            for fake in [releases, labels, branches, one, all] {
+                assert_eq!(fake.noted_outsiders(), marked, "{:?} {told}", fake.requests().await);
+            }
         }
     }
 
     #[tokio::test]
+    async fn d7_what_cannot_be_marked_is_not_read() {
+        let strange = repository(false, false, false);
+        let fake =
+            FakeApi::new(&GITHUB).await.on("GET", "/repos/o/r", 200, strange).that_notes_nothing();
+        let at = json!({"owner": "o", "repo": "r"});
+        assert!(fake.run::<ListReleases>(at).await.is_err());
+        assert_eq!(fake.requests().await.len(), 1);
+    }
+
+    #[tokio::test]
     async fn that_a_repository_is_own_is_believed_for_a_while() {
+        let list = async |fake: &FakeApi| {
+            fake.run::<ListReleases>(json!({"owner": "O", "repo": "r"})).await.unwrap();
+            fake.requests().await.len()
+        };
         let fake = FakeApi::new(&GITHUB)
             .await
             .on("GET", "/repos/O/r", 200, repository(false, false, true))
-            .on("GET", "/repos/o/r", 200, repository(false, false, false))
-            .on("GET", "/repos/O/r/releases", 200, json!([]))
-            .on("GET", "/repos/o/r/releases", 200, json!([]));
-        let list = async |owner: &str| {
-            fake.run::<ListReleases>(json!({"owner": owner, "repo": "r"})).await.unwrap();
-            fake.requests().await.len()
-        };
-        assert_eq!([list("O").await, list("O").await, list("o").await], [2, 3, 4]);
+            .on("GET", "/repos/O/r", 200, repository(false, false, false))
+            .on("GET", "/repos/O/r/releases", 200, json!([]));
+        assert_eq!([list(&fake).await, list(&fake).await], [2, 3]);
         assert!(!fake.noted_outsiders());
         fake.pass(BELIEVED);
         assert_eq!(
-            [list("o").await, list("o").await],
-            [6, 8],
-            "a stranger's is asked for each time"
+            [list(&fake).await, list(&fake).await],
+            [5, 7],
+            "a stranger's is never believed"
         );
         assert!(fake.noted_outsiders());
+        // Under its old name, another one may be there at any time.
+        let mut moved = repository(false, false, true);
+        moved["full_name"] = json!("o/another");
+        let fake = FakeApi::new(&GITHUB).await.on("GET", "/repos/O/r", 200, moved).on(
+            "GET",
+            "/repos/O/r/releases",
+            200,
+            json!([]),
+        );
+        assert_eq!([list(&fake).await, list(&fake).await], [2, 4]);
     }
 }

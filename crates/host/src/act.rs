@@ -170,7 +170,7 @@ impl Host {
             holder: Some(Holder {
                 principal: acting.caller.principal.id,
                 tool: action.tool.clone(),
-                outsiders: (action.outsiders)(&arguments),
+                outsiders: (action.outsiders)(&arguments).into(),
             }),
         };
         let api = Api::new(

@@ -264,6 +264,7 @@ impl Call for Around {
         Box::pin(async move {
             match &self.holder {
                 Some(holder) if self.line.calls == Calls::Agent => {
+                    holder.outsiders.store(true, Ordering::Relaxed);
                     note_outsiders(&self.scope, holder.principal).await
                 }
                 _ => Ok(()),

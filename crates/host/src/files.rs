@@ -2,6 +2,7 @@
 //! while they may still make it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -47,7 +48,7 @@ pub(crate) struct Holder {
     pub principal: PrincipalId,
     pub tool: String,
     /// Whether its result, of which the files are part, may hold what people outside the business wrote.
-    pub outsiders: bool,
+    pub outsiders: AtomicBool,
 }
 
 impl Holder {
@@ -57,7 +58,7 @@ impl Holder {
         let kept = Kept {
             principal: self.principal.to_string(),
             tool: self.tool.clone(),
-            outsiders: self.outsiders,
+            outsiders: self.outsiders.load(Ordering::Relaxed),
             media_type: link.media_type.clone(),
             data: STANDARD.encode(&file.bytes),
         };
@@ -137,7 +138,7 @@ mod tests {
             bytes: b"%PDF".to_vec(),
         };
         let tool = "gmail_get_attachment".to_owned();
-        let holder = Holder { principal: ours.principal.id, tool, outsiders: true };
+        let holder = Holder { principal: ours.principal.id, tool, outsiders: true.into() };
         let link = holder.keep(&ours.scope, &file).await.unwrap();
         // It is found, and no longer allowed: nothing is connected.
         let refused = host.file(&ours, &link.uri).await.err().unwrap();

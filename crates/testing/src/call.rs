@@ -45,6 +45,7 @@ pub(crate) struct FakeCall {
     pub(crate) files: Mutex<Vec<Vec<u8>>>,
     pub(crate) reconciles: OnceLock<Began>,
     pub(crate) outsiders: AtomicBool,
+    pub(crate) notes_nothing: AtomicBool,
 }
 
 impl Call for FakeCall {
@@ -79,7 +80,13 @@ impl Call for FakeCall {
 
     fn note_outsiders(&self) -> BoxFuture<'_, Result<()>> {
         self.outsiders.store(true, Ordering::Relaxed);
-        Box::pin(async { Ok(()) })
+        let notes_nothing = self.notes_nothing.load(Ordering::Relaxed);
+        Box::pin(async move {
+            if notes_nothing {
+                return Err(Error::new(Code::Internal, "It cannot be noted."));
+            }
+            Ok(())
+        })
     }
 
     fn secret<'a>(&'a self, reference: &'a SecretRef) -> BoxFuture<'a, Result<SecretString>> {

@@ -175,6 +175,13 @@ impl FakeApi {
         self
     }
 
+    /// Lets nothing be noted of outsiders.
+    #[must_use]
+    pub fn that_notes_nothing(self) -> Self {
+        self.call.notes_nothing.store(true, Ordering::Relaxed);
+        self
+    }
+
     /// Lets actions only find out what came of the same operation before, which began so long ago.
     #[must_use]
     pub fn reconciling(self, ago: Duration) -> Self {

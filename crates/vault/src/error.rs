@@ -165,9 +165,7 @@ impl From<sqlx::Error> for Error {
             }
             sqlx::Error::Tls(_) => ("the TLS handshake failed".into(), false),
             sqlx::Error::RowNotFound => ("a row that must exist is missing".into(), false),
-            sqlx::Error::ColumnDecode { index, .. } => {
-                (format!("column {index} holds what no version of this program wrote"), false)
-            }
+            sqlx::Error::ColumnDecode { index, .. } => (strange(index), false),
             _ => (UNABLE.into(), false),
         };
         database(message, retryable)
@@ -181,6 +179,9 @@ impl From<rusqlite::Error> for Error {
                 let code = error.extended_code.to_string();
                 refusal(message.as_deref().unwrap_or("it said nothing more"), &code)
             }
+            rusqlite::Error::InvalidColumnType(index, ..)
+            | rusqlite::Error::FromSqlConversionFailure(index, ..)
+            | rusqlite::Error::IntegralValueOutOfRange(index, _) => (strange(index), false),
             _ => (UNABLE.into(), false),
         };
         database(message, retryable)
@@ -190,6 +191,10 @@ impl From<rusqlite::Error> for Error {
 fn database(message: String, retryable: bool) -> Error {
     tracing::debug!(message, retryable, "database error");
     Error::Database { message, retryable }
+}
+
+fn strange(column: impl fmt::Display) -> String {
+    format!("column {column} holds what no version of this program wrote")
 }
 
 /// What a database said, and whether the same may succeed a little later.

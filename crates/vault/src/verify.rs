@@ -35,8 +35,8 @@ pub struct Problem {
 /// No entry has this number.
 const NONE: i64 = 0;
 /// A part of a trail is at least this long, so that short trails are read at once.
-const SHORTEST: i64 = 20_000;
-/// More at once would take the connections from others.
+const SHORTEST: i64 = 1000;
+/// More at once would take PostgreSQL's connections from others.
 const MOST_PARTS: usize = 4;
 
 impl TenantScope {
@@ -80,14 +80,16 @@ impl TenantScope {
             found.problems.extend(part.problems);
             end = part.last.unwrap_or(end);
         }
-        if let Some(cut) = anchors.values().max_by_key(|anchor| anchor.seq)
-            && cut.seq > end.0
-        {
-            let (from, to, at) = (end.0 + 1, cut.seq, cut.at);
-            let what =
-                format!("Entries {from} to {to} were cut off the end: {to} was there at {at}.");
-            found.problems.push(Problem { seq: from, what });
-        }
+        let from = end.0.saturating_add(1);
+        let cut = anchors.values().max_by_key(|anchor| anchor.seq);
+        let what = match cut.filter(|cut| cut.seq > end.0) {
+            Some(Anchor { seq: to, at, .. }) => Some(format!(
+                "Entries {from} to {to} were cut off the end: {to} was there at {at}."
+            )),
+            None if last > end.0 => Some(format!("Entries {from} to {last} are missing.")),
+            None => None,
+        };
+        found.problems.extend(what.map(|what| Problem { seq: from, what }));
         Ok(found)
     }
 
@@ -115,4 +117,27 @@ fn parts(after: i64, last: i64) -> Vec<(i64, i64)> {
     let starts = (0..cores).map(|n| after.saturating_add(n.saturating_mul(length)));
     let starts = starts.take_while(|start| *start < last);
     starts.map(|start| (start, start.saturating_add(length).min(last))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f6_the_parts_of_a_trail_are_all_of_it_and_as_long_as_each_other() {
+        let cores = i64::try_from(available_parallelism().unwrap().get().min(MOST_PARTS)).unwrap();
+        for (after, last) in [(0, 0), (0, 1), (0, 1000), (0, 1001), (7000, 12_345), (0, i64::MAX)] {
+            let parts = parts(after, last);
+            let mut end = after;
+            for (start, until) in &parts {
+                assert_eq!(*start, end);
+                assert!(
+                    until > start && until - start <= ((last - after) / cores + 1).max(SHORTEST)
+                );
+                end = *until;
+            }
+            assert_eq!(end, last);
+        }
+        assert!(parts(5, 5).is_empty() && parts(0, SHORTEST).len() == 1);
+    }
 }

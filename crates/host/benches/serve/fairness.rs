@@ -76,6 +76,8 @@ where
     let (mut alone, mut at_first, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     let mut failed = 0;
     for _ in 0..ROUNDS {
+        // What the trouble before left goes meanwhile.
+        drop(quiet(target, FIRST).await);
         alone.extend(quiet(target, ALONE).await);
         let (stop, stopped) = watch::channel(());
         let troubling = tokio::spawn(trouble(stopped));

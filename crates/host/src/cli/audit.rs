@@ -158,9 +158,17 @@ fn as_json(event: &AuditEvent) -> Value {
 }
 
 async fn verify(session: &Session, host: &Host, scope: &TenantScope) -> Result<()> {
-    let found = scope.verify_audit().await.map_err(told)?;
-    let storage = host.vault.audit_storage_faults().await.map_err(told)?;
     let out = session.out;
+    let storage = host.vault.audit_storage_faults().await.map_err(told)?;
+    let found = match scope.verify_audit().await.map_err(told) {
+        Ok(found) => found,
+        // A table that somebody made anew may hold what cannot be read at all.
+        Err(error) => {
+            let storage: String = storage.iter().map(|what| format!(" {what}")).collect();
+            let code = if storage.is_empty() { error.code() } else { Code::Conflict };
+            return Err(Error::new(code, format!("{}{storage}", error.message())));
+        }
+    };
     if out.json {
         let problems: Vec<Value> = found
             .problems

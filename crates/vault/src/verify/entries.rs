@@ -1,10 +1,10 @@
 //! The entries of a part of a trail, as either database hands them over: without a copy of any.
 
-use std::path::Path;
+use std::{panic::resume_unwind, path::Path};
 
 use futures::TryStreamExt;
 use rusqlite::{Connection, OpenFlags, types::FromSqlError};
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{Executor, Row, postgres::PgRow};
 use tokio::task::spawn_blocking;
 
 use super::part::{Check, Part};
@@ -27,7 +27,11 @@ pub(super) async fn checked(check: Check, place: (i64, i64)) -> Result<Part> {
         Database::Sqlite { read, .. } => {
             let file = read.connect_options().get_filename().to_owned();
             let checked = spawn_blocking(move || in_sqlite(&file, check, place));
-            checked.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+            checked.await.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The program ends.
+                Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
+            })
         }
         Database::Postgres(_) => in_postgres(check, place).await,
     }
@@ -48,6 +52,8 @@ fn in_sqlite(file: &Path, mut check: Check, (after, until): (i64, i64)) -> Resul
 async fn in_postgres(mut check: Check, (after, until): (i64, i64)) -> Result<Part> {
     let mut tx = check.scope.read().await?;
     if let TxOn::Postgres(tx) = &mut tx {
+        // It takes as long as the trail is.
+        tx.execute("SET LOCAL statement_timeout = 0").await?;
         let entries = sqlx::query(ENTRIES).bind(check.scope.tenant.0).bind(after).bind(until);
         let mut rows = entries.fetch(&mut **tx);
         while let Some(row) = rows.try_next().await? {

@@ -59,17 +59,28 @@ async fn f6_verification_names_an_entry_whose_values_lie_in_other_columns() {
 }
 
 #[tokio::test]
-async fn f6_verification_names_a_second_entry_of_a_number_wherever_a_page_ends() {
+async fn f6_verification_names_what_is_wrong_wherever_a_part_of_the_trail_ends() {
     let store = Store::sqlite();
-    // One page is 2000 entries.
+    // A part is 1000 entries, or half of them where that is more: two cores read two parts.
     let scope = trail(&store, 1002).await;
     store.tamper(LOOSE).await;
     store.tamper(SAVE).await;
-    for seq in [1, 1999, 2000, 2001, 2004] {
+    for seq in [1, 999, 1000, 1001, 1002, 1003, 1004, 1999, 2000, 2001, 2004] {
         let twice =
             format!("INSERT INTO integration_audit_log SELECT * FROM before WHERE seq = {seq}");
         assert_eq!(store.tamper(&twice).await, 1);
         assert_eq!(problems(&scope).await, [seq], "{seq}");
+        store.tamper(RESTORE).await;
+        let changed =
+            format!("UPDATE integration_audit_log SET actor = 'another' WHERE seq = {seq}");
+        assert_eq!(store.tamper(&changed).await, 1);
+        assert_eq!(problems(&scope).await, [seq], "{seq}");
+        store.tamper(RESTORE).await;
+        let gone = format!("DELETE FROM integration_audit_log WHERE seq = {seq}");
+        assert_eq!(store.tamper(&gone).await, 1);
+        // Nothing in a trail remembers its end.
+        let shows: &[i64] = if seq == 2004 { &[] } else { &[seq + 1] };
+        assert_eq!(problems(&scope).await, shows, "{seq}");
         store.tamper(RESTORE).await;
     }
     let whole = scope.verify_audit().await.unwrap();
