@@ -21,7 +21,7 @@ pub(crate) struct Repo {
 pub struct Repository {
     /// `owner/name`.
     pub full_name: String,
-    /// What it is for.
+    /// What it is for; a list leaves it out where outsiders may have written it.
     #[serde(default)]
     pub description: Option<String>,
     /// Whether only its members see it.
@@ -72,10 +72,10 @@ impl Action for ListRepositories {
         // https://docs.github.com/rest/repos/repos#list-repositories-for-the-authenticated-user
         let page: Page<Told> =
             api.get("/user/repos", &[]).query("sort", "pushed").page(&self.page).list().await?;
-        if !page.items.iter().all(|told| told.standing.is_own(told.repository.private)) {
-            api.note_outsiders().await?;
-        }
-        Ok(page.map(|told| told.repository))
+        Ok(page.map(|Told { repository, standing }| {
+            let is_own = standing.is_own(repository.private);
+            Repository { description: repository.description.filter(|_| is_own), ..repository }
+        }))
     }
 }
 

@@ -112,22 +112,42 @@ pub(crate) mod tests {
                 FakeApi::new(&GITHUB)
                     .await
                     .on("GET", "/repos/o/r", 200, told.clone())
-                    .on("GET", "/user/repos", 200, json!([repository(true, false, true), told]))
                     .on("GET", "/repos/o/r/releases", 200, json!([]))
                     .on("GET", "/repos/o/r/labels", 200, json!([]))
                     .on("GET", "/repos/o/r/branches", 200, json!([]))
             };
-            let [releases, labels, branches, one, all] =
-                [fake().await, fake().await, fake().await, fake().await, fake().await];
+            let [releases, labels, branches, one] =
+                [fake().await, fake().await, fake().await, fake().await];
             releases.run::<ListReleases>(at.clone()).await.unwrap();
             labels.run::<ListLabels>(at.clone()).await.unwrap();
             branches.run::<ListBranches>(at.clone()).await.unwrap();
             one.run::<GetRepository>(at.clone()).await.unwrap();
-            all.run::<ListRepositories>(json!({})).await.unwrap();
-            for fake in [releases, labels, branches, one, all] {
+            for fake in [releases, labels, branches, one] {
                 assert_eq!(fake.noted_outsiders(), marked, "{:?} {told}", fake.requests().await);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn d7_a_list_of_repositories_tells_nothing_that_strangers_wrote() {
+        let described = |private, fork, push| {
+            let mut repository = repository(private, fork, push);
+            repository["description"] = json!("Bread.");
+            repository
+        };
+        let all = [described(false, false, true), described(true, false, false)];
+        let strange = [described(false, false, false), described(false, true, true)];
+        let fake = FakeApi::new(&GITHUB).await.on(
+            "GET",
+            "/user/repos",
+            200,
+            json!([all, strange].concat()),
+        );
+        let listed = fake.run::<ListRepositories>(json!({})).await.unwrap();
+        let told: Vec<_> =
+            listed["items"].as_array().unwrap().iter().map(|one| &one["description"]).collect();
+        assert_eq!(told, [&json!("Bread."), &json!("Bread."), &Value::Null, &Value::Null]);
+        assert!(!fake.noted_outsiders());
     }
 
     #[tokio::test]

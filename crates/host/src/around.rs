@@ -262,13 +262,12 @@ impl Call for Around {
 
     fn note_outsiders(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            match &self.holder {
-                Some(holder) if self.line.calls == Calls::Agent => {
-                    holder.outsiders.store(true, Ordering::Relaxed);
-                    note_outsiders(&self.scope, holder.principal).await
-                }
-                _ => Ok(()),
+            let Some(holder) = &self.holder else { return Ok(()) };
+            holder.outsiders.store(true, Ordering::Relaxed);
+            if self.line.calls != Calls::Agent {
+                return Ok(());
             }
+            note_outsiders(&self.scope, holder.principal).await
         })
     }
 
