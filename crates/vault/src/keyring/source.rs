@@ -59,7 +59,7 @@ impl Keyring {
     pub fn from_file(path: &Path, data_dir: Option<&Path>) -> Result<Self> {
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK))
+            .custom_flags(flags(OFlags::NOFOLLOW.union(OFlags::NONBLOCK)))
             .open(path)
             .map_err(|error| {
                 let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());

@@ -46,12 +46,32 @@ fn derives_what_another_implementation_derives() {
 }
 
 #[test]
+fn every_root_key_that_was_retired_is_remembered_once() {
+    let mut ring = ring();
+    for (root_id, bytes) in [([1; 16], [7; 32]), ([2; 16], [8; 32]), ([1; 16], [7; 32])] {
+        assert!(ring.admit(&root_id, &bytes));
+    }
+    assert_eq!(ring.params_macs(TENANT, b"message").unwrap().len(), 3);
+    for root_id in [[1; 16], [2; 16]] {
+        assert!(ring.audit_key_by(&hex(&root_id), TENANT).unwrap().is_some());
+    }
+    assert!(!ring.admit(&[3; 15], &[7; 32]) && !ring.admit(&[3; 16], &[7; 31]));
+    // Of one that is in the ring, only its own sentinel is.
+    let (own, sentinel) = (ring.raw_id(), ring.sentinel().to_vec());
+    assert!(ring.admit(&own, &sentinel) && !ring.admit(&own, &[7; 32]));
+}
+
+#[test]
 fn b6_keeps_the_keys_of_tenants_and_purposes_apart() {
     let macs = [
         ring().audit_key(TENANT).unwrap().mac(b"resto_x"),
         ring().audit_key(Uuid::nil()).unwrap().mac(b"resto_x"),
         ring().params_macs(TENANT, b"resto_x").unwrap()[0],
         ring().token_macs("resto_x").unwrap()[0],
+        ring().token_bounds(TENANT, b"resto_x").unwrap()[0],
+        ring().handle_macs(TENANT, "resto_x").unwrap()[0],
+        ring().handle_macs(TENANT, "resto_y").unwrap()[0],
+        ring().handle_macs(Uuid::nil(), "resto_x").unwrap()[0],
     ];
     for (n, mac) in macs.iter().enumerate() {
         assert!(!macs[n + 1..].contains(mac));
