@@ -146,6 +146,7 @@ fn b4_names_the_one_reason_for_refusing_a_key_file() {
     let good = BASE64.encode([7; 32]);
     let link = dir.path().join("link");
     symlink(write("target", &good, 0o600), &link).unwrap();
+    symlink(&data, dir.path().join("elsewhere")).unwrap();
     let mut table = vec![
         (dir.path().join("nowhere"), "does not exist"),
         (link, "is a symbolic link"),
@@ -154,6 +155,7 @@ fn b4_names_the_one_reason_for_refusing_a_key_file() {
         (write("world", &good, 0o604), "can be used by others"),
         (write("data/key", &good, 0o600), "is inside the data folder"),
         (write("data/../data/key", &good, 0o600), "is inside the data folder"),
+        (write("elsewhere/key", &good, 0o600), "is inside the data folder"),
         (write("raw", "not base64 at all!", 0o600), "is not one line of base64"),
         (write("short", &BASE64.encode([7; 31]), 0o600), "32 bytes"),
         (write("long", &BASE64.encode([7; 33]), 0o600), "32 bytes"),
