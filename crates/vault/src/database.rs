@@ -32,6 +32,7 @@ static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// How long a writer waits for another one: for its write to the SQLite file, or with the tenant on PostgreSQL.
+/// So long does a verification wait, too, for whoever has the file to itself.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// How often a writer looks whether the other process is done. SQLite's own pauses grow to 100 ms, and a process that
 /// writes all the time would never be met between two transactions.
