@@ -25,8 +25,9 @@ pub fn serve() {
     runtime.block_on(async {
         let http = Http::new(Bounds::default()).unwrap();
         let tools = std::fs::read(std::env::var(TOOLS).unwrap()).unwrap();
-        let tools = serde_json::from_slice(&tools).unwrap();
-        let bare = Bare { tools, provider: std::env::var(PROVIDER).unwrap(), http };
+        let tools: Vec<_> = serde_json::from_slice(&tools).unwrap();
+        let bare =
+            Bare { tools: tools.into(), provider: std::env::var(PROVIDER).unwrap().into(), http };
         let config = StreamableHttpServerConfig::default().with_json_response(true);
         let service = StreamableHttpService::new(
             move || Ok(bare.clone()),
@@ -42,8 +43,8 @@ pub fn serve() {
 
 #[derive(Clone)]
 struct Bare {
-    tools: Vec<Tool>,
-    provider: String,
+    tools: Arc<[Tool]>,
+    provider: Arc<str>,
     http: Http,
 }
 
@@ -57,7 +58,7 @@ impl ServerHandler for Bare {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.clone()))
+        Ok(ListToolsResult::with_all_items(self.tools.to_vec()))
     }
 
     async fn call_tool(
