@@ -19,8 +19,9 @@ const OURS: &str = "resto_";
 /// It writes error data at WARN, and whole arguments and results below.
 const TALKATIVE: &str = "rmcp";
 
-/// Where it tells that a session with a remote server ended.
-const SESSION: &str = "rmcp::transport::worker";
+/// Where it calls an error that the other side has gone: a session with a remote server that ended, which is told to whoever
+/// called it, and a client that hung up before its answer.
+const GONE: [&str; 2] = ["rmcp::transport::worker", "rmcp::service"];
 
 /// Logs from now on, and sends spans where the exporter is for.
 pub(super) fn start(json: bool, exporter: Option<&Exporter>) {
@@ -59,8 +60,7 @@ fn within(target: &str, level: Level) -> bool {
     if is_ours(target) {
         return true;
     }
-    // Its end is told to whoever called the remote server.
-    if target.starts_with(SESSION) {
+    if GONE.iter().any(|gone| target.starts_with(gone)) {
         return false;
     }
     let most = match target.strip_prefix(TALKATIVE) {
@@ -127,8 +127,9 @@ mod tests {
     #[test]
     fn f5_libraries_stay_below_a_ceiling_that_the_environment_cannot_lift() {
         let log = logged("trace,rmcp=trace,hyper=trace,reqwest::connect=trace", || {
-            tracing::warn!(target: "rmcp::service", "of rmcp");
-            tracing::error!(target: "rmcp::service", "an error of rmcp");
+            tracing::warn!(target: "rmcp::handler", "of rmcp");
+            tracing::error!(target: "rmcp::handler", "an error of rmcp");
+            tracing::error!(target: "rmcp::service", "a client has gone");
             tracing::trace!(target: "resto_host::call", "of ours");
             for target in
                 ["h2", "hyper_util", "reqwest", "rustls", "sqlx::query", "tower_http", "anything"]
