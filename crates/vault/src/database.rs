@@ -61,6 +61,11 @@ pub(crate) enum Database {
 }
 
 impl Database {
+    /// Whether it is a server of its own.
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     pub(crate) async fn open(url: &str) -> Result<Self> {
         match Url::parse(url)? {
             Url::Sqlite(path) => {
