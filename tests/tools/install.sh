@@ -41,7 +41,7 @@ stamp() { cat "$@" | sha256sum | cut -d' ' -f1; }
 install_tools() {
   mkdir -p "$tools/bin"
   command -v cargo >/dev/null || { echo "Rust is missing: install the stable toolchain with rustup."; return 1; }
-  command -v cc >/dev/null || apt_install build-essential
+  { command -v cc && command -v make; } >/dev/null || apt_install build-essential
   # Shows what a process writes, and whereto.
   command -v strace >/dev/null || apt_install strace
   cargo fetch --locked

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-use std::alloc::System;
 use std::sync::Arc;
 
 use axum::routing::get;
@@ -25,11 +24,10 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use zeroizing_alloc::ZeroAlloc;
 
 /// As the product has it.
 #[global_allocator]
-static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
+static MEMORY: resto_host::Wiping = resto_host::WIPING;
 
 fn main() {
     divan::main();

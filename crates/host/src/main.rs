@@ -1,13 +1,11 @@
 //! The program `resto`.
 
-use std::alloc::System;
 use std::process::ExitCode;
 
-use zeroizing_alloc::ZeroAlloc;
+use resto_host::{WIPING, Wiping};
 
-/// Libraries copy credentials too, into buffers that they do not wipe.
 #[global_allocator]
-static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
+static MEMORY: Wiping = WIPING;
 
 fn main() -> ExitCode {
     resto_host::cli::main()

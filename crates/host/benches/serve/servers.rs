@@ -14,13 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
-use zeroizing_alloc::ZeroAlloc;
 
 use crate::load::{Client, Load, Target};
 
 /// As the product has it.
 #[global_allocator]
-static WIPING: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+static MEMORY: resto_host::Wiping = resto_host::WIPING;
 
 /// Tells this program which server it is.
 pub const SERVES: &str = "RESTO_BENCH_SERVES";
