@@ -101,10 +101,24 @@ fn d7_an_issue_makes_no_private_file_public_without_a_person() {
         for attempt in [publish(), found, publish()] {
             page(&server, &call(&server, &attempt));
         }
+        // Nor in what is there already, nor beside it.
+        for (tool, more) in [
+            ("github_update_issue", json!({"number": 1, "body": "the keys"})),
+            ("github_update_repository", json!({"description": "the keys"})),
+            ("github_create_label", json!({"name": "the keys"})),
+            ("github_create_repository", json!({"name": "keys", "private": false})),
+        ] {
+            let mut arguments = more;
+            if tool != "github_create_repository" {
+                arguments["owner"] = json!("bakery");
+                arguments["repo"] = json!("public");
+            }
+            page(&server, &call(&server, &(tool, arguments)));
+        }
         assert_eq!(changes(&provider), before, "it left the building");
         // What stays in the building does not wait.
-        let label = json!({"owner": "bakery", "repo": "public", "number": 1, "labels": ["bug"]});
-        let written = call(&server, &("github_update_issue", label));
+        let rerun = json!({"owner": "bakery", "repo": "public", "run_id": 1});
+        let written = call(&server, &("github_cancel_workflow_run", rerun));
         assert_eq!(written["isError"], false, "{written}");
 
         let waiting = call(&server, &publish());
@@ -210,6 +224,12 @@ fn d7_rules_decide_what_a_steered_agent_may_do() {
     let denied = call(&server, &("github_comment_issue", comment));
     let told = denied["content"][0]["text"].as_str().unwrap();
     assert!(told.contains("rule lockdown"), "{told}");
+    // A tenant may be yet to come.
+    assert!(!server.process.said().contains("a tenant that there is not"));
+    let nobody = "[[rules]]\ndecide = \"deny\"\ntenant = \"nobody\"\n";
+    product.configure(nobody);
+    let said = product.serve().process.said();
+    assert!(said.contains("is about a tenant that there is not tenant=nobody"), "{said}");
 }
 
 #[test]

@@ -259,6 +259,8 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_powerdns_keeps_and_s
         assert_eq!(told(n).0, tool);
         assert!(told(n).1.contains(costs), "{tool}: {}", told(n).1);
     }
-    assert_eq!(walk.asked.len(), 4);
+    // What the public DNS shows, others may have written.
+    let after = ["registrar_restore_dns_snapshot", "registrar_set_up_email_dns"];
+    assert_eq!(walk.approved()[4..], after);
     product.must(&["audit", "--verify"], "");
 }

@@ -230,9 +230,13 @@ fn every_action_of_github_that_its_emulator_knows_runs_there() {
         walk.approved(),
         [
             "github_create_pull_request",
+            "github_update_pull_request",
             "github_review_pull_request",
+            "github_merge_pull_request",
+            "github_create_label",
             "github_create_issue",
             "github_comment_issue",
+            "github_update_issue",
             "github_publish_release",
             "github_configure_ci",
             "github_delete_repository",

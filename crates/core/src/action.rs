@@ -18,7 +18,7 @@ pub enum Risk {
     Read,
     /// Changes something inside the customer's account that can be changed back.
     Write,
-    /// Leaves the building: mail, a public comment, an invitation.
+    /// Leaves the building: mail, an invitation, a public comment, what a repository shows that may be public, the DNS.
     Outward,
     /// Cannot be undone.
     Irreversible,

@@ -55,7 +55,7 @@ pub struct Committed {
 
 impl Action for CommitFiles {
     const NAME: &'static str = "commit_files";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "commit and push code",
         "save file changes to a branch",

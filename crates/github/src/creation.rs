@@ -47,7 +47,7 @@ pub struct CreatedRepository {
 
 impl Action for CreateRepository {
     const NAME: &'static str = "create_repository";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "new repo",
         "start a code project",

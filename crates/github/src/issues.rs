@@ -222,7 +222,7 @@ pub struct UpdateIssue {
 
 impl Action for UpdateIssue {
     const NAME: &'static str = "update_issue";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "close a ticket",
         "reopen a bug",

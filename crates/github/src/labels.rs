@@ -82,7 +82,7 @@ pub struct CreateLabel {
 
 impl Action for CreateLabel {
     const NAME: &'static str = "create_label";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] =
         &["add an issue tag", "new label for tickets", "tag for bugs", "category for issues"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ISSUES_WRITE;

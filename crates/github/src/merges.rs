@@ -47,7 +47,7 @@ pub struct MergePullRequest {
 
 impl Action for MergePullRequest {
     const NAME: &'static str = "merge_pull_request";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "merge a PR",
         "land a change",

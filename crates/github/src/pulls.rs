@@ -207,7 +207,7 @@ pub struct UpdatePullRequest {
 
 impl Action for UpdatePullRequest {
     const NAME: &'static str = "update_pull_request";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "close a PR",
         "edit the title or description of a pull request",

@@ -131,7 +131,7 @@ pub struct UpdateRepository {
 
 impl Action for UpdateRepository {
     const NAME: &'static str = "update_repository";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "rename a repo",
         "change the project description",

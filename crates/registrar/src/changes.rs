@@ -77,7 +77,7 @@ pub struct ApplyDnsChange {
 
 impl Action for ApplyDnsChange {
     const NAME: &'static str = "apply_dns_change";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] =
         &["carry out a planned DNS change", "save the new records", "go ahead with the plan"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DNS_WRITE;
@@ -119,7 +119,7 @@ pub struct RestoreDnsSnapshot {
 
 impl Action for RestoreDnsSnapshot {
     const NAME: &'static str = "restore_dns_snapshot";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] =
         &["undo a DNS change", "go back to earlier DNS records", "DNS broken, restore"];
     const PERMISSIONS: &'static [&'static [&'static str]] = DNS_WRITE;

@@ -144,7 +144,7 @@ pub struct Delegation {
 
 impl Action for SetNameservers {
     const NAME: &'static str = "set_nameservers";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "change name servers",
         "delegate DNS to another provider",

@@ -98,7 +98,7 @@ pub struct SetUpEmailDns {
 
 impl Action for SetUpEmailDns {
     const NAME: &'static str = "set_up_email_dns";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "mail with my own domain",
         "SPF, DKIM and DMARC",

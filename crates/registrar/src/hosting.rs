@@ -29,7 +29,7 @@ pub struct SetUpHostingDns {
 
 impl Action for SetUpHostingDns {
     const NAME: &'static str = "set_up_hosting_dns";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "point the domain to the website",
         "connect the domain to Vercel hosting",

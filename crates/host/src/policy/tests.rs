@@ -89,6 +89,9 @@ fn a_rule_that_can_never_fit_is_refused() {
         ("integration = \"github\"\nunless = { repositry = \"shop\" }", "`repositry`"),
         ("integration = \"vercel\"\narguments = { repo = \"shop\" }", "no action takes"),
         ("risk = \"spend\"\nunless = { repo = \"shop\" }", "the argument `repo`"),
+        ("integration = \"github\"\nrisk = \"spend\"", "is about no action"),
+        ("action = \"stripe_refund_payment\"\nrisk = \"read\"", "is about no action"),
+        ("at_most = { minor = 1, currency = \"eur\" }", "the currency `eur`"),
     ] {
         let rules = rules(&format!("[[rules]]\nname = \"mine\"\ndecide = \"deny\"\n{rule}"));
         let error = check_rules(&rules, &catalog, |_| false).unwrap_err();
@@ -155,7 +158,21 @@ fn d7_what_was_allowed_is_asked_for_once_the_agent_may_be_steered() {
     let (decision, rule) = after(&[], "gmail_send_message");
     assert_eq!(decision, Decision::Ask);
     assert_eq!(rule, "the default for outward after reading what outsiders may have written");
-    assert_eq!(after(&[], "github_create_label").0, Decision::Allow);
+    assert_eq!(after(&[], "gmail_create_label").0, Decision::Allow);
+    // A repository may be public, and the DNS is.
+    for tool in [
+        "github_commit_files",
+        "github_create_pull_request",
+        "github_create_repository",
+        "github_merge_pull_request",
+        "github_update_issue",
+        "github_update_pull_request",
+        "registrar_apply_dns_change",
+        "registrar_set_up_email_dns",
+        "vercel_create_dns_record",
+    ] {
+        assert_eq!(after(&[], tool).0, Decision::Ask, "{tool}");
+    }
 
     let plain = "[[rules]]\nname = \"mine\"\n";
     let known = format!("{plain}decide = \"allow\"\narguments = {{ to = \"*@acme.com\" }}\n");
