@@ -67,10 +67,13 @@ impl LimitOverrides {
     }
 }
 
+/// An integration, and the provider that stands behind it: one that takes its place has limits of its own.
+type At = (&'static str, &'static str);
+
 /// The gates of one process.
 pub(crate) struct Gates {
-    tenants: Mutex<HashMap<(TenantId, &'static str), Arc<Gate>>>,
-    shared: Mutex<HashMap<&'static str, Arc<Budget>>>,
+    tenants: Mutex<HashMap<(TenantId, At), Arc<Gate>>>,
+    shared: Mutex<HashMap<At, Arc<Budget>>>,
     calls: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
     requests: Room,
     streams: Room,
@@ -265,13 +268,14 @@ impl Host {
         provider: &Provider,
     ) -> Arc<Gate> {
         let name = integration.id;
-        kept(&self.gates.tenants, (scope.tenant(), name), || {
+        let at = (name, provider.id);
+        kept(&self.gates.tenants, (scope.tenant(), at), || {
             let named = self.overrides.get(name).and_then(|named| named.limits);
             let limits = named.unwrap_or_default().over(&provider.limits);
             let Limits { requests, per, burst, .. } = limits;
             let overall = limits.overall.map(|requests| {
                 let rate = Rate { requests, per, burst: (requests / 10).max(1) };
-                kept(&self.gates.shared, name, || Budget::new(self.vault.shared(), name, rate))
+                kept(&self.gates.shared, at, || Budget::new(self.vault.shared(), name, rate))
             });
             Gate {
                 name,
@@ -330,6 +334,25 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::host::LOCAL_TENANT;
+
+    #[tokio::test]
+    async fn who_moves_to_another_company_is_held_to_its_limits_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&Config::of_a_test(folder.path())).await.unwrap();
+        let scope = host.owner(LOCAL_TENANT, "test").await.unwrap().scope;
+        let registrar = host.catalog.adapter("registrar").unwrap().integration;
+        let gate = |id: &str| {
+            let provider = registrar.providers.iter().find(|one| one.id == id).unwrap();
+            let gate = host.gate(&scope, registrar, provider);
+            assert_eq!(gate.own.rate.requests, provider.limits.requests, "{id}");
+            gate
+        };
+        let (porkbun, cloudflare) = (gate("porkbun"), gate("cloudflare"));
+        assert_ne!(porkbun.own.rate, cloudflare.own.rate);
+        porkbun.close_for(PATIENCE);
+        assert!(cloudflare.closed_for().is_none(), "the other company asked for the pause");
+        assert!(Arc::ptr_eq(&porkbun, &gate("porkbun")));
+    }
 
     /// How often each has to ask is what the database does for one that is over its limit.
     #[tokio::test]
