@@ -29,6 +29,12 @@ impl Money {
         Self { minor: 0, currency: "XXX".to_owned() }
     }
 
+    /// Whether a currency is written as ISO 4217 writes it; amounts are held against each other only so.
+    #[must_use]
+    pub fn is_currency(text: &str) -> bool {
+        text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    }
+
     /// Reads a decimal text such as `12.99`.
     ///
     /// # Errors

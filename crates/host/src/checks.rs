@@ -29,6 +29,7 @@ pub(crate) fn checked(config: &Config) -> Result<(Catalog, Vec<Arc<Remote>>, Pla
     check_overrides(config, catalog.adapters())?;
     let may_come = |tool: &str| remotes.iter().any(|remote| remote.may_publish(tool));
     check_rules(&config.rules, &catalog, may_come)?;
+    config.spend.check_names()?;
     Sink::of(config)?;
     Ok((catalog, remotes, Place::new(config)?))
 }

@@ -1,6 +1,6 @@
 //! Who may do what: the rights of the credential, and the rules of whoever runs this server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use resto_core::{ActionSpec, Code, Error, Integration, Money, Result, Risk};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::catalog::{Catalog, Entry};
 use crate::grants::{Grants, Standing};
-use crate::host::Caller;
+use crate::host::{Caller, Host, told};
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,11 @@ pub(crate) fn check_rules(
             let text = format!("Rule {}{name} of the configuration {why}", place + 1);
             Error::new(Code::InvalidInput, text)
         };
+        if let Some(most) = rule.at_most.as_ref().filter(|most| !Money::is_currency(&most.currency))
+        {
+            let currency = &most.currency;
+            return Err(wrong(format!("names the currency `{currency}`. Write it as in `EUR`.")));
+        }
         let integration = rule.integration.as_deref();
         if let Some(id) = integration.filter(|id| catalog.adapter(id).is_none()) {
             return Err(wrong(format!("names the integration `{id}`, which there is not.")));
@@ -185,6 +190,11 @@ pub(crate) fn check_rules(
             .filter(|entry| integration.is_none_or(|id| id == entry.integration().id))
             .filter(|entry| rule.risk.is_none_or(|risk| risk == entry.action.risk))
             .collect();
+        if about.is_empty() {
+            return Err(wrong(
+                "is about no action: there is none of all that it names.".to_owned(),
+            ));
+        }
         let takes = |entry: &Entry<'_>, name: &str| {
             entry.action.input_schema.get("properties").is_some_and(|all| all.get(name).is_some())
         };
@@ -200,6 +210,21 @@ pub(crate) fn check_rules(
         }
     }
     Ok(())
+}
+
+impl Host {
+    /// The tenants that rules are about and that there are not; they may be yet to come.
+    ///
+    /// # Errors
+    /// Those of the vault.
+    pub(crate) async fn tenants_of_rules_only(&self) -> Result<BTreeSet<String>> {
+        let mut named: BTreeSet<String> =
+            self.policy.iter().filter_map(|rule| rule.tenant.clone()).collect();
+        for tenant in self.vault.tenants().await.map_err(told)? {
+            named.remove(&tenant.external_id);
+        }
+        Ok(named)
+    }
 }
 
 /// Refuses what the credential is known to lack the right for.

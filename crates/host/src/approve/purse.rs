@@ -25,6 +25,26 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// Refuses a cap that would never apply.
+    ///
+    /// # Errors
+    /// `invalid_input`, naming it.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        let named = |section, caps: &BTreeMap<String, u64>| {
+            let wrong = caps.keys().find(|name| *name != "default" && !Money::is_currency(name));
+            wrong.map_or(Ok(()), |name| {
+                Err(Error::new(
+                    Code::InvalidInput,
+                    format!(
+                        "[spend.{section}] of the configuration names the currency `{name}`. Write it as in `EUR`, or `default` for every one that is not named."
+                    ),
+                ))
+            })
+        };
+        named("per_action", &self.per_action)?;
+        named("per_day", &self.per_day)
+    }
+
     fn of(caps: &BTreeMap<String, u64>, currency: &str, otherwise: u64) -> Money {
         let minor = caps.get(currency).or_else(|| caps.get("default")).copied();
         Money { minor: minor.unwrap_or(otherwise), currency: currency.to_owned() }

@@ -36,6 +36,9 @@ pub(super) async fn serve(session: &mut Session, args: ServeArgs) -> Result<()> 
         let address = observe::listen(host.clone(), address).await?;
         tracing::info!(%address, "metrics are served");
     }
+    for tenant in host.tenants_of_rules_only().await? {
+        tracing::warn!(%tenant, "a rule of the configuration is about a tenant that there is not");
+    }
     welcome(session, &host, &owner, server.address).await?;
     host.maintain();
     crate::http::serve(server, host, &session.config, stopped()).await;
