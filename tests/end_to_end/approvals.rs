@@ -1,6 +1,7 @@
 //! Dangerous actions run when a person approves them, once, and as they were approved; others do not run twice either.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -214,6 +215,10 @@ fn a7_what_was_approved_for_somebody_else_or_is_over_is_refused() {
     assert_eq!(by_form(&as_other, &changed)["result"]["resultType"], "input_required");
     assert_eq!(changes(&provider), 0);
     // Five minutes later.
+    let ends = product.sql("SELECT max(expires_at) FROM records WHERE collection = 'approval'");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let left = ends.trim().parse::<u128>().unwrap() - now;
+    assert!((200_000..=300_000).contains(&left), "{left} ms");
     product.sql("UPDATE records SET expires_at = 1 WHERE collection = 'approval'");
     page_of(&server, &server.call(&[], DELETE, &hello()).json());
     assert_eq!(changes(&provider), 0);
@@ -326,6 +331,14 @@ fn the_same_call_again_is_not_done_again_unless_it_is_meant() {
         let mixed = call(0, Some("a"), &other);
         assert!(mixed["content"][0]["text"].as_str().unwrap().contains("other parameters"));
         call(0, None, &other);
+        assert_eq!(changes(&provider), before + 3);
+        // A name that would not protect from doing it twice.
+        for wrong in [json!(5), json!(null), json!("")] {
+            let params = json!({"name": CREATE, "arguments": issue, "op_id": wrong});
+            let refused = servers[0].call_with(&[], &json!({}), params).json();
+            let told = refused["result"]["content"][0]["text"].as_str().unwrap();
+            assert!(told.contains("must be a text that is not empty"), "{refused}");
+        }
         assert_eq!(changes(&provider), before + 3);
     });
 }

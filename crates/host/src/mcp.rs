@@ -37,7 +37,7 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Value, json};
 
-use self::line::line;
+use self::line::{check_op_id, line};
 use self::listing::{Ready, Tools};
 use self::own::Answer;
 use self::told::{failure, success};

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::entering::Led;
 use super::own::Answer;
 use super::tasks::Waited;
-use super::{Mcp, approving, caught, failure, internal, is_modern, line, success};
+use super::{Mcp, approving, caught, check_op_id, failure, internal, is_modern, line, success};
 use crate::call::Failed;
 use crate::host::Caller;
 
@@ -20,6 +20,9 @@ impl Mcp {
         answer: Answer,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Err(refused) = check_op_id(context) {
+            return Ok(failure(&refused).into());
+        }
         if let Some(state) = &answer.state {
             let brought = (state.as_str(), answer.responses.as_ref());
             let call = (tool, &arguments);

@@ -1,5 +1,6 @@
 //! What connects a call with the client that waits for it.
 
+use resto_core::{Code, Error, Result};
 use rmcp::model::ProgressNotificationParam;
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
@@ -9,6 +10,21 @@ use crate::around::Line;
 use crate::call::OP_ID;
 use crate::observe::Trace;
 use crate::policy::Calls;
+
+/// Refuses a call whose client names its operation in a way that would not protect it from running twice.
+///
+/// # Errors
+/// `invalid_input`.
+pub(super) fn check_op_id(context: &RequestContext<RoleServer>) -> Result<()> {
+    match context.meta.get(OP_ID) {
+        None => Ok(()),
+        Some(Value::String(own)) if !own.is_empty() => Ok(()),
+        Some(_) => Err(Error::new(
+            Code::InvalidInput,
+            format!("`_meta[\"{OP_ID}\"]` must be a text that is not empty. Nothing was done."),
+        )),
+    }
+}
 
 pub(super) fn line(context: &RequestContext<RoleServer>) -> Line {
     let mut line = Line::new(Calls::Agent);
