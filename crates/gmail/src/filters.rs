@@ -163,7 +163,6 @@ impl Action for CreateFilter {
         "automatic rule for incoming mail",
         "sort newsletters automatically",
         "auto-label or auto-archive emails",
-        "forward automatically",
         "Filterregel",
     ];
     const PERMISSIONS: &'static [&'static [&'static str]] = FILTERS_WRITE;
