@@ -84,10 +84,11 @@ mod tests {
     use super::*;
     use crate::STRIPE;
     use crate::customers::tests::customer;
+    use crate::products::tests::with_metadata;
 
     #[tokio::test]
     async fn finds_a_customer_by_its_exact_mail_address() {
-        let fake = FakeApi::new(&STRIPE).await.on(
+        let fake = with_metadata("/v1/customers").await.on(
             "GET",
             "/v1/customers",
             200,
@@ -104,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn searches_a_part_of_the_name_page_by_page() {
-        let fake = FakeApi::new(&STRIPE).await.on("GET", "/v1/customers/search", 200, json!({
+        let fake = with_metadata("/v1/customers/search").await.on("GET", "/v1/customers/search", 200, json!({
             "object": "search_result", "has_more": true, "next_page": "p2", "url": "/v1/customers/search", "data": [customer()],
         }));
         let page = fake

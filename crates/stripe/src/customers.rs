@@ -230,6 +230,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::STRIPE;
+    use crate::products::tests::with_metadata;
 
     const PATH: &str = "/v1/customers/cus_1";
 
@@ -245,7 +246,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn tells_about_a_customer() {
-        let fake = FakeApi::new(&STRIPE).await.on("GET", PATH, 200, customer());
+        let fake = with_metadata(PATH).await.on("GET", PATH, 200, customer());
         assert_eq!(
             fake.run::<GetCustomer>(json!({"customer": "cus_1"})).await.unwrap(),
             json!({
@@ -268,12 +269,11 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn creates_and_changes_a_customer() {
-        let fake = FakeApi::new(&STRIPE).await.on("POST", "/v1/customers", 200, customer()).on(
-            "POST",
-            PATH,
-            200,
-            customer(),
-        );
+        let fake = with_metadata(PATH)
+            .await
+            .passes_on("/v1/customers", "metadata")
+            .on("POST", "/v1/customers", 200, customer())
+            .on("POST", PATH, 200, customer());
         fake.run::<CreateCustomer>(json!({
             "email": "jenny@example.com", "address": {"line1": "1 Main St", "country": "US"}, "metadata": {"crm": "9"},
         }))

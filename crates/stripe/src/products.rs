@@ -188,9 +188,14 @@ pub(crate) mod tests {
         })
     }
 
+    /// What the business keeps with an object has the names that it likes, and is shown.
+    pub(crate) async fn with_metadata(path: &str) -> FakeApi {
+        FakeApi::new(&STRIPE).await.passes_on(path, "metadata")
+    }
+
     #[tokio::test]
     async fn lists_products_page_by_page() {
-        let fake = FakeApi::new(&STRIPE).await.on("GET", "/v1/products", 200, json!({
+        let fake = with_metadata("/v1/products").await.on("GET", "/v1/products", 200, json!({
             "object": "list", "has_more": true, "url": "/v1/products", "data": [product("prod_1"), product("prod_2")],
         }));
         let page = fake
@@ -216,7 +221,8 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn creates_a_product_under_an_idempotency_key() {
-        let fake = FakeApi::new(&STRIPE).await.on("POST", "/v1/products", 200, product("prod_1"));
+        let fake =
+            with_metadata("/v1/products").await.on("POST", "/v1/products", 200, product("prod_1"));
         fake.run::<CreateProduct>(json!({"name": "Bread box", "metadata": {"sku": "7"}}))
             .await
             .unwrap();
@@ -227,8 +233,12 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn changes_only_what_is_given() {
-        let fake =
-            FakeApi::new(&STRIPE).await.on("POST", "/v1/products/prod_1", 200, product("prod_1"));
+        let fake = with_metadata("/v1/products/prod_1").await.on(
+            "POST",
+            "/v1/products/prod_1",
+            200,
+            product("prod_1"),
+        );
         fake.run::<UpdateProduct>(json!({"product": "prod_1", "description": ""})).await.unwrap();
         assert_eq!(fake.requests().await[0].body, json!({"description": ""}));
         let error = fake.run::<UpdateProduct>(json!({"product": "prod_1"})).await.unwrap_err();
@@ -239,7 +249,12 @@ pub(crate) mod tests {
     async fn archives_a_product() {
         let mut archived = product("prod_1");
         archived["active"] = false.into();
-        let fake = FakeApi::new(&STRIPE).await.on("POST", "/v1/products/prod_1", 200, archived);
+        let fake = with_metadata("/v1/products/prod_1").await.on(
+            "POST",
+            "/v1/products/prod_1",
+            200,
+            archived,
+        );
         let told = fake.run::<ArchiveProduct>(json!({"product": "prod_1"})).await.unwrap();
         assert_eq!(told["active"], false);
         assert_eq!(fake.requests().await[0].body, json!({"active": "false"}));

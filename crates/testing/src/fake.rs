@@ -1,6 +1,6 @@
 //! A provider on loopback that answers what a test prepared.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -16,33 +16,9 @@ use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::call::{FakeCall, FakeCredentials};
+use crate::recorded::{Recorded, recorded};
 use crate::sent::Sent;
-use crate::{Way, form, note, official};
-
-/// A request as the provider saw it.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// `GET`, `POST`, ...
-    pub method: String,
-    /// The path, still percent-encoded.
-    pub path: String,
-    /// The query parameters.
-    pub query: BTreeMap<String, String>,
-    /// The headers, names in lower case.
-    pub headers: BTreeMap<String, String>,
-    /// The body: JSON, or a form as nested JSON whose values are texts; else `null`.
-    pub body: Value,
-}
-
-impl Recorded {
-    /// Whether the body was a form.
-    #[must_use]
-    pub fn is_form(&self) -> bool {
-        self.headers
-            .get("content-type")
-            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
-    }
-}
+use crate::{Way, canary, note, official};
 
 /// The prepared answers by method and path.
 type Answers = Arc<Mutex<HashMap<(String, String), VecDeque<ResponseTemplate>>>>;
@@ -61,6 +37,8 @@ pub struct FakeApi {
     unofficial: Unofficial,
     /// Paths, and those under which the description has them.
     former: Vec<(String, String)>,
+    /// Paths, and fields of what is answered there that get no canary.
+    pub(crate) passed_on: Vec<(String, String)>,
 }
 
 /// Which requests the official description does not know.
@@ -95,6 +73,7 @@ impl FakeApi {
             call: Arc::default(),
             unofficial: Unofficial::Some(Vec::new()),
             former: Vec::new(),
+            passed_on: Vec::new(),
         }
     }
 
@@ -128,7 +107,8 @@ impl FakeApi {
     pub fn on(self, method: &str, path: &str, status: u16, body: impl Into<Value>) -> Self {
         let body = body.into();
         let answer = ResponseTemplate::new(status);
-        let answer = if body.is_null() { answer } else { answer.set_body_json(body) };
+        let answer =
+            if body.is_null() { answer } else { answer.set_body_json(self.planted(path, body)) };
         self.on_answer(method, path, answer)
     }
 
@@ -142,7 +122,8 @@ impl FakeApi {
         headers: &[(&str, &str)],
         body: impl Into<Value>,
     ) -> Self {
-        let mut answer = ResponseTemplate::new(status).set_body_json(body.into());
+        let mut answer =
+            ResponseTemplate::new(status).set_body_json(self.planted(path, body.into()));
         for (name, value) in headers {
             answer = answer.insert_header(*name, *value);
         }
@@ -250,6 +231,7 @@ impl FakeApi {
         if let Ok(output) = &result {
             fits(&(spec.output_schema)(), output, "result");
         }
+        canary::assert_unseen(&spec.tool, &result, &self.call.secrets.lock().unwrap());
         let requests = self.requests().await;
         let held = self.hold(&requests[before..], spec.permissions);
         if result.is_ok() {
@@ -353,26 +335,6 @@ fn fits(schema: &serde_json::Map<String, Value>, value: &Value, what: &str) {
         .map(|error| format!("{} at {}", error, error.instance_path()))
         .collect();
     assert!(errors.is_empty(), "the {what} break the schema: {errors:?}\n{value:#}");
-}
-
-fn recorded(request: &Request) -> Recorded {
-    let mut recorded = Recorded {
-        method: request.method.to_string(),
-        path: request.url.path().to_owned(),
-        query: request.url.query_pairs().into_owned().collect(),
-        headers: request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
-            .collect(),
-        body: Value::Null,
-    };
-    recorded.body = if recorded.is_form() {
-        form::decode(url::form_urlencoded::parse(&request.body).into_owned())
-    } else {
-        serde_json::from_slice(&request.body).unwrap_or_default()
-    };
-    recorded
 }
 
 struct Prepared(Answers, Unprepared);

@@ -12,6 +12,7 @@
 )]
 
 mod call;
+mod canary;
 mod contract;
 mod discovery;
 mod dns;
@@ -19,11 +20,13 @@ mod fake;
 mod form;
 mod notice;
 mod official;
+mod recorded;
 mod sent;
 mod verified;
 
 pub use contract::{checked_tools, untested_actions};
 pub use dns::DnsServer;
-pub use fake::{FakeApi, Recorded};
+pub use fake::FakeApi;
 pub use notice::read_notice;
+pub use recorded::Recorded;
 pub use verified::{Way, note};

@@ -253,7 +253,10 @@ mod tests {
     const DELETE: &str = "/v1/people/c7:deleteContact";
 
     async fn fake() -> FakeApi {
-        FakeApi::new(&GMAIL).await.on("POST", CREATE, 200, ada()).on("GET", READ, 200, ada()).on(
+        // What a change read of these it sends back whole; it shows what the change is answered.
+        let fake =
+            FakeApi::new(&GMAIL).await.passes_on(READ, "names").passes_on(READ, "organizations");
+        fake.on("POST", CREATE, 200, ada()).on("GET", READ, 200, ada()).on(
             "PATCH",
             UPDATE,
             200,
