@@ -237,7 +237,23 @@ fn every_action_of_registrars_runs_at_a_stand_in_whose_zone_powerdns_keeps_and_s
     let nothing = walk.call("registrar_list_domains", &json!({}));
     assert_eq!(nothing["items"], json!([]));
 
+    // A client that cannot show a form is sent to a page for each, and nothing is bought.
+    let waits = |tool: &str, arguments: Value| {
+        let plain = server.call(&[], tool, &arguments).json();
+        let told = plain["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(told.contains("It costs 12.50 USD. ") && told.contains("/approve/"), "{plain}");
+    };
+    let quoted = walk.call("registrar_quote_domain", &json!({"domain": "acme.shop"}));
+    waits("registrar_purchase_domain", json!({"quote_id": quoted["quote_id"], "auto_renew": true}));
+    let nothing = walk.call("registrar_list_domains", &json!({}));
+    assert_eq!(nothing["items"], json!([]));
+
     walk.through(orders());
+    let renewal = json!({"domain": "acme.shop", "operation": "renew"});
+    let quoted = walk.call("registrar_quote_domain", &renewal);
+    waits("registrar_renew_domain", json!({"quote_id": quoted["quote_id"]}));
+    let domain = walk.call("registrar_get_domain", &json!({"domain": "acme.shop"}));
+    assert_eq!(domain["expires_on"], "2028-01-01", "{domain}");
     let late = json!({"quote_id": walk.kept("late")});
     let refused = walk.refused("registrar_renew_domain", &late);
     assert!(refused.contains("it was renewed since. Nothing was sent"), "{refused}");
