@@ -109,7 +109,8 @@ pub(crate) struct Gate {
 /// A budget in the database, and what was taken from it and not handed out yet.
 struct Budget {
     scope: TenantScope,
-    name: &'static str,
+    /// Of its row. Each provider has one of its own, as it counts by its own rate.
+    name: String,
     rate: Rate,
     stock: tokio::sync::Mutex<Stock>,
 }
@@ -124,7 +125,8 @@ struct Stock {
 }
 
 impl Budget {
-    fn new(scope: TenantScope, name: &'static str, rate: Rate) -> Self {
+    fn new(scope: TenantScope, (integration, provider): At, rate: Rate) -> Self {
+        let name = format!("{integration}/{provider}");
         Self { scope, name, rate, stock: tokio::sync::Mutex::default() }
     }
 
@@ -152,7 +154,7 @@ impl Budget {
     }
 
     async fn take(&self, count: u32) -> Result<Taken> {
-        self.scope.take(self.name, &self.rate, count).await.map_err(told)
+        self.scope.take(&self.name, &self.rate, count).await.map_err(told)
     }
 }
 
@@ -275,13 +277,13 @@ impl Host {
             let Limits { requests, per, burst, .. } = limits;
             let overall = limits.overall.map(|requests| {
                 let rate = Rate { requests, per, burst: (requests / 10).max(1) };
-                kept(&self.gates.shared, at, || Budget::new(self.vault.shared(), name, rate))
+                kept(&self.gates.shared, at, || Budget::new(self.vault.shared(), at, rate))
             });
             Gate {
                 name,
                 at_once: Arc::new(Semaphore::new(limits.concurrent as usize)),
                 turn: tokio::sync::Mutex::default(),
-                own: Budget::new(scope.clone(), name, Rate { requests, per, burst }),
+                own: Budget::new(scope.clone(), at, Rate { requests, per, burst }),
                 overall,
                 closed_until: Mutex::default(),
                 breaker: Breaker::default(),
@@ -349,6 +351,8 @@ mod tests {
         };
         let (porkbun, cloudflare) = (gate("porkbun"), gate("cloudflare"));
         assert_ne!(porkbun.own.rate, cloudflare.own.rate);
+        while porkbun.own.hand_out().await.unwrap() == Taken::Granted {}
+        assert_eq!(cloudflare.own.hand_out().await.unwrap(), Taken::Granted);
         porkbun.close_for(PATIENCE);
         assert!(cloudflare.closed_for().is_none(), "the other company asked for the pause");
         assert!(Arc::ptr_eq(&porkbun, &gate("porkbun")));
@@ -365,7 +369,7 @@ mod tests {
             name: "github",
             at_once: Arc::new(Semaphore::new(64)),
             turn: tokio::sync::Mutex::default(),
-            own: Budget::new(scope, "github", rate),
+            own: Budget::new(scope, ("github", "github"), rate),
             overall: None,
             closed_until: Mutex::default(),
             breaker: Breaker::default(),
