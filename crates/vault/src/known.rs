@@ -132,11 +132,6 @@ impl Known {
         self.open.remove(&intent);
     }
 
-    /// How many actions have an intent, written not long ago, and no result.
-    pub(crate) fn under_way(&self) -> usize {
-        self.open.len()
-    }
-
     /// The columns of a connection agree with what is sealed.
     pub(crate) fn checked(&mut self, tenant: TenantId, integration: &str) {
         if let Some(stored) = self.connections.get_mut(&(tenant, integration.to_owned())) {

@@ -40,6 +40,11 @@ impl UnderWay {
         self.lock().remove(&intent);
     }
 
+    /// How many there are; those whose results wait to be written are among them.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The intents of each tenant. One whose ticket was dropped is finished by nobody, and forgotten.
     fn by_tenant(&self) -> HashMap<TenantId, Vec<Uuid>> {
         let mut actions = self.lock();

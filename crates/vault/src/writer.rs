@@ -186,7 +186,7 @@ impl Task {
             {
                 calls.extend(self.take(given));
             }
-            if calls.len() >= BATCH || self.is_half(calls) {
+            if calls.len() >= BATCH || Self::is_half(calls) {
                 return;
             }
             yield_now().await;
@@ -196,13 +196,14 @@ impl Task {
         }
     }
 
-    /// Whether as many calls wait as actions are under way. PostgreSQL works elsewhere: one half of the calls goes on while the
-    /// other half is written, and neither this process nor the database waits for the other.
-    fn is_half(&self, calls: &[Call]) -> bool {
-        let is_elsewhere =
-            calls.first().is_some_and(|call| call.scope.vault.inner.database.is_postgres());
-        let ended = calls.iter().filter(|call| matches!(call.work, Work::Finish { .. })).count();
-        is_elsewhere && calls.len() + ended >= self.known.under_way()
+    /// Whether as many calls wait as actions are under way besides. PostgreSQL works elsewhere: one half of the calls goes on
+    /// while the other half is written, and neither this process nor the database waits for the other.
+    fn is_half(calls: &[Call]) -> bool {
+        let Some(vault) = calls.first().map(|call| &call.scope.vault.inner) else {
+            return false;
+        };
+        let ended = || calls.iter().filter(|call| matches!(call.work, Work::Finish { .. })).count();
+        vault.database.is_postgres() && calls.len() + ended() >= vault.under_way.count()
     }
 
     /// Writes the calls and answers them; returns the results that are to be tried again.
