@@ -214,7 +214,7 @@ fn d7_a_preview_that_quotes_a_mail_tells_what_its_sender_wrote() {
 fn d7_rules_decide_what_a_steered_agent_may_do() {
     let provider = github();
     let product = Product::at(&provider.url);
-    let rules = "[[rules]]\nname = \"issues\"\ndecide = \"allow\"\naction = \"github_create_issue\"\noutsiders = true\n\
+    let rules = "[[rules]]\nname = \"issues\"\ndecide = \"allow\"\ntenant = \"local\"\naction = \"github_create_issue\"\noutsiders = true\n\
                  [[rules]]\nname = \"lockdown\"\ndecide = \"deny\"\noutsiders = true\n";
     product.configure(&format!("{rules}[integrations.github]\nbase_url = \"{}\"\n", provider.url));
     let server = connected(&product);

@@ -70,7 +70,7 @@ pub struct CreateBranch {
 
 impl Action for CreateBranch {
     const NAME: &'static str = "create_branch";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] =
         &["start a new branch", "branch off", "make a feature branch"];
     const PERMISSIONS: &'static [&'static [&'static str]] = CONTENTS_WRITE;

@@ -140,7 +140,7 @@ pub struct RunWorkflow {
 
 impl Action for RunWorkflow {
     const NAME: &'static str = "run_workflow";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] =
         &["trigger a workflow by hand", "start a pipeline", "dispatch a GitHub Actions job"];
     const PERMISSIONS: &'static [&'static [&'static str]] = ACTIONS_WRITE;

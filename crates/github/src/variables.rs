@@ -32,7 +32,7 @@ pub struct SetWorkflowVariable {
 
 impl Action for SetWorkflowVariable {
     const NAME: &'static str = "set_workflow_variable";
-    const RISK: Risk = Risk::Write;
+    const RISK: Risk = Risk::Outward;
     const PHRASES: &'static [&'static str] = &[
         "CI configuration value",
         "set a variable for GitHub Actions",

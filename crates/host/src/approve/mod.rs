@@ -150,7 +150,7 @@ impl Approval {
         let end = match self.risk {
             Risk::Spend => "It moves or commits money.",
             Risk::Irreversible => "It cannot be undone.",
-            Risk::Outward => "It reaches people outside.",
+            Risk::Outward => "People outside may see it, and what they saw cannot be taken back.",
             Risk::Write | Risk::Read => "It can be changed back.",
         };
         format!("{price}{end}")
