@@ -216,8 +216,8 @@ fn a7_what_was_approved_for_somebody_else_or_is_over_is_refused() {
     assert_eq!(changes(&provider), 0);
     // Five minutes later.
     let ends = product.sql("SELECT max(expires_at) FROM records WHERE collection = 'approval'");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let left = ends.trim().parse::<u128>().unwrap() - now;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().cast_signed();
+    let left = ends.trim().parse::<i128>().unwrap() - now;
     assert!((200_000..=300_000).contains(&left), "{left} ms");
     product.sql("UPDATE records SET expires_at = 1 WHERE collection = 'approval'");
     page_of(&server, &server.call(&[], DELETE, &hello()).json());

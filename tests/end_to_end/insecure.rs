@@ -127,6 +127,7 @@ refused! {
         "[integrations.github]\nbase_url = \"https://me:hunter2@a.example\"\n",
         "must not hold a user name or a password",
     );
+    g2_a_cap_on_one_action_in_no_currency_is_refused: configured("[spend.per_action]\ndefault = 1\nEuro = 5\n", "[spend.per_action] of the configuration names the currency `Euro`");
     g2_a_cap_in_no_currency_is_refused: configured("[spend.per_day]\neur = 5\n", "[spend.per_day] of the configuration names the currency `eur`");
     g2_a_key_from_a_shell_is_refused: configured("[keys]\ncurrent = { shell = \"id\" }\n", "unknown variant `shell`");
     g2_two_current_keys_are_refused: configured("[keys]\ncurrent = { env = \"ROOT\" }\n", "The current root key is named twice");

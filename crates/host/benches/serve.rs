@@ -1,6 +1,6 @@
 //! The server as agents meet it, beside a bare rmcp server that publishes the same tools and asks the same provider: calls
 //! and lists in a second over HTTP, the first list after a start, and memory. And beside itself without the entries of the audit
-//! trail. Only the ratios of one run mean anything.
+//! trail. All have the product's allocator. Only the ratios of one run mean anything.
 
 #![expect(
     clippy::unwrap_used,

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a6_a_refusal_names_the_scope() {
-        let told = of("github:read").check("github_create_issue", Some("github"), Risk::Write);
+        let told = of("github:read").check("github_protect_branch", Some("github"), Risk::Write);
         let told = told.unwrap_err().to_string();
         assert!(told.contains("github:read") && told.contains("needs github:write"), "{told}");
         let told = of("").check("plan_integrations", None, Risk::Read).unwrap_err().to_string();

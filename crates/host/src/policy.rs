@@ -189,10 +189,11 @@ pub(crate) fn check_rules(
             .filter(|entry| action.is_none_or(|tool| tool == entry.action.tool))
             .filter(|entry| integration.is_none_or(|id| id == entry.integration().id))
             .filter(|entry| rule.risk.is_none_or(|risk| risk == entry.action.risk))
+            .filter(|entry| rule.outsiders != Some(true) || entry.action.risk >= Risk::Outward)
             .collect();
         if about.is_empty() {
             return Err(wrong(
-                "is about no action: there is none of all that it names.".to_owned(),
+                "is about no action: there is none that is all it names.".to_owned(),
             ));
         }
         let takes = |entry: &Entry<'_>, name: &str| {

@@ -44,6 +44,7 @@ pub(super) async fn check(session: &Session, broken: Option<Error>) -> Result<()
             Ok(Some(host)) => {
                 find("database", answers(&host).await);
                 find("alerts", alerts(session, &host).await);
+                find("rules", rules(&host).await);
             }
             Ok(None) => {
                 find("database", Ok("is not there yet; the first start creates it".to_owned()));
@@ -124,6 +125,22 @@ async fn root_keys(session: &Session) -> Result<String> {
         ids => format!("; accepted: {}", ids.join(", ")),
     };
     Ok(format!("{source} the root key {}{accepted}", keyring.id()))
+}
+
+/// A rule for a tenant that there is not protects nobody, and a misspelt one never will.
+async fn rules(host: &Host) -> Result<String> {
+    let missing = host.tenants_of_rules_only().await?;
+    if missing.is_empty() {
+        return Ok("are about what there is".to_owned());
+    }
+    let missing: Vec<String> = missing.into_iter().collect();
+    Err(Error::new(
+        Code::NotFound,
+        format!(
+            "are about tenants that there are not: {}. Make them with `resto tenant create`, or correct the rules.",
+            missing.join(", ")
+        ),
+    ))
 }
 
 async fn alerts(session: &Session, host: &Host) -> Result<String> {

@@ -91,6 +91,7 @@ fn a_rule_that_can_never_fit_is_refused() {
         ("risk = \"spend\"\nunless = { repo = \"shop\" }", "the argument `repo`"),
         ("integration = \"github\"\nrisk = \"spend\"", "is about no action"),
         ("action = \"stripe_refund_payment\"\nrisk = \"read\"", "is about no action"),
+        ("outsiders = true\nrisk = \"write\"", "is about no action"),
         ("at_most = { minor = 1, currency = \"eur\" }", "the currency `eur`"),
     ] {
         let rules = rules(&format!("[[rules]]\nname = \"mine\"\ndecide = \"deny\"\n{rule}"));
@@ -159,20 +160,22 @@ fn d7_what_was_allowed_is_asked_for_once_the_agent_may_be_steered() {
     assert_eq!(decision, Decision::Ask);
     assert_eq!(rule, "the default for outward after reading what outsiders may have written");
     assert_eq!(after(&[], "gmail_create_label").0, Decision::Allow);
-    // A repository may be public, and the DNS is.
-    for tool in [
-        "github_commit_files",
-        "github_create_pull_request",
-        "github_create_repository",
-        "github_merge_pull_request",
-        "github_update_issue",
-        "github_update_pull_request",
-        "registrar_apply_dns_change",
-        "registrar_set_up_email_dns",
-        "vercel_create_dns_record",
-    ] {
-        assert_eq!(after(&[], tool).0, Decision::Ask, "{tool}");
-    }
+    // A repository may be public, and the DNS is: few changes there show nothing of what an agent knows.
+    let shown = |entry: &Entry<'_>| ["github", "registrar"].contains(&entry.integration().id);
+    let changes = catalog.entries().filter(shown).filter(|entry| entry.action.risk != Risk::Read);
+    let (asked, free): (Vec<_>, Vec<_>) = changes
+        .map(|entry| entry.action.tool.as_str())
+        .partition(|tool| after(&[], tool).0 == Decision::Ask);
+    assert!(asked.len() > 20, "{asked:?}");
+    let mute = [
+        "github_archive_repository",
+        "github_cancel_workflow_run",
+        "github_delete_branch",
+        "github_protect_branch",
+        "github_rerun_workflow",
+        "github_set_workflow_secret",
+    ];
+    assert_eq!(BTreeSet::from_iter(free), BTreeSet::from(mute));
 
     let plain = "[[rules]]\nname = \"mine\"\n";
     let known = format!("{plain}decide = \"allow\"\narguments = {{ to = \"*@acme.com\" }}\n");
