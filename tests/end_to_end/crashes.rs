@@ -21,8 +21,8 @@ const READ: [&str; 3] =
     ["call", "github_get_repository", r#"{"owner": "octocat", "repo": "hello-world"}"#];
 const CHANGE: [&str; 3] = [
     "call",
-    "github_create_label",
-    r#"{"owner": "octocat", "repo": "hello-world", "name": "Crash"}"#,
+    "github_cancel_workflow_run",
+    r#"{"owner": "octocat", "repo": "hello-world", "run_id": 1}"#,
 ];
 const CONNECT: [&str; 3] = ["connect", "github", "--key-stdin"];
 /// Another account of the same tenant, whose key is to open whatever becomes of GitHub's.
@@ -92,9 +92,7 @@ fn answer(request: &Message) -> Reply {
         }
         "DELETE /v3/user/tokens/current" => Reply::json(200, &json!({"tokenId": "t"})),
         "GET /v9/projects/site" => Reply::json(200, &json!({"id": "p", "name": "site"})),
-        what if what.starts_with("POST") => {
-            Reply::json(201, &json!({"name": "Crash", "color": "d73a4a"}))
-        }
+        what if what.starts_with("POST") => Reply::json(202, &json!({})),
         _ => repository(request),
     }
 }

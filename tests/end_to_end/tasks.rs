@@ -17,7 +17,7 @@ use crate::wire::Message;
 
 const KEY: &str = "github_pat_of_a_test";
 const READ: &str = "github_get_repository";
-const CHANGE: &str = "github_create_label";
+const CHANGE: &str = "github_cancel_workflow_run";
 const DELETE: &str = "github_delete_repository";
 /// Far more than it takes; only a failure waits that long.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -66,7 +66,7 @@ impl Slow {
 fn answer(request: &Message) -> Reply {
     match request.first.split(' ').next().unwrap() {
         "DELETE" => Reply(204, Vec::new(), String::new()),
-        "POST" => Reply::json(201, &json!({"name": "Slow", "color": "d73a4a"})),
+        "POST" => Reply::json(202, &json!({})),
         "PUT" => Reply::json(201, &json!({})),
         _ if request.what().ends_with("/public-key") => {
             let key = STANDARD.encode([9; 32]);
@@ -89,8 +89,8 @@ fn hello() -> Value {
     json!({"owner": "octocat", "repo": "hello-world"})
 }
 
-fn label() -> Value {
-    json!({"owner": "octocat", "repo": "hello-world", "name": "Slow"})
+fn workflow_run() -> Value {
+    json!({"owner": "octocat", "repo": "hello-world", "run_id": 1})
 }
 
 /// Calls a tool that lasts; the id of its task.
@@ -260,7 +260,7 @@ fn i4_a_task_whose_server_is_killed_fails_and_does_not_run_again() {
         product.must(&["connect", "github", "--key-stdin"], KEY);
         for (tool, arguments, method, words) in [
             (READ, hello(), "GET", "Nothing was changed"),
-            (CHANGE, label(), "POST", "it may have happened"),
+            (CHANGE, workflow_run(), "POST", "it may have happened"),
         ] {
             let server = product.serve();
             let count = slow.count(method);
@@ -285,12 +285,12 @@ fn i4_what_a_task_did_before_its_server_died_is_known() {
         let mut server = product.serve_with(&[("RESTO_CRASH_AT", "result_committed")]);
         let count = slow.count("POST");
         slow.hold();
-        let id = begin(&server, CHANGE, &label());
+        let id = begin(&server, CHANGE, &workflow_run());
         slow.let_go();
         server.process.wait();
         let done = killed(server, product, sql, &id);
         assert_eq!(done["status"], "completed", "{done}");
-        assert_eq!(done["result"]["structuredContent"]["name"], "Slow", "{done}");
+        assert_eq!(done["result"]["structuredContent"]["requested"], "cancel", "{done}");
         assert_eq!(slow.count("POST"), count + 1);
         assert_eq!(last(product), ("result".into(), CHANGE.into(), "success".into()));
     });
