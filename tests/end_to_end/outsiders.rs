@@ -230,6 +230,8 @@ fn d7_rules_decide_what_a_steered_agent_may_do() {
     product.configure(nobody);
     let said = product.serve().process.said();
     assert!(said.contains("is about a tenant that there is not tenant=nobody"), "{said}");
+    let told = product.run(&["doctor"], "").stdout;
+    assert!(told.contains("are about tenants that there are not: nobody. "), "{told}");
 }
 
 #[test]

@@ -239,7 +239,7 @@ mod tests {
     /// Anything, with the characters that mean something in an address more often.
     const NASTY: &str = "(\\PC|[\u{0}-\u{20}]|[./\\\\%?#@:&=~;,]|%2[eEfF]|%5[cC]|\\.\\.){1,12}";
 
-    /// Of each address that a tool asks; a hundred thousand values for each take a quarter of an hour.
+    /// D2: of each address that a tool asks.
     #[test]
     fn d2_no_value_leaves_the_address_of_its_tool() {
         let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/requests.tsv");

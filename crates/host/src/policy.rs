@@ -218,13 +218,16 @@ impl Host {
     ///
     /// # Errors
     /// Those of the vault.
-    pub(crate) async fn tenants_of_rules_only(&self) -> Result<BTreeSet<String>> {
-        let mut named: BTreeSet<String> =
-            self.policy.iter().filter_map(|rule| rule.tenant.clone()).collect();
-        for tenant in self.vault.tenants().await.map_err(told)? {
-            named.remove(&tenant.external_id);
+    pub(crate) async fn tenants_of_rules_only(&self) -> Result<Vec<String>> {
+        let named: BTreeSet<&String> =
+            self.policy.iter().filter_map(|rule| rule.tenant.as_ref()).collect();
+        let mut missing = Vec::new();
+        for name in named {
+            if self.vault.tenant(name).await.map_err(told)?.is_none() {
+                missing.push(name.clone());
+            }
         }
-        Ok(named)
+        Ok(missing)
     }
 }
 

@@ -133,7 +133,6 @@ async fn rules(host: &Host) -> Result<String> {
     if missing.is_empty() {
         return Ok("are about what there is".to_owned());
     }
-    let missing: Vec<String> = missing.into_iter().collect();
     Err(Error::new(
         Code::NotFound,
         format!(
